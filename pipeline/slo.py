@@ -1,0 +1,108 @@
+"""SLOs: objectives, compliance, error budget and burn rate, as formulas on integers.
+
+Pure. Sums first, divide once, last; thresholds are integer cross-multiplications; no data is None, never 0 or NaN.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """An exact decimal in lowest power-of-ten terms: `numerator / scale`."""
+
+    numerator: int
+    scale: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Ratio":
+        """Read a decimal as it stands in a file: "0.999" -> 999 / 1000.
+
+        Raises: decimal.InvalidOperation for anything that is no finite decimal.
+        """
+        sign, digits, exponent = Decimal(text).normalize().as_tuple()
+        number = int("".join(map(str, digits))) * (-1 if sign else 1)
+        shift = int(exponent)
+        return cls(number * 10 ** max(shift, 0), 10 ** max(-shift, 0))
+
+    def __float__(self) -> float:
+        return self.numerator / self.scale
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """What is counted: one metric of the catalogue over the events a selector matches."""
+
+    metric: str
+    threshold_us: int | None = None  # good when value <= threshold_us (at_most) or >= (at least)
+    at_most: bool = True  # lte and lt; `lt x` is kept as `lte x - 1`
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()  # label -> accepted values, in label order
+    group_by: tuple[str, ...] = ()
+    vantage: str | None = None
+    final_attempts_only: bool = True
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One SLO as the engine sees it: what is counted, and how much of it must be good."""
+
+    name: str
+    service: str
+    indicator: Indicator
+    target: Ratio  # in (0, 1)
+    window_us: int
+    revision: str = ""  # of everything that changes a judgement
+    indicator_revision: str = ""  # of what changes a count
+
+    @property
+    def budget(self) -> int:
+        """1 - target, over target.scale."""
+        return self.target.scale - self.target.numerator
+
+
+def compliance_ratio(good: int, bad: int) -> float | None:
+    """good / eligible; None when nothing was eligible."""
+    eligible = good + bad
+    return good / eligible if eligible else None
+
+
+def budget_events(target: Ratio, eligible: int) -> float:
+    """(1 - target) x eligible: how many events may be bad."""
+    return (target.scale - target.numerator) * eligible / target.scale
+
+
+def budget_remaining_ratio(target: Ratio, good: int, bad: int) -> float | None:
+    """1 - bad / budget_events; negative when overspent, None when nothing was eligible."""
+    budget = (target.scale - target.numerator) * (good + bad)
+    return (budget - bad * target.scale) / budget if budget else None
+
+
+def budget_minutes(target: Ratio, window_us: int) -> float:
+    """(1 - target) x window, in minutes: 99.9 % of 30 d are 43.2."""
+    return (target.scale - target.numerator) * window_us / (target.scale * 60_000_000)
+
+
+def burn_rate(target: Ratio, good: int, bad: int) -> float | None:
+    """(bad / eligible) / (1 - target); 1.0 spends the budget exactly in the period; None: no data."""
+    budget = (target.scale - target.numerator) * (good + bad)
+    return bad * target.scale / budget if budget else None
+
+
+def burns_at_least(target: Ratio, factor: Ratio, good: int, bad: int) -> bool:
+    """burn_rate >= factor, exactly: bad x scale >= factor x budget x eligible; False without data."""
+    eligible = good + bad
+    budget = target.scale - target.numerator
+    return eligible > 0 and bad * target.scale * factor.scale >= factor.numerator * budget * eligible
+
+
+def greatest_burn_rate(target: Ratio) -> float:
+    """1 / (1 - target): what a total outage burns; a factor above it can never fire."""
+    return target.scale / (target.scale - target.numerator)
+
+
+def time_to_exhaustion_s(target: Ratio, good: int, bad: int, window_us: int, rate: float | None) -> float | None:
+    """Seconds until the budget is gone at burn `rate`; 0 when it is gone, None when not burning or without data."""
+    left = budget_remaining_ratio(target, good, bad)
+    if left is None or not rate:
+        return None
+    return max(left, 0.0) * window_us / 1e6 / rate

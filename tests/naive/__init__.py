@@ -1,0 +1,1 @@
+"""Slow, obvious oracles: what the kernels and formulas must equal. Never fast, never shared with the product."""
