@@ -3,19 +3,47 @@
 Pure. The cap on distinct series and the ids live in `SeriesTable`; the kernel only sees dense ids.
 """
 
-#: label -> how it is made of the event: a string field, an enum, a boolean, or derived. Bounded vocabularies only.
+#: label -> how it is made of the event: a string field, an enum, a boolean, or derived. Bounded vocabularies
+#: only.
 LABELS: dict[str, str] = {
-    "service": "string", "request_model": "string", "tenant_id": "string", "region": "string", "operation": "string",
-    "priority_class": "derived", "variant": "string", "provider": "string", "response_model": "string",
-    "adapter": "string", "objective": "string", "endpoint_id": "string", "engine": "string", "accelerator": "string",
-    "vantage": "enum", "stream": "boolean", "cold_start": "boolean", "final_attempt": "boolean",
-}  # fmt: skip
+    "service": "string",
+    "request_model": "string",
+    "tenant_id": "string",
+    "region": "string",
+    "operation": "string",
+    "priority_class": "derived",
+    "variant": "string",
+    "provider": "string",
+    "response_model": "string",
+    "adapter": "string",
+    "objective": "string",
+    "endpoint_id": "string",
+    "engine": "string",
+    "accelerator": "string",
+    "vantage": "enum",
+    "stream": "boolean",
+    "cold_start": "boolean",
+    "final_attempt": "boolean",
+}
 
-#: every stored series has these, whatever the SLOs ask (contract section 4, view `sli`).
-BASE_LABELS = ("service", "request_model", "tenant_id", "region", "operation", "priority_class", "variant")
+#: every stored series has these, whatever the SLOs ask (view `sli`). With the vantage, so that what a gateway
+#: and what an engine measured of one request never mix.
+BASE_LABELS = (
+    "service",
+    "request_model",
+    "tenant_id",
+    "region",
+    "operation",
+    "priority_class",
+    "variant",
+    "vantage",
+)
 
 #: sign of `priority` -> class, after the inference gateways' criticality.
 PRIORITY_CLASSES = {-1: "sheddable", 0: "standard", 1: "critical"}
+
+#: the value of a label whose real one is past a limit
+OTHER = "other"
 
 _ESCAPES = str.maketrans({"\\": "\\\\", ",": "\\,", "=": "\\="})
 

@@ -1,45 +1,142 @@
 """Environment to one frozen Settings. The only place that reads BURNLINE_* variables.
 
-Secrets come from files or the environment and never appear in a log, a topic or a page.
+Secrets come from files or the environment and never appear in a log, a topic or a page. Refuses combinations
+that cannot work, and says which variable to set; refuses to know who uses which field.
 """
 
 from pathlib import Path
+from typing import Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "BURNLINE_"
+STEPS = ("ingest", "judge", "store")
 
 
 class Settings(BaseSettings):
     """Every knob, with its unit in its name. `burnline doctor --settings` prints them."""
 
-    model_config = SettingsConfigDict(env_prefix="BURNLINE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     kafka_brokers: str = Field("127.0.0.1:9092", description="bootstrap servers, comma separated")
-    kafka_security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
-    kafka_sasl_mechanism: str | None = Field(None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
     kafka_sasl_username: str | None = Field(None, description="SASL user")
+    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password; prefer the file")
     kafka_sasl_password_file: Path | None = Field(None, description="file that holds the SASL password")
     kafka_ssl_cafile: Path | None = Field(None, description="CA certificates; the system's when unset")
     kafka_ssl_certfile: Path | None = Field(None, description="client certificate")
     kafka_ssl_keyfile: Path | None = Field(None, description="client key")
-    schema_registry_url: str | None = Field(None, description="Confluent-compatible registry; unset: single-object framing")
-    clickhouse_url: str = Field("clickhouse://127.0.0.1:9000/burnline", description="native protocol; user in the URL")
-    clickhouse_password: SecretStr | None = Field(None, description="prefer the file")
+    schema_registry_url: str | None = Field(
+        None, description="Confluent-compatible registry; unset: single-object framing"
+    )
+    clickhouse_url: str = Field(
+        "clickhouse://burnline_writer@127.0.0.1:9000/burnline", description="native protocol; user in the URL"
+    )
+    clickhouse_password: SecretStr | None = Field(None, description="ClickHouse password; prefer the file")
     clickhouse_password_file: Path | None = Field(None, description="file that holds ClickHouse's password")
     slo_dir: Path = Field(Path("slo"), description="directory of SLO files (*.yaml)")
-    topic_prefix: str = Field("", description="put in front of every topic name")
-    group: str = Field("burnline", description="prefix of consumer groups and transactional ids")
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put in front of every topic name"
+    )
+    group: str = Field(
+        "burnline", min_length=1, description="prefix of consumer groups and transactional ids"
+    )
     data_dir: Path = Field(Path(".burnline"), description="embedded servers, compiled kernels")
-    steps: str = Field("ingest,judge,store", description="which agents this worker runs, comma separated")
+    steps: str = Field(",".join(STEPS), description="which agents this worker runs, comma separated")
+    session_timeout_s: float = Field(
+        30.0, ge=6, description="a worker that is silent for so long loses its partitions"
+    )
     grace_s: float = Field(2.0, ge=0, description="wait for stragglers behind the greatest event time")
-    unit_s: float = Field(1.0, gt=0, description="longest unit of ingest: one transaction per partition and unit")
-    unit_bytes: int = Field(64 << 20, description="largest unit of ingest, in bytes of record batches")
+    unit_s: float = Field(
+        1.0, gt=0, description="longest unit of ingest: a transaction per partition and unit"
+    )
+    unit_bytes: int = Field(16 << 20, gt=0, description="largest unit of ingest, in bytes of record batches")
     store_batch_s: float = Field(2.0, gt=0, description="length of the store's batches")
-    source_idle_s: float = Field(3.0, gt=0, description="a source partition read to its end and silent so long no longer holds the watermark")
-    source_silence_s: float = Field(300.0, gt=0, description="longer silence of every source is unmeasured time")
-    limit_series: int = Field(20_000, gt=0, description="distinct series a partition; more are counted as `other`")
+    source_idle_s: float = Field(
+        3.0,
+        gt=0,
+        description="a source partition read to its end and silent so long no longer holds the watermark",
+    )
+    source_silence_s: float = Field(
+        300.0, gt=0, description="longer silence of every source is unmeasured time"
+    )
+    limit_series: int = Field(
+        20_000, gt=0, description="distinct series a partition; more are counted as `other`"
+    )
     limit_instances: int = Field(10_000, gt=0, description="SLO instances; more are counted as `other`")
     limit_label_bytes: int = Field(256, gt=0, description="longest label value")
     limit_event_bytes: int = Field(1 << 20, gt=0, description="largest event; larger ones are dead letters")
-    http_bind: str = Field("127.0.0.1:0", description="address of metrics and health")
+    http_bind: str = Field("127.0.0.1:0", description="address of metrics and health; port 0: any free one")
     http_token_file: Path | None = Field(None, description="bearer token, needed off loopback")
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The steps as a tuple, in the order given."""
+        return tuple(name for part in self.steps.split(",") if (name := part.strip()))
+
+    def secret(self, name: Literal["kafka_sasl_password", "clickhouse_password"]) -> str:
+        """Return a password: its file's when there is one, else the variable's, else nothing.
+
+        Raises: OSError when the file cannot be read.
+        """
+        file: Path | None = getattr(self, f"{name}_file")
+        if file is not None:
+            return file.read_text(encoding="utf-8").strip()
+        value: SecretStr | None = getattr(self, name)
+        return value.get_secret_value() if value else ""
+
+    @model_validator(mode="after")
+    def _steps_are_known(self) -> Self:
+        unknown = [name for name in self.step_names if name not in STEPS]
+        if unknown or not self.step_names:
+            raise ValueError(f"{PREFIX}STEPS is {self.steps!r}: use some of {', '.join(STEPS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _sasl_is_whole(self) -> Self:
+        sasl = self.kafka_security_protocol.startswith("SASL_")
+        if sasl and not (
+            self.kafka_sasl_username and (self.kafka_sasl_password or self.kafka_sasl_password_file)
+        ):
+            raise ValueError(
+                f"{PREFIX}KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}: set "
+                f"{PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD_FILE too"
+            )
+        if self.kafka_sasl_username and not sasl:
+            raise ValueError(
+                f"{PREFIX}KAFKA_SASL_USERNAME is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL is "
+                f"{self.kafka_security_protocol}: the password would not be used; set SASL_SSL"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
+            raise ValueError(f"set both {PREFIX}KAFKA_SSL_CERTFILE and {PREFIX}KAFKA_SSL_KEYFILE, or neither")
+        return self
+
+
+class Documented(NamedTuple):
+    """One line of the settings table."""
+
+    variable: str
+    default: str
+    description: str
+
+
+def documented() -> list[Documented]:
+    """Every setting with its default and meaning. Reads no environment, so it can show no secret."""
+    return [
+        Documented(
+            PREFIX + name.upper(),
+            "" if field.default is None else str(field.default),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]

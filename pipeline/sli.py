@@ -1,6 +1,7 @@
 """SLIs: which events are good, bad or excluded, and which values enter a sketch. Rules are tables.
 
-Pure. The classification is definition 4.4 as data: an event has a *case*, a metric kind has a *verdict* per case.
+Pure. The classification is definition 4.4 as data: an event has a *case*, a metric kind has a *verdict* per
+case.
 Law: good + bad + excluded == every event the objective's selector matched.
 """
 
@@ -48,8 +49,8 @@ class Kind(IntEnum):
 
 _E, _G, _B, _C, _R = Verdict.EXCLUDED, Verdict.GOOD, Verdict.BAD, Verdict.COMPARE, Verdict.CENSORED
 
-#: definition 4.4. A stream that broke keeps the TTFT its user saw. A cancelled request's e2e is only known to exceed
-#: what had elapsed; its TTFT is exact once a token was seen.
+#: definition 4.4. A stream that broke keeps the TTFT its user saw. A cancelled request's e2e is only known to
+#: exceed what had elapsed; its TTFT is exact once a token was seen.
 VERDICTS: dict[Case, tuple[Verdict, Verdict, Verdict, Verdict]] = {
     #                     ERRORS E2E TTFT TPOT
     Case.UNKNOWN:        (_E, _E, _E, _E),
@@ -100,18 +101,53 @@ class MetricSpec:
 METRICS: dict[str, MetricSpec] = {
     m.name: m
     for m in (
-        MetricSpec("error_rate", Kind.ERRORS, "1", "bad / eligible; bad = 5xx, timeouts, failures of execution, mid-stream failures",
-                   "< 0.1 %", "bug fixes and model stability", "medium"),
-        MetricSpec("availability", Kind.ERRORS, "1", "good / eligible, the request form", "99.9 %",
-                   "redundancy and failover", "low"),
-        MetricSpec("e2e", Kind.E2E, "us", "receipt of the request to delivery of the final token", "99 % < 2 s",
-                   "under-provisioning", "high"),
-        MetricSpec("ttft", Kind.TTFT, "us", "receipt to first non-empty output token; streams only", "99 % < 1 s",
-                   "cold start and model loading", "medium"),
-        MetricSpec("tpot", Kind.TPOT, "us", "decode_us / (output_tokens - 1), output_tokens >= 2", "99 % < 100 ms",
-                   "FLOPs and decoding", "medium"),
+        MetricSpec(
+            "error_rate",
+            Kind.ERRORS,
+            "1",
+            "bad / eligible; bad = 5xx, timeouts, failures of execution, mid-stream failures",
+            "< 0.1 %",
+            "bug fixes and model stability",
+            "medium",
+        ),
+        MetricSpec(
+            "availability",
+            Kind.ERRORS,
+            "1",
+            "good / eligible, the request form",
+            "99.9 %",
+            "redundancy and failover",
+            "low",
+        ),
+        MetricSpec(
+            "e2e",
+            Kind.E2E,
+            "us",
+            "receipt of the request to delivery of the final token",
+            "99 % < 2 s",
+            "under-provisioning",
+            "high",
+        ),
+        MetricSpec(
+            "ttft",
+            Kind.TTFT,
+            "us",
+            "receipt to first non-empty output token; streams only",
+            "99 % < 1 s",
+            "cold start and model loading",
+            "medium",
+        ),
+        MetricSpec(
+            "tpot",
+            Kind.TPOT,
+            "us",
+            "decode_us / (output_tokens - 1), output_tokens >= 2",
+            "99 % < 100 ms",
+            "FLOPs and decoding",
+            "medium",
+        ),
     )
-}  # fmt: skip
+}
 
 #: Named in the catalogue of definition 3, judged by a later version: refused by name, with this list.
 METRICS_LATER = (

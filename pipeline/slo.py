@@ -1,10 +1,12 @@
 """SLOs: objectives, compliance, error budget and burn rate, as formulas on integers.
 
-Pure. Sums first, divide once, last; thresholds are integer cross-multiplications; no data is None, never 0 or NaN.
+Pure. Sums first, divide once, last; thresholds are integer cross-multiplications; no data is None, never 0 or
+NaN.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
+from math import gcd
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,28 @@ def budget_minutes(target: Ratio, window_us: int) -> float:
     return (target.scale - target.numerator) * window_us / (target.scale * 60_000_000)
 
 
-def burn_rate(target: Ratio, good: int, bad: int) -> float | None:
-    """(bad / eligible) / (1 - target); 1.0 spends the budget exactly in the period; None: no data."""
-    budget = (target.scale - target.numerator) * (good + bad)
-    return bad * target.scale / budget if budget else None
+def burn_rate(target: Ratio, good: int, bad: int, lived: int = 1, span: int = 1) -> float | None:
+    """(bad / eligible) / (1 - target); 1.0 spends the budget exactly in the period; None: no data.
+
+    `lived` of `span`: how much of the window there was anything to count in. What is missing is expected to
+    have had the same traffic and no bad events: burn = (bad / (eligible x span / lived)) / (1 - target).
+    """
+    budget = (target.scale - target.numerator) * (good + bad) * span
+    return bad * target.scale * lived / budget if budget else None
 
 
-def burns_at_least(target: Ratio, factor: Ratio, good: int, bad: int) -> bool:
-    """burn_rate >= factor, exactly: bad x scale >= factor x budget x eligible; False without data."""
+def threshold(target: Ratio, factor: Ratio) -> tuple[int, int]:
+    """Return (a, b) in lowest terms such that burn_rate >= factor  <=>  bad x a >= eligible x b."""
+    a, b = target.scale * factor.scale, factor.numerator * (target.scale - target.numerator)
+    common = gcd(a, b) or 1
+    return a // common, b // common
+
+
+def burns_at_least(target: Ratio, factor: Ratio, good: int, bad: int, lived: int = 1, span: int = 1) -> bool:
+    """burn_rate >= factor, exactly, in integers; False without data."""
     eligible = good + bad
-    budget = target.scale - target.numerator
-    return eligible > 0 and bad * target.scale * factor.scale >= factor.numerator * budget * eligible
+    a, b = threshold(target, factor)
+    return eligible > 0 and bad * a * lived >= eligible * b * span
 
 
 def greatest_burn_rate(target: Ratio) -> float:
@@ -100,8 +113,10 @@ def greatest_burn_rate(target: Ratio) -> float:
     return target.scale / (target.scale - target.numerator)
 
 
-def time_to_exhaustion_s(target: Ratio, good: int, bad: int, window_us: int, rate: float | None) -> float | None:
-    """Seconds until the budget is gone at burn `rate`; 0 when it is gone, None when not burning or without data."""
+def time_to_exhaustion_s(
+    target: Ratio, good: int, bad: int, window_us: int, rate: float | None
+) -> float | None:
+    """Seconds until the budget is gone at burn `rate`; 0: it is gone; None: not burning, or no data."""
     left = budget_remaining_ratio(target, good, bad)
     if left is None or not rate:
         return None

@@ -1,0 +1,1 @@
+"""Mirrors pipeline/ and jobs/. Oracles live in tests/naive, real servers come from tests/conftest.py."""

@@ -1,1 +1,1 @@
-"""Slow, obvious oracles: what the kernels and formulas must equal. Never fast, never shared with the product."""
+"""Slow, obvious oracles: what kernels and formulas must equal. Never fast, never shared with the product."""

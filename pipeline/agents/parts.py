@@ -1,0 +1,46 @@
+"""What every agent is built from; made once per worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.framing import Framing
+from pipeline.settings import Settings
+from pipeline.spec import SloSet
+from pipeline.topics import aiokafka_config, topic_name
+from pipeline.transport import FetchSpec, KafkaLedger, Step
+
+QUEUE_BYTES = 64 << 20
+
+
+@dataclass
+class Parts:
+    """A worker's common parts."""
+
+    settings: Settings
+    slos: SloSet
+    framing: Framing
+    partitions: Mapping[str, int]  # full topic name -> partitions, as the broker has them
+    kafka: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kafka = aiokafka_config(self.settings)
+
+    def topic(self, base: str) -> str:
+        return topic_name(self.settings, base)
+
+    def group(self, step: str) -> str:
+        """Consumer group and transactional ids: one per step, so that steps rebalance apart."""
+        return f"{self.settings.group}-{self.settings.topic_prefix}{step}"
+
+    def ledger(self, step: str) -> KafkaLedger:
+        return KafkaLedger(self.kafka, self.group(step))
+
+
+@dataclass
+class Agent:
+    """A step, how it is fetched, and what it says of itself beyond its counters."""
+
+    step: Step
+    fetch: FetchSpec
+    readings: Any = tuple  # () -> iterable of pipeline.metrics.Reading

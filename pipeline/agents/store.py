@@ -1,0 +1,149 @@
+"""The store's shell: folds of the stored topics, and the ledger that writes their batches into ClickHouse.
+
+Law: a batch is inserted table by table, day by day, its mark last, each insert with the batch's token;
+whatever crashes in between, the whole batch is repeated and counts once. A partition goes on behind its
+high mark. While ClickHouse is away or full the ledger waits and asks again, so that Kafka keeps the
+backlog, not our memory.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from pipeline.agents.parts import QUEUE_BYTES, Agent, Parts
+from pipeline.framing import SINGLE_OBJECT, Framing
+from pipeline.sinks.clickhouse import ClickHouse, Unavailable
+from pipeline.store import STORED, Batch, CutSpec
+from pipeline.topics import ALERTS, COUNTS, DEAD_LETTERS, SLICES, STATUS
+from pipeline.transport import FetchSpec, Step, StepSpec
+
+if TYPE_CHECKING:
+    from faust.types import TP
+
+    from pipeline.records import Unit, UnitFacts
+    from pipeline.settings import Settings
+
+THREADS = 4
+UNIT_S = 0.5  #: between looks at what has come; batches are cut by content, not by this
+UNIT_BYTES = 8 << 20
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
+#: after so long without a write of ours, look whether another worker has stored the batch meanwhile: who
+#: slept longer than the tables remember tokens must not insert again what its successor has inserted
+STALE_S = 30.0
+
+log = structlog.get_logger()
+
+
+class Superseded(RuntimeError):  # noqa: N818 - named by what the caller does: open it anew
+    """Another writer has stored a part of this batch with other borders: our memory is stale."""
+
+
+def store_fold(base_topic: str, settings: "Settings", framing: Framing = SINGLE_OBJECT) -> Any:
+    """Return a fresh fold for one partition of a topic of STORED, named without its prefix."""
+    return STORED[base_topic](CutSpec(batch_us=round(settings.store_batch_s * 1e6)), framing)
+
+
+def store(parts: Parts) -> Agent:
+    """Build the agent: it goes on from what ClickHouse has, whatever the group's offsets say."""
+    bases = {parts.topic(base): base for base in (SLICES, COUNTS, STATUS, ALERTS, DEAD_LETTERS)}
+
+    def make_fold(tp: "TP") -> Any:
+        return store_fold(bases[tp.topic], parts.settings, parts.framing)
+
+    step = StepSpec(
+        name="store",
+        topics=tuple(bases),
+        make_fold=make_fold,
+        unit_s=UNIT_S,
+        unit_bytes=UNIT_BYTES,
+        queue_bytes=QUEUE_BYTES,
+    )
+    ledger = ClickHouseLedger(parts.settings)
+    return Agent(Step(step, ledger, parts.kafka), FetchSpec(read_committed=True, partition_bytes=2 << 20))
+
+
+def delays() -> Iterator[float]:
+    """Seconds to wait before each further attempt: doubling, and then steady."""
+    delay = FIRST_DELAY_S
+    while True:
+        yield delay
+        delay = min(2 * delay, LONGEST_DELAY_S)
+
+
+class ClickHouseLedger:
+    """Writes units of store folds, and knows where each partition goes on."""
+
+    def __init__(self, settings: "Settings", now_s: Callable[[], float] = time.monotonic) -> None:
+        """Connect when first asked. `now_s` is the clock that staleness is told by."""
+        self._sink = ClickHouse(settings)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
+        self._now_s = now_s
+        self._written_at_s: dict[tuple[str, int], float] = {}
+
+    async def open(self, tp: Any) -> int | None:
+        """Return where to read on: behind the partition's high mark. None: nothing of it is stored.
+
+        Nobody commits offsets for the store's group, so None means the log's start.
+        Raises: Refused.
+        """
+        mark: int | None = await self._persistently(
+            partial(self._sink.high_mark, tp.topic, tp.partition), tp.topic
+        )
+        self._written_at_s[tp.topic, tp.partition] = self._now_s()
+        return None if mark is None else mark + 1
+
+    async def write(self, tp: Any, unit: "Unit", facts: "UnitFacts") -> None:
+        """Insert a unit's batches, one behind the other; return once all of it is stored.
+
+        Raises: Refused, Superseded.
+        """
+        del facts
+        for batch in unit.batches:
+            await self._persistently(partial(self._write, batch), tp.topic)
+
+    async def release(self, tp: Any) -> None:
+        """Let go of a partition; whoever opens it next looks at the mark."""
+        self._written_at_s.pop((tp.topic, tp.partition), None)
+
+    async def close(self) -> None:
+        """Wait for inserts at work, then close the connections."""
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        self._sink.close()
+
+    async def _persistently(self, work: Callable[[], Any], topic: str) -> Any:
+        """Do blocking work in a thread, again and again while ClickHouse is unavailable."""
+        loop = asyncio.get_running_loop()
+        for delay_s in delays():
+            try:
+                return await loop.run_in_executor(self._pool, work)
+            except Unavailable as error:
+                log.warning("store waits", topic=topic, retry_after_s=delay_s, error=str(error))
+            await asyncio.sleep(delay_s)
+        raise AssertionError("delays never end")
+
+    def _write(self, batch: Batch) -> None:
+        """Insert a batch, unless it is stored already. In a thread."""
+        place = (batch.topic, batch.partition)
+        # Popped, so that a second attempt looks too: the first may have succeeded, a long time ago.
+        written_at_s = self._written_at_s.pop(place, None)
+        is_stale = written_at_s is None or self._now_s() - written_at_s > STALE_S
+        if not (is_stale and self._is_stored(batch)):
+            for rows in batch.rows:
+                self._sink.insert(rows, batch.token)
+        self._written_at_s[place] = self._now_s()
+
+    def _is_stored(self, batch: Batch) -> bool:
+        mark = self._sink.high_mark(batch.topic, batch.partition)
+        if mark is None or mark < batch.first_offset:
+            return False
+        if mark >= batch.last_offset:
+            return True
+        raise Superseded(
+            f"{batch.topic}/{batch.partition} is stored up to {mark}, in the middle of our batch "
+            f"[{batch.first_offset}, {batch.last_offset}]: read it again from there"
+        )

@@ -1,0 +1,177 @@
+"""The composition root: settings to a running worker. The only place that knows every part.
+
+Each step is a Faust app of its own in its own consumer group, on one event loop. A step that fails is made anew from
+what was written; one that fails again and again ends the worker, for its supervisor to see.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import structlog
+from confluent_kafka.admin import AdminClient
+
+from pipeline.agents.ingest import ingest
+from pipeline.agents.judge import judge
+from pipeline.agents.parts import Agent, Parts
+from pipeline.agents.store import store
+from pipeline.framing import SINGLE_OBJECT
+from pipeline.metrics import Reading, render
+from pipeline.settings import Settings
+from pipeline.spec import SpecError, load
+from pipeline.topics import NAMES, confluent_config, faust_config, topic_name
+from pipeline.transport import GroupSpec, StepFailed, run_step, step_app
+from pipeline.web.server import Endpoints, Health, Server
+
+AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store}
+
+FAILURES_MOST = 5  #: within FAILURES_S, then the worker ends
+FAILURES_S = 120.0
+RETRY_S = 1.0
+PROGRESS_S = 60.0  #: without a unit for so long a step is not alive
+
+log = structlog.get_logger()
+
+
+class SetupFailed(RuntimeError):
+    """The worker cannot start; the message says what to do."""
+
+
+def parts_of(settings: Settings) -> Parts:
+    """Load the SLOs and look at the topics.
+
+    Raises: SetupFailed.
+    """
+    try:
+        slos = load([settings.slo_dir]).checked()
+    except SpecError as error:
+        raise SetupFailed(f"the SLO files cannot be used:\n{error}") from error
+    return Parts(settings, slos, SINGLE_OBJECT, _partitions(settings))
+
+
+def _partitions(settings: Settings) -> dict[str, int]:
+    from confluent_kafka import KafkaException
+
+    try:
+        found = AdminClient({**confluent_config(settings), "log_level": 0}).list_topics(timeout=30).topics
+    except KafkaException as error:
+        raise SetupFailed(f"no broker answers at {settings.kafka_brokers}: {error}") from error
+    wanted = [topic_name(settings, base) for base in NAMES]
+    if missing := [name for name in wanted if name not in found]:
+        raise SetupFailed(f"topics are missing: {', '.join(missing)}. Run `burnline migrate`")
+    return {name: len(found[name].partitions) for name in wanted}
+
+
+class Worker:
+    """Runs a worker's steps."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.stop = parts, asyncio.Event()
+        self.agents: dict[str, Agent] = {}
+
+    async def run(self, ready: Callable[[str], None]) -> int:
+        """Run until stopped; return 0, or 1 when a step could not go on."""
+        settings = self.parts.settings
+        token = settings.http_token_file.read_text().strip() if settings.http_token_file else None
+        server = Server(Endpoints(self.metrics, self.live, self.ready), settings.http_bind, token)
+        await server.start()
+        announcing = asyncio.create_task(self._announce(server.address, ready))
+        try:
+            ended = await asyncio.gather(*(self._keep(name) for name in settings.step_names))
+        finally:
+            announcing.cancel()
+            await server.stop()
+        return 0 if all(ended) else 1
+
+    async def _announce(self, address: str, ready: Callable[[str], None]) -> None:
+        while self.ready().reasons:
+            await asyncio.sleep(0.05)
+        ready(address)
+
+    async def _keep(self, name: str) -> bool:
+        """Run one step, anew after each failure; False when it fails too often."""
+        failures: list[float] = []
+        while not self.stop.is_set():
+            try:
+                await self._run_once(name)
+            except Exception as error:
+                log.error("a step failed and is made anew from what was written", step=name, error=str(error))
+                failures = [at for at in failures if at > time.monotonic() - FAILURES_S] + [time.monotonic()]
+                if len(failures) >= FAILURES_MOST:
+                    log.error("a step keeps failing: the worker ends", step=name, exc_info=error)
+                    self.stop.set()
+                    return False
+                await asyncio.sleep(RETRY_S)
+        return True
+
+    async def _run_once(self, name: str) -> None:
+        settings = self.parts.settings
+        agent = self.agents[name] = AGENTS[name](self.parts)
+        group = GroupSpec(self.parts.group(name), settings.session_timeout_s, settings.session_timeout_s / 10)
+        app = step_app(
+            agent.step, group, settings.kafka_brokers, faust_config(settings), agent.fetch, settings.data_dir
+        )
+        await run_step(agent.step, app, self.stop)
+
+    # -- what it says of itself
+    def live(self) -> Health:
+        """Alive by progress: every step that owns partitions has written a unit lately."""
+        now_s = time.monotonic()
+        late = {name: now_s - agent.step.counters.progress_at_s for name, agent in self.agents.items() if agent.step.owned}
+        return Health(tuple(f"{name} has written nothing for {s:.0f} s" for name, s in late.items() if s > PROGRESS_S))
+
+    def ready(self) -> Health:
+        """Ready when every step has its partitions and what was written of them."""
+        waiting = [
+            name
+            for name in self.parts.settings.step_names
+            if name not in self.agents or not self.agents[name].step.is_assigned
+        ]
+        return Health(tuple(f"{name} has no partitions yet" for name in waiting))
+
+    def metrics(self) -> bytes:
+        return render(self._readings())
+
+    def _readings(self) -> Iterator[Reading]:
+        now_s = time.monotonic()
+        for name, agent in self.agents.items():
+            step, counters = agent.step, agent.step.counters
+            values = {
+                "blocks": counters.blocks, "records": counters.records, "bytes": counters.bytes,
+                "stale_blocks": counters.stale_blocks, "units": counters.units, "units_failed": counters.units_failed,
+                "fenced": counters.fenced, "lost_offsets": counters.lost_offsets,
+                "restored_entries": counters.restored_entries, "transaction_seconds": counters.transaction_s,
+                "transaction_seconds_last": counters.transaction_s_last, "fold_seconds": counters.fold_s,
+                "queued_bytes": counters.queued_bytes, "oldest_in_flight_seconds": step.oldest_in_flight_s(now_s),
+                "owned_partitions": len(step.owned), "seconds_since_progress": now_s - counters.progress_at_s,
+            }  # fmt: skip
+            yield from (Reading(f"burnline_{key}", value, (name,)) for key, value in values.items())
+            yield from agent.readings()
+        yield Reading("burnline_resident_bytes", _resident_bytes())
+
+
+def _resident_bytes() -> int:
+    """Resident memory now; the peak where /proc is not."""
+    import resource
+    from pathlib import Path
+
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+async def run(settings: Settings, ready: Callable[[str], None]) -> int:
+    """Run a worker until SIGTERM or SIGINT; `ready` is told its address once. Returns the exit code.
+
+    Raises: SetupFailed.
+    """
+    worker = Worker(parts_of(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop.set)
+    return await worker.run(ready)
+
+
+__all__ = ["SetupFailed", "StepFailed", "Worker", "parts_of", "run"]

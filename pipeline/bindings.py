@@ -1,0 +1,140 @@
+"""Bindings: which objectives apply to a series, and as which SLO instance. String predicates end here.
+
+Pure. A series is resolved once, when its label key is first seen; from then on the kernel compares numbers
+only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.series import BASE_LABELS, OTHER, label_text
+from pipeline.sli import METRICS
+from pipeline.slo import Objective
+
+
+class Instance(NamedTuple):
+    """One SLO instance: an SLO and the values of its groupBy labels."""
+
+    slo: str
+    revision: str  # of the indicator
+    labels: str  # as label_text writes them
+
+
+def route(text: str, partitions: int) -> int:
+    """Choose the derived partition of an instance or a series: one key, one partition."""
+    return crc32(text.encode()) % partitions
+
+
+def labels_needed(objectives: Sequence[Objective]) -> tuple[str, ...]:
+    """Labels a series must have: those of the views, and those some objective selects or groups by."""
+    wanted = [name for objective in objectives for name in _labels_of(objective)]
+    return tuple(dict.fromkeys((*BASE_LABELS, *wanted)))
+
+
+def smaller_keys(objectives: Sequence[Objective]) -> tuple[tuple[str, ...], ...]:
+    """Labels that smaller keys keep once the dictionary of series is full.
+
+    First what objectives use, so that compliance stays exact while other labels become `other`; then without
+    groupBy.
+    """
+    used = tuple(dict.fromkeys(name for objective in objectives for name in _labels_of(objective)))
+    grouped = {name for objective in objectives for name in objective.indicator.group_by}
+    selected = {name for objective in objectives for name, _ in objective.indicator.where}
+    kept = tuple(name for name in used if name in selected or name not in grouped)
+    return tuple(dict.fromkeys((used or ("service",), kept or ("service",))))
+
+
+def _labels_of(objective: Objective) -> tuple[str, ...]:
+    indicator = objective.indicator
+    vantage = ("vantage",) if indicator.vantage else ()
+    return ("service", *(name for name, _ in indicator.where), *indicator.group_by, *vantage)
+
+
+def applies(objective: Objective, labels: Mapping[str, str]) -> bool:
+    """Tell whether an objective's selector matches a series."""
+    indicator = objective.indicator
+    if labels["service"] != objective.service:
+        return False
+    if indicator.vantage is not None and labels["vantage"] != indicator.vantage:
+        return False
+    return all(labels[name] in accepted for name, accepted in indicator.where)
+
+
+@dataclass
+class Bindings:
+    """Series ids, their labels, and the objectives bound to each: growing arrays that the kernel reads.
+
+    Series 0 is `other`: every label unknown, no objective.
+    Shapes: starts, counts (series,) i32; rows (binding, 5) i64: kind, threshold, at most, final only,
+            instance.
+    """
+
+    objectives: Sequence[Objective]
+    label_names: tuple[str, ...]
+    limit_instances: int
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
+    instances_refused: int = 0
+    most: int = 1
+    starts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
+    counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros((64, 5), np.int64))
+    _series: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _instance_ids: dict[Instance, int] = field(default_factory=dict)
+    _used: int = 0
+
+    def __post_init__(self) -> None:
+        self._add(tuple(OTHER for _ in self.label_names), [])
+
+    def series_of(self, labels: tuple[str, ...]) -> int:
+        """Return the id of a series, binding its objectives when it is new."""
+        known = self._series.get(labels)
+        if known is not None:
+            return known
+        named = dict(zip(self.label_names, labels, strict=True))
+        return self._add(labels, [self._bind(o, named) for o in self.objectives if applies(o, named)])
+
+    def _bind(self, objective: Objective, named: Mapping[str, str]) -> tuple[int, ...]:
+        indicator = objective.indicator
+        names = indicator.group_by
+        instance = self._instance_id(objective, tuple(named[name] for name in names))
+        kind = METRICS[indicator.metric].kind
+        threshold = indicator.threshold_us or 0
+        return kind, threshold, int(indicator.at_most), int(indicator.final_attempts_only), instance
+
+    def _instance_id(self, objective: Objective, values: tuple[str, ...]) -> int:
+        names = objective.indicator.group_by
+        wanted = Instance(objective.name, objective.indicator_revision, label_text(names, values))
+        known = self._instance_ids.get(wanted)
+        if known is not None:
+            return known
+        if len(self.instances) >= self.limit_instances and names and any(v != OTHER for v in values):
+            self.instances_refused += 1
+            return self._instance_id(objective, tuple(OTHER for _ in names))
+        self.instances.append(wanted)
+        return self._instance_ids.setdefault(wanted, len(self.instances) - 1)
+
+    def _add(self, labels: tuple[str, ...], bound: list[tuple[int, ...]]) -> int:
+        series = len(self.labels)
+        self.labels.append(labels)
+        self._series[labels] = series
+        while series >= len(self.starts):
+            self.starts, self.counts = _twice(self.starts), _twice(self.counts)
+        while self._used + len(bound) > len(self.rows):
+            self.rows = _twice(self.rows)
+        self.starts[series], self.counts[series] = self._used, len(bound)
+        if bound:
+            self.rows[self._used : self._used + len(bound)] = bound
+            self.most = max(self.most, len(bound))
+            self._used += len(bound)
+        return series
+
+
+def _twice(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array with as much again behind it, zeroed."""
+    return np.concatenate([array, np.zeros_like(array)])

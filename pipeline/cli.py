@@ -1,0 +1,64 @@
+"""The `burnline` command: parses, calls, prints. Exit codes: 0 ok, 1 failed, 2 usage.
+
+Jobs are plugged in by entry points (group `burnline.commands`), so that the pipeline never imports them.
+"""
+
+import sys
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import doctor, logs, slo, status, up, worker
+
+app = typer.Typer(
+    name="burnline",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The streaming SLO engine for AI inference: Kafka events in, exact SLIs, budgets and burn-rate alerts out.",
+)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"burnline {version('burnline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def front_door(
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+    log_json: Annotated[bool, typer.Option("--log-json", help="logs as JSON lines")] = False,
+    say_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Set up logs for every command."""
+    del say_version
+    if log_level not in {"debug", "info", "warning", "error"}:
+        raise typer.BadParameter(f"{log_level!r} is none of debug, info, warning, error", param_hint="--log-level")
+    logs.configure(log_level, log_json)
+
+
+app.command()(up.up)
+app.command()(worker.worker)
+app.command("status")(status.status)
+app.command("alerts")(status.alerts)
+app.command()(doctor.doctor)
+app.add_typer(slo.app, name="slo")
+for _entry in sorted(entry_points(group="burnline.commands"), key=lambda entry: entry.name):
+    app.command(_entry.name)(_entry.load())
+
+
+def main() -> None:
+    """Run, and end Ctrl-C without a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

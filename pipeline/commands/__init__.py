@@ -1,0 +1,1 @@
+"""The commands of `burnline`: each parses, calls, prints. Nothing is computed here."""

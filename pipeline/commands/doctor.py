@@ -1,0 +1,119 @@
+"""`burnline doctor`: what is wrong with the set-up, and how to mend it."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import Settings, documented
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def check_kafka(settings: Settings) -> Finding:
+    from confluent_kafka.admin import AdminClient
+
+    from pipeline.topics import confluent_config
+
+    admin = AdminClient({**confluent_config(settings), "log_level": 0})
+    found = admin.list_topics(timeout=5)
+    return Finding("kafka", True, f"{len(found.brokers)} broker(s) at {settings.kafka_brokers}, {len(found.topics)} topics")
+
+
+def check_topics(settings: Settings) -> Finding:
+    from confluent_kafka.admin import AdminClient
+
+    from pipeline.topics import confluent_config, topic_name, topics
+
+    present = AdminClient({**confluent_config(settings), "log_level": 0}).list_topics(timeout=5).topics
+    missing = [name for name in (topic_name(settings, base) for base in topics()) if name not in present]
+    if missing:
+        return Finding("topics", False, f"missing: {', '.join(missing)}", "run `burnline migrate`")
+    return Finding("topics", True, "all present")
+
+
+def check_clickhouse(settings: Settings) -> Finding:
+    from pipeline.sinks.clickhouse import client
+
+    connection = client(settings)
+    version = connection.execute("SELECT version()")[0][0]
+    return Finding("clickhouse", True, f"version {version}")
+
+
+def check_slos(settings: Settings) -> Finding:
+    from pipeline.spec import load
+
+    found = load([settings.slo_dir])
+    if found.problems:
+        first = found.problems[0]
+        return Finding("SLO files", False, f"{len(found.problems)} problem(s), the first: {first}", "run `burnline slo validate`")
+    return Finding("SLO files", True, f"{len(found.slos)} SLO(s) in {settings.slo_dir}")
+
+
+REMEDIES = {
+    "kafka": "is a broker running at BURNLINE_KAFKA_BROKERS? `burnline up` starts one",
+    "topics": "see the check of kafka",
+    "clickhouse": "is a server running at BURNLINE_CLICKHOUSE_URL, with the password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
+    "SLO files": "set BURNLINE_SLO_DIR to a directory of SLO files; `burnline slo new NAME` writes one",
+}
+
+CHECKS: dict[str, Callable[[Settings], Finding]] = {
+    "kafka": check_kafka,
+    "topics": check_topics,
+    "clickhouse": check_clickhouse,
+    "SLO files": check_slos,
+}
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """Run every check; a check that fails is a finding, not an end."""
+    found = []
+    for name, check in CHECKS.items():
+        try:
+            found.append(check(settings))
+        except Exception as error:  # whatever a client library raises
+            found.append(Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0][:300], REMEDIES[name]))
+    return found
+
+
+def doctor(
+    settings_wanted: Annotated[bool, typer.Option("--settings", help="print every setting, its default and meaning")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
+) -> None:
+    """Say what is wrong with the set-up and how to mend it; exit 1 if anything is."""
+    if settings_wanted:
+        _print_settings(as_json)
+        return
+    found = findings(Settings())
+    if as_json:
+        typer.echo(json.dumps([finding._asdict() for finding in found]))
+    else:
+        console = Console()
+        for finding in found:
+            mark = "[green]ok[/green]    " if finding.ok else "[red]wrong[/red] "
+            console.print(f"{mark} {finding.check}: {finding.detail}")
+            if finding.remedy:
+                console.print(f"       -> {finding.remedy}")
+    if not all(finding.ok for finding in found):
+        raise typer.Exit(1)
+
+
+def _print_settings(as_json: bool) -> None:
+    lines = documented()
+    if as_json:
+        typer.echo(json.dumps([line._asdict() for line in lines]))
+        return
+    table = Table("variable", "default", "meaning")
+    for line in lines:
+        table.add_row(line.variable, line.default, line.description)
+    Console().print(table)

@@ -1,0 +1,232 @@
+"""`burnline slo`: validate, lint, show and write SLO files.
+
+Exit codes: 0 nothing wrong, 1 problems (of `lint`, warnings too), 2 usage.
+"""
+
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import Settings
+from pipeline.sli import METRICS
+from pipeline.spec import Problem, Slo, SloSet, load, parse, presets, scalars
+from pipeline.spec.detection import budget_spent, firing_ratio
+from pipeline.spec.explanation import explained, percent, story, told_timings
+from pipeline.spec.lint import lint as warnings_of
+from pipeline.spec.problems import Refused
+from pipeline.spec.scalars import duration_text, fraction, written
+from pipeline.spec.template import template
+
+app = typer.Typer(no_args_is_help=True, help="Check, explain and write SLO files.")
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(exists=True, help="SLO files or directories of them; BURNLINE_SLO_DIR when none is given"),
+]
+SloOption = Annotated[
+    list[Path] | None,
+    typer.Option("--slo", exists=True, help="SLO file or directory; BURNLINE_SLO_DIR when not given"),
+]
+ErrorRatios = Annotated[
+    list[str] | None,
+    typer.Option("--error-ratio", help="share of bad requests to tell times for, such as 0.15; repeatable"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")]
+
+
+def read(paths: Sequence[Path] | None) -> SloSet:
+    """Load the files named, or those of the settings."""
+    return load(paths or [Settings().slo_dir])
+
+
+@app.command()
+def validate(paths: Paths = None, as_json: Json = False) -> None:
+    """Check SLO files: every problem at once, each with its place, its rule and what to do."""
+    found = read(paths)
+    if as_json:
+        _print_json(_checked(found, []))
+    else:
+        _print_problems(found.problems)
+        typer.echo(_summary(found, _counted(len(found.problems), "problem")), err=bool(found.problems))
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def lint(paths: Paths = None, as_json: Json = False) -> None:
+    """Check SLO files, and warn of what works but is likely to disappoint."""
+    found = read(paths)
+    warnings = warnings_of(found)
+    if as_json:
+        _print_json(_checked(found, warnings))
+    else:
+        _print_problems(found.problems)
+        _print_problems(warnings, "warning: ")
+        counted = f"{_counted(len(found.problems), 'problem')}, {_counted(len(warnings), 'warning')}"
+        typer.echo(_summary(found, counted), err=bool(found.problems or warnings))
+    if found.problems or warnings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    name: Annotated[str | None, typer.Argument(help="name of an SLO; all of them when not given")] = None,
+    slo: SloOption = None,
+    error_ratio: ErrorRatios = None,
+    as_json: Json = False,
+) -> None:
+    """Explain SLOs: budget, windows and factors in force, and how long alerts take to fire and to clear."""
+    ratios = [_error_ratio(text) for text in error_ratio or ()]
+    found = read(slo)
+    if found.problems:
+        _print_problems(found.problems, to_stderr=True)
+        raise typer.Exit(1)
+    if name is not None and name not in found.by_name:
+        _fail_unknown(name, found)
+    chosen = found.slos if name is None else (found.by_name[name],)
+    if as_json:
+        _print_json([explained(each, ratios) for each in chosen])
+        return
+    console = Console()
+    for each in chosen:
+        console.rule(each.name, align="left")
+        console.print("\n".join(story(each)), markup=False, highlight=False)
+        console.print(_pairs_table(each), _timings_table(each, ratios))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="name of the SLO, such as chat-ttft")],
+    metric: Annotated[str, typer.Option(help=f"one of {', '.join(METRICS)}")] = "error_rate",
+    service: Annotated[str, typer.Option(help="service of the events")] = "chat",
+    target: Annotated[
+        str, typer.Option(help="ratio such as 0.99; typical for the metric when not given")
+    ] = "",
+    threshold: Annotated[str, typer.Option(help="with a unit, such as 500ms; typical when not given")] = "",
+    team: Annotated[str, typer.Option(help="who answers for it")] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="file to write; SLO_DIR/NAME.yaml when not given")
+    ] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="print the file, write nothing")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a commented SLO file to start from. Never overwrites."""
+    _check("NAME", name, scalars.name)
+    _check("--metric", metric, scalars.metric)
+    _check("--service", service, scalars.word)
+    _check("--target", target, scalars.target, may_be_empty=True)
+    _check("--threshold", threshold, scalars.duration, may_be_empty=True)
+    _check("--team", team, scalars.word, may_be_empty=True)
+    text = template(name, metric, service, target, threshold, team)
+    for problem in parse({"": text.encode()}, presets()).problems:  # right alone, wrong together
+        raise typer.BadParameter(f"{problem.path} {problem.value}: {problem.rule} -> {problem.remedy}")
+    if stdout:
+        typer.echo(json.dumps({"text": text}) if as_json else text, nl=as_json)
+        return
+    path = output or Settings().slo_dir / f"{name}.yaml"
+    _write_new(path, text)
+    if as_json:
+        _print_json({"file": str(path)})
+    else:
+        typer.echo(f"wrote {path}; read it with `burnline slo show {name} --slo {path}`")
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        typer.echo(f"{path} was not written: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _check(option: str, text: str, reader: scalars.Read, may_be_empty: bool = False) -> None:
+    if not text and may_be_empty:
+        return
+    try:
+        reader(text)
+    except Refused as refused:
+        raise typer.BadParameter(
+            f"{text!r} {refused.rule} -> {refused.remedy}", param_hint=option
+        ) from refused
+
+
+def _error_ratio(text: str) -> Fraction:
+    _check("--error-ratio", text, scalars.share)
+    ratio = fraction(scalars.share(text))
+    if not ratio:
+        raise typer.BadParameter("0 never fires anything", param_hint="--error-ratio")
+    return ratio
+
+
+def _fail_unknown(name: str, found: SloSet) -> NoReturn:
+    meant = scalars.nearest(name, found.by_name)
+    known = f"did you mean {meant}?" if meant else f"there are {scalars.listed(found.by_name)}"
+    typer.echo(f"no SLO is named {name}; {known}", err=True)
+    raise typer.Exit(1)
+
+
+def _pairs_table(slo: Slo) -> Table:
+    table = Table(title=f"Window pairs, {slo.preset or 'its own'}", title_justify="left")
+    for column in ("severity", "burn rate", "long and", "short", "share of bad", "budget spent"):
+        table.add_column(column, justify="left" if column == "severity" else "right")
+    for pair in slo.policy.pairs:
+        needed = firing_ratio(slo.objective.target, pair)
+        spent = budget_spent(pair, slo.objective.window_us)
+        table.add_row(
+            pair.severity.name.lower(), f">= {written(fraction(pair.factor))}", duration_text(pair.long_us),
+            duration_text(pair.short_us), f">= {percent(needed)}", f"{float(spent):.2%}",
+        )  # fmt: skip
+    return table
+
+
+def _timings_table(slo: Slo, error_ratios: Sequence[Fraction]) -> Table:
+    table = Table(title="Fires after / clears after", title_justify="left")
+    table.add_column("bad", justify="right")
+    for pair in slo.policy.pairs:
+        table.add_column(f"{pair.severity.name.lower()} {written(fraction(pair.factor))}x", justify="right")
+    for timing in told_timings(slo, error_ratios):
+        cells = (
+            "never" if fires is None or clears is None else f"{_seconds(fires)} / {_seconds(clears)}"
+            for fires, clears in zip(timing.detection_s, timing.reset_s, strict=True)
+        )
+        table.add_row(percent(timing.error_ratio), *cells)
+    return table
+
+
+def _seconds(seconds: int) -> str:
+    return duration_text(seconds * 1_000_000)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _summary(found: SloSet, counted: str) -> str:
+    files = {slo.source.file for slo in found.slos} | {problem.file for problem in found.problems}
+    return f"{_counted(len(found.slos), 'good SLO')} in {_counted(len(files), 'file')}: {counted}"
+
+
+def _checked(found: SloSet, warnings: Sequence[Problem]) -> dict[str, Any]:
+    return {
+        "ok": not found.problems,
+        "slos": [{"name": slo.name, "file": slo.source.file, "line": slo.source.line} for slo in found.slos],
+        "problems": [problem.as_dict() for problem in found.problems],
+        "warnings": [warning.as_dict() for warning in warnings],
+    }
+
+
+def _print_problems(problems: Sequence[Problem], label: str = "", to_stderr: bool = False) -> None:
+    for problem in problems:
+        typer.echo(f"{label}{problem}", err=to_stderr)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))

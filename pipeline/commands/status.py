@@ -1,0 +1,93 @@
+"""`burnline status` and `burnline alerts`: what is true now, asked of ClickHouse in plain SQL."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import Settings
+
+STATUS_SQL = """\
+SELECT c.slo AS slo, c.instance AS instance, c.compliance_ratio AS compliance_ratio, c.target AS target,
+       c.coverage_ratio AS coverage_ratio, b.budget_remaining_ratio AS budget_remaining_ratio,
+       b.time_to_exhaustion_s AS time_to_exhaustion_s, c.good AS good, c.bad AS bad, c.window_end AS window_end
+FROM compliance AS c
+INNER JOIN error_budget AS b USING (slo, instance)
+ORDER BY isNull(b.budget_remaining_ratio), b.budget_remaining_ratio, slo, instance"""
+
+ALERTS_SQL = """\
+SELECT slo, instance, severity, fired_at, resolved_at, peak_burn_rate, detection_delay_ms
+FROM alert_log ORDER BY fired_at DESC LIMIT {limit:UInt32}"""
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")]
+
+
+def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Ask ClickHouse; one dictionary a row."""
+    from pipeline.sinks.clickhouse import client
+
+    connection = client(Settings())
+    try:
+        found, columns = connection.execute(
+            sql, parameters or None, with_column_types=True, settings={"server_side_params": 1} if parameters else None
+        )
+    finally:
+        connection.disconnect()
+    return [dict(zip((name for name, _ in columns), row, strict=True)) for row in found]
+
+
+def shown(value: Any, kind: str = "") -> str:
+    """Write a value for people; what is unknown looks unknown."""
+    if value is None:
+        return "[dim]no data[/dim]"
+    if kind == "percent":
+        return f"{value:.3%}"
+    if kind == "seconds":
+        return f"{value / 86400:.1f} d" if value >= 86400 else f"{value / 3600:.1f} h"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if isinstance(value, float) else str(value)
+
+
+def print_json(found: list[dict[str, Any]]) -> None:
+    typer.echo(json.dumps(found, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value)))
+
+
+def status(as_json: Json = False) -> None:
+    """Compliance and error budget of every SLO instance, what burns most on top."""
+    found = rows(STATUS_SQL)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad")
+    for row in found:
+        budget = row["budget_remaining_ratio"]
+        colour = "" if budget is None else "red" if budget < 0 else "yellow" if budget < 0.5 else "green"
+        table.add_row(
+            row["slo"], row["instance"] or "-", shown(row["compliance_ratio"], "percent"), shown(row["target"], "percent"),
+            f"[{colour}]{shown(budget, 'percent')}[/{colour}]" if colour else shown(budget),
+            shown(row["time_to_exhaustion_s"], "seconds") if row["time_to_exhaustion_s"] is not None else "-",
+            shown(row["coverage_ratio"], "percent"), shown(row["good"]), shown(row["bad"]),
+        )  # fmt: skip
+    Console().print(table)
+
+
+def alerts(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 50, as_json: Json = False
+) -> None:
+    """Alerts, newest first: when they fired, when they cleared, how fast the budget burnt."""
+    found = rows(ALERTS_SQL, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("SLO", "instance", "severity", "fired", "cleared", "peak burn", "delay")
+    for row in found:
+        cleared = shown(row["resolved_at"]) if row["resolved_at"] else "[red]still firing[/red]"
+        table.add_row(
+            row["slo"], row["instance"] or "-", str(row["severity"]), shown(row["fired_at"]), cleared,
+            f"{shown(row['peak_burn_rate'])}x", f"{row['detection_delay_ms']:,.0f} ms",
+        )  # fmt: skip
+    Console().print(table)

@@ -1,0 +1,62 @@
+"""`burnline worker`: one stream worker against configured servers."""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.commands.children import stop_at_eof
+from pipeline.settings import Settings
+
+
+def worker(
+    steps: Annotated[str | None, typer.Option(help="steps to run, comma separated; BURNLINE_STEPS when unset")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")] = False,
+    warm: Annotated[bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")] = False,
+    lifeline_fd: Annotated[int, typer.Option(hidden=True)] = -1,
+) -> None:
+    """Run ingest, judge and store until SIGTERM or Ctrl-C; then flush and leave in order."""
+    settings = Settings(steps=steps) if steps else Settings()
+    compile_kernels(settings)
+    if warm:
+        return
+    from pipeline.app import SetupFailed, run
+
+    if lifeline_fd >= 0:
+        stop_at_eof(lifeline_fd)
+
+    def ready(address: str) -> None:
+        said = {"pid": os.getpid(), "http": address, "steps": settings.steps}
+        typer.echo(json.dumps(said) if as_json else f"ready: {said['http']} runs {said['steps']}")
+
+    try:
+        code = asyncio.run(run(settings, ready))
+    except SetupFailed as error:
+        typer.echo(f"burnline worker: {error}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(code)
+
+
+def compile_kernels(settings: Settings) -> None:
+    """Compile what the steps call, or load it from the cache, before any consumer starts; show progress."""
+    cache = settings.data_dir.resolve() / "kernels"
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)  # private: it is imported as code
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))  # before Numba is imported
+
+    from pipeline.framing import SINGLE_OBJECT
+    from pipeline.ingest import warm as warm_ingest
+    from pipeline.spec import load
+
+    objectives = load([settings.slo_dir]).objectives
+    columns = (TextColumn("compiling kernels"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        warm_ingest(
+            cache, SINGLE_OBJECT, objectives,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )  # fmt: skip

@@ -1,0 +1,139 @@
+"""The embedded ClickHouse's configuration, as text: ports, limits, users and what each may do.
+
+Pure. Law: a reader reads `burnline` and nothing else; nobody from outside reads files, URLs or other servers.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+DATABASE = "burnline"
+WRITER = "burnline_writer"
+READER = "burnline_reader"
+
+# Everything that a migration, an insert or a merge needs, on every database; SOURCES (file, url, remote, s3)
+# and ACCESS MANAGEMENT are what is left out.
+WRITER_GRANTS = (
+    "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, BACKUP, KILL QUERY, "
+    "MOVE PARTITION BETWEEN SHARDS, SYSTEM, dictGet, TABLE ENGINE ON *.*",
+)
+READER_GRANTS = (f"GRANT SHOW, SELECT, dictGet ON {DATABASE}.*",)
+
+# system.query_log and part_log exist only when configured; they stay for three days.
+SYSTEM_LOG = """\
+  <{log}><database>system</database><table>{log}</table>
+    <flush_interval_milliseconds>7500</flush_interval_milliseconds>
+    <ttl>event_date + INTERVAL 3 DAY</ttl></{log}>
+"""
+# No <default_database>: the engine's own `default` is an overlay that includes the file system.
+CONFIG = """\
+<clickhouse>
+  <path>{root}/store</path>
+  <listen_host>127.0.0.1</listen_host>
+  <tcp_port>{tcp_port}</tcp_port>
+  <http_port>{http_port}</http_port>
+  <users_config>users.xml</users_config>
+  <default_database></default_database>
+  <database>system</database>
+  <max_connections>256</max_connections>
+  <max_concurrent_queries>100</max_concurrent_queries>
+  <max_server_memory_usage>{memory}</max_server_memory_usage>
+  <mark_cache_size>{mark_cache}</mark_cache_size>
+  <background_pool_size>4</background_pool_size>
+  <background_schedule_pool_size>8</background_schedule_pool_size>
+  <merge_tree><non_replicated_deduplication_window>1000</non_replicated_deduplication_window></merge_tree>
+  <prometheus><endpoint>/metrics</endpoint><metrics>true</metrics><events>true</events></prometheus>
+  <backups><allowed_path>{root}/backup</allowed_path></backups>
+  <log-level>warning</log-level>
+  <logger>
+    <log>{root}/log/server.log</log><errorlog>{root}/log/server.err.log</errorlog>
+    <size>20M</size><count>3</count>
+  </logger>
+{system_logs}</clickhouse>
+"""
+# `default` is the launcher's own session, which cannot have a password. Its profile allows one session, and
+# that one is taken before the server listens: everybody else is refused. poll_interval: idle clients delay
+# a stop.
+USERS = """\
+<clickhouse>
+  <profiles>
+    <default>
+      <poll_interval>1</poll_interval>
+      <max_memory_usage>{query_memory}</max_memory_usage>
+      <implicit_select>0</implicit_select>
+      <allow_introspection_functions>0</allow_introspection_functions>
+      <insert_deduplicate>1</insert_deduplicate>
+      <deduplicate_blocks_in_dependent_materialized_views>1</deduplicate_blocks_in_dependent_materialized_views>
+    </default>
+    <internal><profile>default</profile><max_sessions_for_user>1</max_sessions_for_user></internal>
+    <reader>
+      <readonly>2</readonly>
+      <poll_interval>1</poll_interval>
+      <implicit_select>0</implicit_select>
+      <allow_introspection_functions>0</allow_introspection_functions>
+      <max_execution_time>30</max_execution_time>
+      <max_memory_usage>{reader_memory}</max_memory_usage>
+      <constraints><max_memory_usage><max>{reader_memory}</max></max_memory_usage></constraints>
+    </reader>
+  </profiles>
+  <quotas><default/></quotas>
+  <users>
+{users}  </users>
+</clickhouse>
+"""
+USER = """\
+    <{name}>{login}<networks><ip>127.0.0.1</ip><ip>::1</ip></networks><profile>{profile}</profile><quota>default</quota>
+      <default_database>{database}</default_database>{grants}</{name}>
+"""
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """What a server is to be."""
+
+    root: Path
+    tcp_port: int
+    http_port: int
+    memory_bytes: int
+    writer_password: str
+    reader_password: str
+
+
+def config_xml(spec: ServerSpec) -> str:
+    """Return config.xml."""
+    return CONFIG.format(
+        root=escape(str(spec.root)),
+        tcp_port=spec.tcp_port,
+        http_port=spec.http_port,
+        memory=spec.memory_bytes,
+        mark_cache=min(spec.memory_bytes // 8, 256 << 20),
+        system_logs="".join(SYSTEM_LOG.format(log=log) for log in ("query_log", "part_log")),
+    )
+
+
+def users_xml(spec: ServerSpec) -> str:
+    """Return users.xml; passwords as SHA-256."""
+    users = [
+        user("default", None, "internal", ()),
+        user(WRITER, spec.writer_password, "default", WRITER_GRANTS),
+        user(READER, spec.reader_password, "reader", READER_GRANTS),
+    ]
+    return USERS.format(
+        query_memory=spec.memory_bytes * 3 // 4, reader_memory=spec.memory_bytes // 4, users="".join(users)
+    )
+
+
+def user(name: str, password: str | None, profile: str, grants: tuple[str, ...]) -> str:
+    """Return one user's element; without grants a user may do everything."""
+    login = "<password></password>"
+    if password is not None:
+        login = f"<password_sha256_hex>{hashlib.sha256(password.encode()).hexdigest()}</password_sha256_hex>"
+    queries = "".join(f"<query>{escape(grant)}</query>" for grant in grants)
+    return USER.format(
+        name=name,
+        login=login,
+        profile=profile,
+        database=DATABASE,
+        grants=f"<grants>{queries}</grants>" if grants else "",
+    )

@@ -1,0 +1,109 @@
+"""The ClickHouse engine of the chdb-core wheel as a server process: `clickhouse_server.py FD ENGINE ROOT`.
+
+The wheel's extension module has `_chdb.query()`, which runs a whole clickhouse-local application in this
+process; that knows SYSTEM START LISTEN and reads config.xml of the current directory, so ports, users and
+limits come from ROOT/etc. Run by path, standard library only: no second engine, no pandas. One a process.
+
+Its first line on stdout, once it listens, is JSON with pid, tcp_port, http_port and version. SIGTERM, SIGINT
+or EOF on FD shut it down in order; a byte on FD kills it.
+"""
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import ModuleType
+
+START_S = 60.0
+STOP_S = 20.0  # the engine leaves by itself after 5 s, whatever clients do; this is for an engine that hangs
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+ENDED = signal.SIGUSR1  # the engine's thread tells the main thread that it has ended
+
+# The last statement costs nothing and lasts while the pipe's write end is open; KILL QUERY cannot end it.
+SCRIPT = """
+SYSTEM START LISTEN TCP;
+SYSTEM START LISTEN HTTP;
+SELECT getServerPort('tcp_port'), getServerPort('http_port'), version()
+INTO OUTFILE '{ready}' TRUNCATE FORMAT TSV;
+SELECT count() FROM file('/dev/fd/{pipe}', 'LineAsString', 'x String')
+SETTINGS storage_file_read_method = 'pread', max_execution_time = 0;
+"""
+
+
+def load_engine(path: str) -> ModuleType:
+    """Load only the extension module: `import chdb` would start an engine of its own."""
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0))
+    loader = importlib.machinery.ExtensionFileLoader("_chdb", path)
+    spec = importlib.util.spec_from_loader("_chdb", loader, origin=path)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def announce(ready: Path, engine: threading.Thread) -> None:
+    """Print the ports once the engine has written them; ask for an end when it does not."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and engine.is_alive():
+        try:
+            tcp_port, http_port, version = ready.read_text().split()
+        except (OSError, ValueError):
+            time.sleep(0.01)
+            continue
+        ports = {"tcp_port": int(tcp_port), "http_port": int(http_port)}
+        sys.stdout.write(json.dumps({"pid": os.getpid(), **ports, "version": version}) + "\n")
+        sys.stdout.flush()
+        return
+    if engine.is_alive():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def follow(lifeline: int) -> None:
+    """Turn EOF on the lifeline into an orderly end, and a byte into a sudden one."""
+    os.kill(os.getpid(), signal.SIGKILL if os.read(lifeline, 1) else signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; return 0 after an orderly end."""
+    lifeline, engine_path, root = int(arguments[0]), arguments[1], Path(arguments[2])
+    # Every thread, the engine's included, inherits the mask, so that only sigwait below sees these signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {ENDED})
+    pipe, hold = os.pipe()
+    ready = root / "ready.tsv"
+    ready.unlink(missing_ok=True)
+    os.environ["TZ"] = "UTC"  # <timezone> in config.xml has no effect here
+    module = load_engine(engine_path)
+    os.chdir(root / "etc")
+    errors: list[str] = []
+
+    def run() -> None:
+        try:
+            result = module.query(SCRIPT.format(ready=ready, pipe=pipe), "TSV")
+            errors.extend([str(result.error_message())] if result.has_error() else [])
+        except Exception as error:  # whatever the extension throws
+            errors.append(str(error))
+        os.kill(os.getpid(), ENDED)
+
+    engine = threading.Thread(target=run, name="engine", daemon=True)
+    engine.start()
+    threading.Thread(target=announce, args=(ready, engine), daemon=True).start()
+    threading.Thread(target=follow, args=(lifeline,), daemon=True).start()
+    received = signal.sigwait(STOP_SIGNALS | {ENDED})
+    os.close(hold)
+    engine.join(STOP_S)
+    ready.unlink(missing_ok=True)
+    if errors or received == ENDED:
+        sys.stderr.write((errors[0] if errors else "the engine ended by itself") + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # the engine's own threads would otherwise outlive the interpreter's teardown

@@ -1,0 +1,222 @@
+"""Instances: who is judged. SLO instances <-> rows of the bank, their alerts, their entries in slo.state.
+
+Pure. Law: a row, its alert and the partition's clock are all there is to an instance; what `snapshot` wrote,
+`restore` brings back at any later judged second, as if nothing had come for the instance in between.
+
+An instance whose SLO is gone, or whose indicator changed, is forgotten; but an open alert stays open over a
+changed indicator or policy and is judged anew, so that what fired is resolved.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import slo
+from pipeline.alerts import Alert, Judged, Notice, Severity, State, Watched, step
+from pipeline.blocks import decode, encode
+from pipeline.framing import Framing
+from pipeline.kernels import rings as k
+from pipeline.notices import Reading, Told, instance_key, speaking_pair
+from pipeline.watermark import Coverage
+from pipeline.windows import Bank, Layout, layout, pack, unpack
+
+MOST = (1 << 63) - 1
+
+
+def layout_of(watched: Watched) -> Layout:
+    """Lay out the rings that an SLO needs."""
+    spans = {us for pair in watched.policy.pairs for us in (pair.long_us, pair.short_us)}
+    return layout((us // 1_000_000 for us in spans), watched.objective.window_us // 1_000_000)
+
+
+def tables(spec: Sequence[Watched]) -> tuple[list[Layout], k.Tables]:
+    """Write every SLO's windows, thresholds and guards as the kernel wants them.
+
+    Raises: ValueError when a threshold does not fit into 63 bits.
+    """
+    layouts = [layout_of(watched) for watched in spec]
+    count = len(layouts)
+    pairs_most = max((len(watched.policy.pairs) for watched in spec), default=0)
+    tiers_most = max((len(each.tiers) for each in layouts), default=1)
+    windows_most = max((len(each.spans_s) for each in layouts), default=1)
+    made = k.Tables(
+        np.zeros((count, tiers_most, 4), np.int64),
+        np.zeros((count, windows_most, 2), np.int64),
+        np.zeros((count, max(pairs_most, 1), k.PAIR_COLUMNS), np.int64),
+        np.zeros((count, 4), np.int64),
+        np.zeros((count, 4), np.int64),
+    )
+    for o, (watched, rings) in enumerate(zip(spec, layouts, strict=True)):
+        made.tiers[o, : len(rings.tiers)] = rings.tiers
+        made.windows[o, : len(rings.spans_s)] = list(zip(rings.spans_s, rings.tier_of, strict=True))
+        for p, row in enumerate(_pair_rows(watched, rings)):
+            made.pairs[o, p] = row
+        guards = watched.policy.guards
+        least = guards.min_coverage
+        made.guards[o] = guards.min_events, guards.min_bad, least.numerator, least.scale
+        made.sizes[o] = len(rings.tiers), len(rings.spans_s), len(watched.policy.pairs), rings.tier_of[-1]
+    return layouts, made
+
+
+def _pair_rows(watched: Watched, rings: Layout) -> list[tuple[int, ...]]:
+    target = watched.objective.target
+    rows: list[tuple[int, ...]] = []
+    for pair in watched.policy.pairs:
+        fire = slo.threshold(target, pair.factor)
+        clear = slo.threshold(target, watched.policy.clear.factor(pair.factor))
+        if max(*fire, *clear) * max(rings.spans_s) > MOST:
+            raise ValueError(f"{watched.objective.name}: target and factor have too many digits")
+        long, short = (rings.spans_s.index(us // 1_000_000) for us in (pair.long_us, pair.short_us))
+        rows.append((long, short, int(pair.severity), *fire, *clear, 0))
+    return rows
+
+
+class InstanceKey(NamedTuple):
+    """One SLO instance, whatever its revision."""
+
+    slo: str
+    labels: str
+
+    @property
+    def text(self) -> str:
+        return instance_key(self.slo, self.labels)
+
+
+@dataclass
+class Instance:
+    """What the bank's row does not hold."""
+
+    key: InstanceKey
+    alert: Alert = Alert()  # noqa: RUF009 - frozen
+    pair: int = 0  # that spoke last
+
+
+class Instances:
+    """All instances of one judge partition."""
+
+    def __init__(self, spec: Sequence[Watched], limit: int) -> None:
+        self.spec = tuple(spec)
+        self.limit = limit
+        self.refused = 0  # entries of instances past the limit
+        self.objective_of = {watched.objective.name: o for o, watched in enumerate(self.spec)}
+        self.bank = Bank(*tables(self.spec))
+        self.rows: dict[InstanceKey, int] = {}
+        self.known: dict[int, Instance] = {}  # row -> instance
+        self.gone: set[str] = set()  # keys to write tombstones for
+
+    def row_of(self, name: str, revision: str, labels: str, at: int) -> int | None:
+        """Return the row of an instance, a new one if need be; None: no such SLO any more, or too many."""
+        o = self.objective_of.get(name)
+        if o is None or self.spec[o].objective.indicator_revision != revision:
+            return None
+        row = self.rows.get(InstanceKey(name, labels))
+        return row if row is not None else self._admit(InstanceKey(name, labels), o, at)
+
+    def _admit(self, key: InstanceKey, o: int, at: int) -> int | None:
+        if len(self.rows) >= self.limit:
+            self.refused += 1
+            return None
+        row = self.bank.take(o, at)
+        self.rows[key] = row
+        self.known[row] = Instance(key)
+        self.gone.discard(key.text)
+        return row
+
+    def words(self, row: int) -> NDArray[np.int64]:
+        words: NDArray[np.int64] = self.bank.rows.words[row]
+        return words
+
+    def watched(self, row: int) -> Watched:
+        return self.spec[int(self.words(row)[k.OBJECTIVE])]
+
+    def reading(self, row: int, coverage: Coverage) -> Reading:
+        """Read an instance at the second it is judged up to."""
+        words = self.words(row)
+        spans, at = self.bank.layouts[words[k.OBJECTIVE]].spans_s, int(words[k.AT])
+        measured = [coverage.measured(span, at) for span in spans]
+        rest = (int(words[w]) for w in (k.EXCLUDED, k.LATE, k.TOTAL))
+        return Reading(at, int(words[k.FIRST]), spans, self.bank.sums(row), measured, *rest)
+
+    def step(self, row: int, coverage: Coverage) -> Told | None:
+        """Let the alert of a row that a kernel stopped take the second at which it stopped."""
+        instance, watched, words = self.known[row], self.watched(row), self.words(row)
+        before, code, hold_s = instance.alert, int(words[k.CODE]), watched.policy.clear.hold_s
+        judged = Judged(
+            int(words[k.AT]), Severity(code & 3), bool(code & k.SUSPECT), bool(code & k.UNMEASURED)
+        )
+        instance.alert, notice = step(before, judged, hold_s)
+        wake = instance.alert.wake_s(hold_s)
+        words[k.WAKE] = k.NEVER if wake is None else wake
+        if notice is None:
+            return None
+        if notice is not Notice.RESOLVED:
+            pair = speaking_pair(watched, int(words[k.LATCHED]), instance.alert.severity)
+            instance.pair = instance.pair if pair is None else pair
+        shown = before if notice is Notice.RESOLVED else instance.alert
+        return Told(notice, watched, instance.key.labels, shown, instance.pair, self.reading(row, coverage))
+
+    def expire(self, at: int, waiting: NDArray[np.int64]) -> None:
+        """Forget instances whose every window is empty and whose alert is closed."""
+        words = self.bank.rows.words
+        for row in np.setdiff1d(np.array(sorted(self.known), np.int64), waiting).tolist():
+            if words[row, k.FIRST] < 0 or self.known[row].alert.is_open or not self.bank.is_over(row, at):
+                continue
+            key = self.known.pop(row).key
+            del self.rows[key]
+            self.bank.give_back(row)
+            self.gone.add(key.text)
+
+    def touched(self) -> list[int]:
+        """Rows that their entry in slo.state no longer describes."""
+        return [row for row in self.known if self.words(row)[k.TOUCHED]]
+
+    def snapshot(self, row: int, applied_offset: int, framing: Framing) -> bytes:
+        """Write an instance's entry, and count its row as untouched from now on."""
+        instance, objective = self.known[row], self.watched(row).objective
+        words, alert = self.words(row), instance.alert
+        facts = {
+            "indicator": objective.indicator_revision,
+            "alert": [alert.state, alert.severity, alert.level, alert.since_s, alert.started_s],
+            "pair": instance.pair,
+        }
+        columns = {
+            "slo": instance.key.slo, "revision": objective.revision, "instance": instance.key.labels,
+            "applied_offset": applied_offset, "judged_s": int(words[k.AT]), "first_s": int(words[k.FIRST]),
+            "payload": pack(facts, self.bank.snapshot(row)),
+        }  # fmt: skip
+        words[k.TOUCHED] = 0
+        return encode("judge_state", columns, framing)
+
+    def restore(self, value: bytes, at: int, framing: Framing) -> None:
+        """Bring an instance back, advanced to the judged second `at`."""
+        state = decode("judge_state", value, framing)
+        key = InstanceKey(state["slo"], state["instance"])
+        facts, arrays = unpack(state["payload"])
+        o = self.objective_of.get(key.slo)
+        alert, objective = _alert(facts["alert"]), self.spec[o].objective if o is not None else None
+        if o is None or objective is None:
+            self.gone.add(key.text)
+            return
+        is_counted = facts["indicator"] == objective.indicator_revision
+        row = self._admit(key, o, at) if is_counted or alert.is_open else None
+        if row is None:
+            self.gone.add(key.text)
+            return
+        words = self.words(row)
+        if is_counted:
+            self.bank.restore(row, at, arrays)
+        else:
+            words[k.FIRST] = words[k.LAST] = at
+        pairs = len(self.spec[o].policy.pairs)
+        self.known[row] = Instance(key, alert, min(facts["pair"], pairs - 1)) if pairs else Instance(key)
+        words[k.MOVED] = 1
+        if state["revision"] != objective.revision or not is_counted:
+            words[[k.LATCHED, k.CODE, k.WAKE, k.TOUCHED]] = 0, 0, at, 1
+
+
+def _alert(numbers: list[Any]) -> Alert:
+    state, severity, level, since_s, started_s = numbers
+    return Alert(State(state), Severity(severity), Severity(level), since_s, started_s)

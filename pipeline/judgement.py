@@ -1,0 +1,308 @@
+"""The judge: a pure fold of slo.counts blocks into alerts, statuses and the judge's own state.
+
+Judgement runs once for each second the watermark passes, over windows that end there (definitions
+2.7). Entries ahead of the watermark wait for it; entries behind it amend the windows, are counted as
+late, and never judge the past again. All of it is a function of the blocks, never of the cut into
+units: a late entry first lets the seconds before it be judged.
+
+A window that began before its instance did is judged against its full expected traffic: eligible x
+span / lived. So an SLO of 99.9 % that is 2 minutes old does not page in its first bad minute, but when
+the bad events are 10x the budget of a whole hour's traffic: 36 s of total outage.
+
+Snapshots: what is known at one offset of slo.counts goes to slo.state in one unit with commit=True: the
+entry `@partition` (clock, coverage, waiting entries) and every instance touched since its last entry.
+Other units are sent with commit=False: after a crash their blocks are read again and give the same
+alerts with the same ce_id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.alerts import Watched
+from pipeline.blocks import Malformed, decode, encode
+from pipeline.framing import SINGLE_OBJECT, Framing, UnknownSchema
+from pipeline.instances import Instances, layout_of
+from pipeline.kernels import judging
+from pipeline.kernels import rings as k
+from pipeline.notices import Told, alert_record, status_columns, status_record
+from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
+from pipeline.watermark import Coverage, SourceClock, Waiting
+from pipeline.windows import pack, unpack
+
+PARTITION_KEY = "@partition"  #: of slo.state; no SLO name begins with @
+NO_ROW = -1
+
+
+@dataclass(frozen=True)
+class JudgeSpec:
+    """What a judge is told once."""
+
+    watched: tuple[Watched, ...]
+    grace_us: int = 2_000_000
+    source_idle_us: int = 3_000_000
+    source_silence_us: int = 300_000_000
+    status_topic: str = "slo.status"
+    alerts_topic: str = "slo.alerts"
+    state_topic: str = "slo.state"
+    framing: Framing = SINGLE_OBJECT
+    source: str = "burnline/judge"  # ce_source
+    limit_instances: int = 10_000  # a partition
+    limit_statuses: int = 1_000  # a unit; what is over waits for the next
+    snapshot_us: int = 30_000_000  # between snapshots, of processing time
+    # A notice goes with a snapshot in the same unit, so that a crash does not repeat it. Past so many touched
+    # instances a snapshot is heavy, and notices may be repeated (same ce_id) within `busy_snapshot_us`.
+    busy_instances: int = 2_000
+    busy_snapshot_us: int = 5_000_000
+
+
+class Judgement:
+    """State and step of one judge partition, over decoded columns of slo.counts."""
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self.spec = spec
+        self.clock = SourceClock(spec.grace_us, spec.source_idle_us)
+        spans = [span for watched in spec.watched for span in layout_of(watched).spans_s]
+        self.spans_s = tuple(sorted(set(spans)))
+        self.coverage = Coverage(spec.source_silence_us, max(spans, default=0) // k.SLICE_S + 2)
+        self.waiting = Waiting()
+        self.instances = Instances(spec.watched, spec.limit_instances)
+        self.judged_s: int | None = None
+        self.told: list[Told] = []
+        self.counters = {"entries_unknown": 0, "entries_late": 0}
+
+    def observe(self, columns: Mapping[str, Any]) -> None:
+        """Take one block: entries and facts of one unit of one source partition."""
+        entries = self._entries(columns)
+        slices = columns["measured_slices"].tolist()
+        second = self.clock.second
+        if second is not None:
+            is_late = entries[:, 1] < second
+            if is_late.any() or any(each < second // k.SLICE_S for each in slices):
+                self.judge()
+                self._amend(entries[is_late])
+                entries = entries[~is_late]
+        self.coverage.observe(slices)
+        self.waiting.add(entries)
+        if columns["part"] == columns["parts"] - 1:
+            partition, partitions = columns["source_partition"], columns["source_partitions"]
+            self.clock.observe(partition, partitions, columns["max_event_time"], columns["idle_us"])
+
+    def _entries(self, columns: Mapping[str, Any]) -> NDArray[np.int64]:
+        """Return a block's entries as (n, 5) row, second, good, bad, excluded; unknown SLOs are left out."""
+        at = self.judged_s or 0
+        names = zip(columns["slos"], columns["revisions"], columns["instances"], strict=True)
+        rows = [self.instances.row_of(*name, at) for name in names]
+        row_of = np.array([NO_ROW if row is None else row for row in rows], np.int64)
+        picked = [columns[name] for name in ("slice_start_s", "good", "bad", "excluded")]
+        entries: NDArray[np.int64] = np.stack([row_of[columns["instance_index"]], *picked], axis=1)
+        known: NDArray[np.int64] = entries[entries[:, 0] != NO_ROW]
+        self.counters["entries_unknown"] += len(entries) - len(known)
+        return known
+
+    def _amend(self, late: NDArray[np.int64]) -> None:
+        bank = self.instances.bank
+        self.counters["entries_late"] += len(late)
+        judging.amend_rows(bank.rows, bank.tables, late, bank.lost)
+
+    def judge(self) -> None:
+        """Judge every second the watermark has passed."""
+        until = self.clock.second
+        if until is None:
+            return
+        if self.judged_s is None:
+            self._begin(until)
+        self.coverage.settle(until // k.SLICE_S)
+        bank = self.instances.bank
+        waiting = self.waiting.take(until)
+        due = np.empty_like(waiting)
+        judging.hand_out(bank.rows, waiting, due)
+        chosen = bank.active()
+        stops, measured = np.empty_like(chosen), (self.coverage.base, self.coverage.counts)
+        while len(chosen):
+            stopped = judging.judge_rows(
+                bank.rows, bank.tables, due, chosen, until, *measured, bank.hands, stops, bank.lost
+            )
+            chosen = stops[:stopped].copy()
+            told = (self.instances.step(row, self.coverage) for row in chosen.tolist())
+            self.told += [each for each in told if each is not None]
+        self.judged_s = until
+        self.coverage.trim()
+
+    def _begin(self, until: int) -> None:
+        """Start at the first second that anything is known of."""
+        earliest = self.waiting.earliest()
+        self.judged_s = until if earliest is None else min(earliest, until)
+        self.coverage.start(min(self.judged_s // k.SLICE_S, *self.coverage.ahead, until // k.SLICE_S))
+        self.instances.bank.rows.words[self.instances.bank.active(), k.AT] = self.judged_s
+
+    def snapshot(self, applied_offset: int, framing: Framing) -> bytes:
+        """Write the partition's own entry."""
+        coverage, arrays = self.coverage.snapshot()
+        waiting = self.waiting.everything()
+        keys = {row: [*self.instances.known[row].key] for row in np.unique(waiting[:, 0]).tolist()}
+        facts = {
+            "watermark_us": self.clock.watermark_us, "event_us": self.clock.event_us,
+            "silent_us": self.clock.silent_us, "coverage": coverage, "judged_s": self.judged_s,
+            "keys": [[row, *key, self._indicator(row)] for row, key in keys.items()],
+            "counters": self.counters,
+        }  # fmt: skip
+        columns = {
+            "slo": PARTITION_KEY, "revision": "", "instance": "", "applied_offset": applied_offset,
+            "judged_s": self.judged_s or 0, "first_s": 0,
+            "payload": pack(facts, {**arrays, "waiting": waiting}),
+        }  # fmt: skip
+        return encode("judge_state", columns, framing)
+
+    def _indicator(self, row: int) -> str:
+        return self.instances.watched(row).objective.indicator_revision
+
+    def restore(self, payload: bytes, instances: list[bytes], framing: Framing) -> None:
+        """Bring everything back: the partition's payload and the values of all instances' entries."""
+        facts, arrays = unpack(payload)
+        self.judged_s = facts["judged_s"]
+        self.clock.watermark_us = facts["watermark_us"]
+        self.clock.event_us, self.clock.silent_us = facts["event_us"], facts["silent_us"]
+        self.coverage.restore(facts["coverage"], arrays["measured"], arrays["ahead"])
+        self.counters.update(facts["counters"])
+        at = self.judged_s or 0
+        for value in instances:
+            self.instances.restore(value, at, framing)
+        waiting, row_of = arrays["waiting"].copy(), {}
+        for row, name, labels, indicator in facts["keys"]:
+            row_of[row] = self.instances.row_of(name, indicator, labels, at)
+        rows = [row_of[row] for row in waiting[:, 0].tolist()]
+        waiting[:, 0] = [NO_ROW if row is None else row for row in rows]
+        self.waiting.add(waiting[waiting[:, 0] != NO_ROW])
+
+
+class JudgeFold:
+    """The step of one judge partition, as the transport drives it: bytes in, records out."""
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self.spec = spec
+        self.judgement = Judgement(spec)
+        self.applied_offset = 0
+        self._stored: dict[bytes, bytes] | None = {}  # entries of slo.state; None once they are loaded
+        self._snapshot_at_us: int | None = None
+        self._applied_at_snapshot = 0
+        self._measured: tuple[tuple[int, int], ...] = ()
+        self._cursor = 0  # row after the last status written
+        self._counters = {"blocks_unreadable": 0, "blocks_repeated": 0, "statuses_deferred": 0}
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was left out or put off, since the fold exists."""
+        judgement = self.judgement
+        more = {
+            "instances": len(judgement.instances.rows),
+            "instances_refused": judgement.instances.refused,
+            "events_clipped": int(judgement.instances.bank.lost[0]),
+        }
+        return {**judgement.counters, **self._counters, **more}
+
+    @property
+    def watermark_us(self) -> int | None:
+        return self.judgement.clock.watermark_us
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take one record of slo.state; the last one of a key counts."""
+        if self._stored is None:
+            raise ValueError("state comes before the first unit")
+        if value is None:
+            self._stored.pop(key, None)
+        else:
+            self._stored[key] = value
+
+    def _load(self) -> None:
+        stored, self._stored = self._stored or {}, None
+        partition = stored.pop(PARTITION_KEY.encode(), None)
+        if partition is not None:
+            state = decode("judge_state", partition, self.spec.framing)
+            self.applied_offset = self._applied_at_snapshot = state["applied_offset"]
+            self.judgement.restore(state["payload"], list(stored.values()), self.spec.framing)
+        elif stored:
+            raise ValueError(f"slo.state has {len(stored)} instances but no entry {PARTITION_KEY}")
+
+    def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
+        """Take one unit of one partition of slo.counts."""
+        if self._stored is not None:
+            self._load()
+        for block in blocks:
+            for index, offset in enumerate(block.offset.tolist()):
+                if offset < self.applied_offset:
+                    self._counters["blocks_repeated"] += 1
+                else:
+                    self._observe(block.value(index))
+        self.applied_offset = max(self.applied_offset, facts.next_offset)
+        self.judgement.judge()
+        notices = self._notices(facts)
+        records = [*notices, *self._statuses(facts)]
+        is_due = self._is_snapshot_due(facts.flushed_at_us, bool(notices))
+        return Unit([*records, *self._snapshot(facts)] if is_due else records, commit=is_due)
+
+    def _observe(self, value: bytes | None) -> None:
+        try:
+            columns = decode("slo_counts", value or b"", self.spec.framing)
+        except (UnknownSchema, Malformed):
+            self._counters["blocks_unreadable"] += 1
+        else:
+            self.judgement.observe(columns)
+
+    def _notices(self, facts: UnitFacts) -> list[OutRecord]:
+        told, self.judgement.told = self.judgement.told, []
+        told.sort(key=lambda t: (t.reading.second, t.watched.objective.name, t.labels))
+        spec, at = self.spec, facts.flushed_at_us
+        return [alert_record(spec.alerts_topic, each, at, spec.source, spec.framing) for each in told]
+
+    def _statuses(self, facts: UnitFacts) -> list[OutRecord]:
+        """Write the status of instances whose judgement changed, in turn, at most so many a unit."""
+        judgement, instances = self.judgement, self.judgement.instances
+        if judgement.judged_s is None:
+            return []
+        words, active = instances.bank.rows.words, instances.bank.active()
+        measured = tuple(judgement.coverage.measured(span, judgement.judged_s) for span in judgement.spans_s)
+        if measured != self._measured:
+            words[active, k.MOVED], self._measured = 1, measured
+        moved = active[(words[active, k.MOVED] == 1) & (words[active, k.FIRST] >= 0)]
+        turn = np.roll(moved, -int(np.searchsorted(moved, self._cursor)))[: self.spec.limit_statuses]
+        self._counters["statuses_deferred"] += len(moved) - len(turn)
+        self._cursor = int(turn[-1]) + 1 if len(turn) < len(moved) else 0
+        words[turn, k.MOVED] = 0
+        return [self._status(row, facts.flushed_at_us) for row in turn.tolist()]
+
+    def _status(self, row: int, judged_at_us: int) -> OutRecord:
+        instances = self.judgement.instances
+        instance, reading = instances.known[row], instances.reading(row, self.judgement.coverage)
+        columns = status_columns(
+            instances.watched(row), instance.key.labels, instance.alert, reading, judged_at_us
+        )
+        return status_record(self.spec.status_topic, columns, self.spec.framing)
+
+    def _is_snapshot_due(self, now_us: int, has_notices: bool) -> bool:
+        if self._snapshot_at_us is None:
+            self._snapshot_at_us = now_us
+        if self.applied_offset == self._applied_at_snapshot:
+            return False
+        age_us, spec = now_us - self._snapshot_at_us, self.spec
+        if has_notices and age_us < spec.busy_snapshot_us:
+            return len(self.judgement.instances.touched()) <= spec.busy_instances
+        return has_notices or age_us >= spec.snapshot_us
+
+    def _snapshot(self, facts: UnitFacts) -> list[OutRecord]:
+        judgement, spec = self.judgement, self.spec
+        instances = judgement.instances
+        if judgement.judged_s is not None:
+            instances.expire(judgement.judged_s, judgement.waiting.everything()[:, 0])
+        written = [
+            (instances.known[row].key.text, instances.snapshot(row, self.applied_offset, spec.framing))
+            for row in instances.touched()
+        ]
+        own = (PARTITION_KEY, judgement.snapshot(self.applied_offset, spec.framing))
+        entries = [*((key, None) for key in sorted(instances.gone)), *written, own]
+        instances.gone.clear()
+        self._snapshot_at_us, self._applied_at_snapshot = facts.flushed_at_us, self.applied_offset
+        return [OutRecord(spec.state_topic, v, key.encode(), facts.partition) for key, v in entries]

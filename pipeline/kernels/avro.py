@@ -1,0 +1,359 @@
+"""Generates the Avro decoder of one writer schema: raw bytes -> fixed rows of numbers and an interned label
+key.
+
+The reader's columns and labels are found in the writer's schema by name or alias, with Avro's promotions and
+the reader's defaults; everything else is skipped. Text of a Numba module comes out; `pipeline.events` builds
+and caches it. Safety: a record's span lies in the buffer, PAD spare bytes follow it, a step reads at most PAD
+bytes past a checked position, and a record is good only if it ends exactly at its end.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.kernels.avro_template import DECODE_HEAD, HEADER, PROCESS
+
+NULL = -(1 << 63)  #: an absent optional number in a row
+
+#: ids, as long in one record as in the next
+SAME_LENGTH = {"event_id", "request_id", "trace_id", "span_id"}
+
+_INTEGRAL = {"int", "long"}
+_TEXT = {"string", "bytes"}
+
+
+class SchemaMismatch(ValueError):  # noqa: N818 - named by what it says of the schema
+    """A writer's schema that cannot be read as events; the text says why."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of the row the kernels read."""
+
+    name: str
+    optional: bool = False
+    symbols: tuple[str, ...] = ()  # an enum: index in here
+    aliases: tuple[str, ...] = ()
+    default: int | None = None  # when the writer does not know the field
+    fallback: int | None = None  # when the writer's enum symbol is unknown to us
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a reader wants: columns in row order, labels in key order, labels of each smaller key."""
+
+    columns: tuple[Column, ...]
+    labels: tuple[str, ...]
+    tiers: tuple[tuple[str, ...], ...] = ()  # used when the dictionary is full, in this order
+    label_aliases: Mapping[str, str] = field(default_factory=dict)  # another name of a label -> the label
+    required: frozenset[str] = frozenset()  # labels without a default
+
+    @property
+    def row_bytes(self) -> int:
+        return 8 * (len(self.columns) + 1)  # the last word is the key's id
+
+
+class Emitter:
+    """Lines of code at an indent."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, indent: int, *lines: str) -> None:
+        self.lines += [" " * indent + line for line in lines]
+
+
+BODY = 12  #: indent of a field's code
+LENGTH = ("x, p = read_long(p)", "if p > e or x < 0 or x > e - p: break", "p += x")
+
+
+class Generator:
+    """Walks the writer's fields once, in wire order."""
+
+    def __init__(self, schema: Any, layout: Layout) -> None:
+        self.layout, self.schema = layout, schema
+        self.helpers: list[str] = []
+        self.code = Emitter()
+        self.found: set[str] = set()
+        self.label_types: dict[str, Any] = {}  # labels the writer has, with their type, in wire order
+        self._unchecked = self.remembered = 0
+        self._columns = {name: (i, c) for i, c in enumerate(layout.columns) for name in (c.name, *c.aliases)}
+        self.wire_order: list[str] = []
+        for written in schema.fields:
+            self._field(written)
+        self._defaults()
+
+    # -- fields
+    def _field(self, written: Any) -> None:
+        label = self.layout.label_aliases.get(written.name, written.name)
+        is_label = label in self.layout.labels and label not in self.label_types
+        self.wire_order.append(label if is_label else f"{len(self.wire_order)}: no label")
+        if is_label:
+            self.label_types[label] = written.type
+            self.code.add(BODY, f"a{self._label(label)} = p")
+        offset, column = self._columns.get(written.name, (0, None))
+        if column and column.name not in self.found:
+            self.found.add(column.name)
+            self._number(written.type, column, offset * 8, BODY)
+        elif written.name in SAME_LENGTH and not is_label:
+            self._skip_same_length(written.type, BODY)
+        else:
+            self._skip(written.type, BODY)
+        if is_label:
+            i = self._label(label)
+            extra = 1 if written.type.type == "union" else 0  # the branch
+            self.code.add(BODY, f"b{i} = p", f"if b{i} - a{i} > label_bound + {extra}: code = TOO_LONG")
+
+    def _label(self, name: str) -> int:
+        return self.layout.labels.index(name)
+
+    def _number(self, kind: Any, column: Column, offset: int, indent: int) -> None:
+        """Emit the reading of one wanted number, widened to int64."""
+        if kind.type == "union":
+            null, other = branches(kind, column.name)
+            self.code.add(
+                indent, "x = np.int64(ld_u8(p))", "p += 1", "if p > e: break", f"if x == {2 * null}:"
+            )
+            absent = f"st_i64(r + {offset}, {NULL})" if column.optional else "break"
+            self.code.add(indent + 4, absent)
+            self.code.add(indent, f"elif x == {2 * (1 - null)}:")
+            self._number(other, column, offset, indent + 4)
+            self.code.add(indent, "else: break")
+        elif kind.type in _INTEGRAL and not column.symbols:
+            narrow = " or x < -2147483648 or x > 2147483647" if kind.type == "int" else ""
+            read = "read_stamp" if kind.props.get("logicalType") == "timestamp-micros" else "read_long"
+            self.code.add(indent, f"x, p = {read}(p)", f"if p > e{narrow}: break", f"st_i64(r + {offset}, x)")
+        elif kind.type == "boolean" and not column.symbols:
+            self.code.add(
+                indent,
+                "x = np.int64(ld_u8(p))",
+                "p += 1",
+                "if p > e or x > 1: break",
+                f"st_i64(r + {offset}, x)",
+            )
+        elif kind.type == "enum" and column.symbols:
+            self._enum(kind, column, offset, indent)
+        else:
+            raise SchemaMismatch(
+                f"field {column.name}: {kind.type} is no {'symbol' if column.symbols else 'number'}"
+            )
+
+    def _enum(self, kind: Any, column: Column, offset: int, indent: int) -> None:
+        ours = [column.symbols.index(s) if s in column.symbols else column.fallback for s in kind.symbols]
+        unknown = [s for s, index in zip(kind.symbols, ours, strict=True) if index is None]
+        if unknown:
+            raise SchemaMismatch(
+                f"field {column.name}: unknown symbols {', '.join(unknown)} and no enum default"
+            )
+        self.code.add(indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(ours)}: break")
+        for theirs, index in enumerate(ours):
+            if theirs != index:
+                self.code.add(
+                    indent,
+                    f"{'if' if theirs == self._first_change(ours) else 'elif'} x == {theirs}: x = {index}",
+                )
+        self.code.add(indent, f"st_i64(r + {offset}, x)")
+
+    @staticmethod
+    def _first_change(ours: list[Any]) -> int:
+        return next(i for i, index in enumerate(ours) if i != index)
+
+    def _defaults(self) -> None:
+        missing = sorted(self.layout.required - self.label_types.keys())
+        if missing:
+            raise SchemaMismatch(f"field {missing[0]} is missing and has no default")
+        for i, column in enumerate(self.layout.columns):
+            if column.name not in self.found:
+                if column.default is None and not column.optional:
+                    raise SchemaMismatch(f"field {column.name} is missing and has no default")
+                value = NULL if column.default is None else column.default
+                self.code.add(BODY, f"st_i64(r + {8 * i}, {value})")
+
+    # -- skipping
+    def _skip(self, kind: Any, indent: int) -> None:
+        if kind.type in _TEXT:
+            self.code.add(indent, *LENGTH)
+        elif kind.type == "boolean":
+            self.code.add(indent, "if p >= e or ld_u8(p) > np.uint64(1): break", "p += 1")
+        elif kind.type in _INTEGRAL:
+            self.code.add(indent, "p = skip_long(p)", "if p > e: break")
+        elif kind.type == "enum":
+            self.code.add(
+                indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(kind.symbols)}: break"
+            )
+        elif kind.type == "map":
+            self.code.add(
+                indent, "if ld_u8(p) == np.uint64(0): p += 1", f"else: p = {self.skipper(kind)}(p, e)"
+            )
+            self.code.add(indent, "if p > e: break")
+        elif kind.type == "union" and is_optional(kind):
+            self._skip_optional(kind, indent)
+        else:
+            name = self.skipper(kind)
+            self.code.add(indent, f"p = {name}(p, e)", "if p > e: break")
+
+    def _skip_same_length(self, kind: Any, indent: int) -> None:
+        """Skip a string by its length in the last record, checked: no field behind waits for its length."""
+        if kind.type == "union" and is_optional(kind):
+            null, other = branches(kind, "")
+            self.code.add(indent, "x = np.int64(ld_u8(p))", "p += 1", f"if x == {2 * (1 - null)}:")
+            self._skip_same_length(other, indent + 4)
+            self.code.add(indent, f"elif x != {2 * null}: break")
+            return
+        i = self.remembered
+        self.remembered += 1
+        self.code.add(indent, f"if np.int64(ld_u8(p)) == 2 * n{i}: p += n{i} + 1", "else:")
+        self.code.add(indent + 4, *LENGTH, f"n{i} = x if x < 64 else np.int64(-1)")
+        self.code.add(indent, "if p > e: break")
+
+    def _skip_optional(self, kind: Any, indent: int) -> None:
+        """A null moves one byte unchecked; long runs are checked: no read leaves the spare bytes."""
+        null, other = branches(kind, "")
+        self.code.add(indent, "x = np.int64(ld_u8(p))", "p += 1", f"if x == {2 * (1 - null)}:")
+        self._skip(other, indent + 4)
+        self.code.add(indent, f"elif x != {2 * null}: break")
+        self._unchecked += 1
+        if self._unchecked % 16 == 0:
+            self.code.add(indent, "if p > e: break")
+
+    def skipper(self, kind: Any) -> str:
+        """Emit a helper skip<N>(p, e) -> next position or BAD; return its name."""
+        name = f"skip{len(self.helpers)}"
+        self.helpers.append("")  # keeps the number while nested helpers are made
+        index = len(self.helpers) - 1
+        lines = ["@njit", f"def {name}(p, e):", *(f"    {line}" for line in self._skipper_body(kind))]
+        self.helpers[index] = "\n".join(lines)
+        return name
+
+    def _skipper_body(self, kind: Any) -> Iterator[str]:
+        t = kind.type
+        if t in {"int", "long", "enum"}:
+            yield "x, p = read_long(p)"
+            if t == "enum":
+                yield f"if x < 0 or x >= {len(kind.symbols)}: return BAD"
+            yield "return p"
+        elif t in {"double", "float", "boolean", "fixed", "null"}:
+            size = {"double": 8, "float": 4, "boolean": 1, "null": 0, "fixed": getattr(kind, "size", 0)}[t]
+            yield f"return p + {size}"
+        elif t in _TEXT:
+            yield from ("x, p = read_long(p)", "if p > e or x < 0 or x > e - p: return BAD", "return p + x")
+        elif t == "record":
+            for field in kind.fields:
+                yield from (f"p = {self.skipper(field.type)}(p, e)", "if p > e: return BAD")
+            yield "return p"
+        elif t == "union":
+            yield from ("x, p = read_long(p)", "if p > e: return BAD")
+            for k, branch in enumerate(kind.schemas):
+                yield f"if x == {k}: return {self.skipper(branch)}(p, e)"
+            yield "return BAD"
+        elif t in {"map", "array"}:
+            yield from self._blocks_body(kind)
+        else:
+            raise SchemaMismatch(f"type {t} is not Avro")
+
+    def _blocks_body(self, kind: Any) -> Iterator[str]:
+        """Arrays and maps: blocks of items until an empty one; behind a negative count stands its size."""
+        item = self.skipper(kind.values if kind.type == "map" else kind.items)
+        yield from (
+            "while True:",
+            "    n, p = read_long(p)",
+            "    if p > e: return BAD",
+            "    if n == 0: return p",
+        )
+        yield from (
+            "    stop = np.int64(-1)",
+            "    if n < 0:",
+            "        x, p = read_long(p)",
+            "        n = -n",
+        )
+        yield from ("        if p > e or x < 0 or x > e - p or n < 0: return BAD", "        stop = p + x")
+        yield from ("    for _ in range(n):", "        q = p")
+        if kind.type == "map":
+            yield from (
+                "        x, p = read_long(p)",
+                "        if p > e or x < 0 or x > e - p: return BAD",
+                "        p += x",
+            )
+        yield from (f"        p = {item}(p, e)", "        if p > e or p == q: return BAD")
+        yield "    if stop >= 0 and p != stop: return BAD"
+
+    # -- label keys
+    def key_code(self, labels: tuple[str, ...], tier: int, indent: int) -> list[str]:
+        """Lines that write a key to `scratch`: tier, priority sign, then the labels' raw bytes in wire order.
+
+        Neighbours on the wire are copied as one run.
+        """
+        lines = [f"st_u8(scratch, np.uint64({tier}))", "k = scratch + 2"]
+        for first, last in self._runs(labels):
+            a, b = f"a{self._label(first)}", f"b{self._label(last)}"
+            lines += [f"copy_bytes({a}, k, {b} - {a})", f"k += {b} - {a}"]
+        return [" " * indent + line for line in lines]
+
+    def _runs(self, labels: tuple[str, ...]) -> list[tuple[str, str]]:
+        order = self.wire_order
+        runs: list[tuple[str, str]] = []
+        for name in self.wire_labels(labels):
+            if runs and order.index(name) == order.index(runs[-1][1]) + 1:
+                runs[-1] = (runs[-1][0], name)
+            else:
+                runs.append((name, name))
+        return runs
+
+    def wire_labels(self, labels: tuple[str, ...]) -> list[str]:
+        return [name for name in self.label_types if name in labels]  # label_types is in wire order
+
+
+def is_optional(kind: Any) -> bool:
+    return len(kind.schemas) == 2 and sum(b.type == "null" for b in kind.schemas) == 1
+
+
+def branches(kind: Any, name: str) -> tuple[int, Any]:
+    """Return (index of null, the other branch) of a two-branch union."""
+    if not is_optional(kind):
+        raise SchemaMismatch(f"field {name}: only unions of null and one type can be read")
+    null = 0 if kind.schemas[0].type == "null" else 1
+    return null, kind.schemas[1 - null]
+
+
+def module_text(schema: Any, layout: Layout) -> tuple[str, Generator]:
+    """Return the decoder module's text, and the generator for its label order."""
+    generator = Generator(schema, layout)
+    remembered = "; ".join(f"n{i} = np.int64(36)" for i in range(generator.remembered)) or "pass"
+    head = DECODE_HEAD.format(row_bytes=layout.row_bytes, remembered=remembered)
+    lines = [HEADER, *generator.helpers, head.rstrip("\n")]
+    lines += generator.code.lines
+    lines += [
+        "            good = p == e",
+        "            break",
+        "        if not good or code != GOOD:",
+        "            st_u8(reasons + i, MALFORMED if not good else code)",
+        "            continue",
+        f"        y = ld_i64(r + {8 * [c.name for c in layout.columns].index('priority')})",
+        "        st_u8(scratch + 1, np.uint64(1 + (y > 0) - (y < 0)))",
+        *generator.key_code(layout.labels, 0, 8),
+        "        x = intern(scratch, k - scratch, head, ld_i64(limits))",
+    ]
+    for tier, labels in enumerate(layout.tiers, 1):
+        lines += [
+            "        if x < 0:",
+            f"            st_i64(overflow + {8 * tier - 8}, ld_i64(overflow + {8 * tier - 8}) + 1)",
+            *generator.key_code(labels, tier, 12),
+        ]
+        if "priority_class" not in labels:
+            lines += ["            st_u8(scratch + 1, np.uint64(3))"]
+        lines += [f"            x = intern(scratch, k - scratch, head, ld_i64(limits + {8 * tier}))"]
+    lines += [
+        f"        st_i64(r + {8 * len(layout.columns)}, x)",
+        "        st_i64(origins + 8 * m, i)",
+        "        st_u8(reasons + i, GOOD)",
+        "        m += 1",
+        "    return m",
+        PROCESS,
+    ]
+    return "\n".join(lines), generator
+
+
+def canonical(schema: Any) -> str:
+    """The schema as compact JSON, for hashing."""
+    return json.dumps(schema.to_json(), sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,84 @@
+"""Our own metrics: one catalogue, a sentence each, and their text for Prometheus.
+
+Pure. Values are read from plain counters when somebody asks; nothing is counted here.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+
+class MetricSpec(NamedTuple):
+    """One line of the catalogue."""
+
+    kind: Literal["counter", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+class Reading(NamedTuple):
+    """One value of one metric."""
+
+    name: str
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+STEP = ("step",)
+
+CATALOGUE: dict[str, MetricSpec] = {
+    "burnline_blocks": MetricSpec("counter", "Blocks of records taken from Kafka.", STEP),
+    "burnline_records": MetricSpec("counter", "Records in those blocks.", STEP),
+    "burnline_bytes": MetricSpec("counter", "Bytes of those blocks, decompressed.", STEP),
+    "burnline_stale_blocks": MetricSpec("counter", "Blocks read before a seek and dropped; they are read again.", STEP),
+    "burnline_units": MetricSpec("counter", "Units written: one transaction or insert each.", STEP),
+    "burnline_units_failed": MetricSpec("counter", "Units that failed; their input is read again.", STEP),
+    "burnline_fenced": MetricSpec("counter", "Times another worker had taken a partition of ours.", STEP),
+    "burnline_lost_offsets": MetricSpec("counter", "Source offsets deleted by retention before we read them.", STEP),
+    "burnline_restored_entries": MetricSpec("counter", "State entries read back after an assignment.", STEP),
+    "burnline_transaction_seconds": MetricSpec("counter", "Seconds spent in transactions or inserts.", STEP),
+    "burnline_fold_seconds": MetricSpec("counter", "Seconds spent folding units.", STEP),
+    "burnline_transaction_seconds_last": MetricSpec("gauge", "Seconds the last transaction or insert took.", STEP),
+    "burnline_queued_bytes": MetricSpec("gauge", "Bytes read and not yet folded.", STEP),
+    "burnline_oldest_in_flight_seconds": MetricSpec("gauge", "Age of the oldest block not yet written.", STEP),
+    "burnline_owned_partitions": MetricSpec("gauge", "Partitions this worker owns.", STEP),
+    "burnline_seconds_since_progress": MetricSpec("gauge", "Seconds since the last unit was written.", STEP),
+    "burnline_series": MetricSpec("gauge", "Distinct series known to this worker."),
+    "burnline_series_overflow": MetricSpec("counter", "Events whose series was past BURNLINE_LIMIT_SERIES."),
+    "burnline_instances_refused": MetricSpec("counter", "SLO instances past BURNLINE_LIMIT_INSTANCES, counted as other."),
+    "burnline_watermark_seconds": MetricSpec("gauge", "Event time up to which is judged, since the epoch.", ("partition",)),
+    "burnline_instances": MetricSpec("gauge", "SLO instances judged here.", ("partition",)),
+    "burnline_late_entries": MetricSpec("counter", "Counts that came behind the watermark.", ("partition",)),
+    "burnline_resident_bytes": MetricSpec("gauge", "Resident memory of this process."),
+}  # fmt: skip
+
+
+class _Collector:
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        self._readings = list(readings)
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        for name, spec in CATALOGUE.items():
+            mine = [r for r in self._readings if r.name == name]
+            if not mine:
+                continue
+            make = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily
+            family = make(name, spec.help, labels=spec.labels)
+            for reading in mine:
+                family.add_metric(list(reading.labels), reading.value)
+            yield family
+
+
+def render(readings: Iterable[Reading]) -> bytes:
+    """Write readings in Prometheus' text format.
+
+    Raises: KeyError for a name that is not in the catalogue.
+    """
+    known = list(readings)
+    for reading in known:
+        CATALOGUE[reading.name]
+    registry = CollectorRegistry()
+    registry.register(_Collector(known))
+    return bytes(generate_latest(registry))

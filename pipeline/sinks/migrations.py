@@ -1,0 +1,155 @@
+"""Forward-only migrations of the ClickHouse schema: infra/clickhouse/NNNN_name.sql, by their numbers.
+
+Law: migrate() twice changes nothing the second time. Each file's checksum is recorded once all its
+statements have run; a recorded file that has changed since is refused, since nobody can say which of the
+two the server has. Every statement must bear repetition (IF NOT EXISTS), because a crash may come between a
+statement and its record.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clickhouse_driver import Client, errors
+
+import infra
+from pipeline.sinks.clickhouse import client, said
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+HOME = infra.HOME / "clickhouse"
+FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+# A statement ends at a semicolon outside strings, quoted names and comments.
+TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|`[^`]*`|;|[^-/'`;]+|.", re.DOTALL)
+
+JOURNAL = """\
+CREATE TABLE IF NOT EXISTS migrations (
+    number UInt32, name String, checksum String, applied_at DateTime64(6, 'UTC') DEFAULT now64(6)
+) ENGINE = ReplacingMergeTree ORDER BY number
+COMMENT 'Which files of infra/clickhouse have run, and their SHA-256'"""
+
+
+class MigrationError(RuntimeError):
+    """The schema cannot be brought up to date; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def statements(self) -> list[str]:
+        return statements(self.text)
+
+
+def statements(text: str) -> list[str]:
+    """Split SQL at semicolons; comments stay out."""
+    found = [""]
+    for token in TOKEN.findall(text):
+        if token == ";":
+            found.append("")
+        elif not token.startswith(("--", "/*")):
+            found[-1] += token
+    return [statement.strip() for statement in found if statement.strip()]
+
+
+def load(home: Path = HOME) -> list[Migration]:
+    """Read the files of a directory.
+
+    Raises: MigrationError for a name that is no migration's, and unless the numbers are 1, 2, 3 ..
+    """
+    migrations = []
+    for path in sorted(home.glob("*.sql")):
+        matched = FILE_NAME.fullmatch(path.name)
+        if matched is None:
+            raise MigrationError(f"{path}: name it NNNN_what_it_does.sql")
+        migrations.append(Migration(int(matched[1]), path.name, path.read_text(encoding="utf-8")))
+    numbers = [migration.number for migration in migrations]
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise MigrationError(f"{home}: number the files 1, 2, 3 .. without holes; found {numbers}")
+    return migrations
+
+
+def pending(migrations: Sequence[Migration], applied: Mapping[int, str]) -> list[Migration]:
+    """Return what is still to run; `applied` maps numbers to recorded checksums.
+
+    Raises: MigrationError when a recorded file has changed, or the server is ahead of these files.
+    """
+    known = {migration.number: migration for migration in migrations}
+    for number, checksum in sorted(applied.items()):
+        if number not in known:
+            raise MigrationError(
+                f"the server has migration {number}, which this version does not know: use the newer version"
+            )
+        if known[number].checksum != checksum:
+            raise MigrationError(
+                f"{known[number].name} has changed since it ran: restore it, put the change into a new file"
+            )
+    return [migration for migration in migrations if migration.number not in applied]
+
+
+def migrate(target: "Client | Settings", home: Path = HOME, dry_run: bool = False) -> list[Migration]:
+    """Bring a database up to date; return what ran, or with `dry_run` what would run.
+
+    `target`: Settings, whose database is created when it is missing, or a client of an existing database.
+    Raises: MigrationError; nothing is undone, and the next run goes on where this one ended.
+    """
+    if isinstance(target, Client):
+        return _migrate(target, home, dry_run)
+    with client(target) as connection:
+        if not dry_run and not _has_database(connection):
+            _create_database(target, connection.connection.database)
+        return _migrate(connection, home, dry_run)
+
+
+def _migrate(connection: Client, home: Path, dry_run: bool) -> list[Migration]:
+    todo = pending(load(home), _applied(connection))
+    if dry_run:
+        return todo
+    connection.execute(JOURNAL)
+    for migration in todo:
+        for number, statement in enumerate(migration.statements, 1):
+            try:
+                connection.execute(statement)
+            except errors.ServerException as error:
+                raise MigrationError(f"{migration.name}, statement {number}: {said(error)}") from error
+        row = (migration.number, migration.name, migration.checksum)
+        connection.execute("INSERT INTO migrations (number, name, checksum) VALUES", [row])
+    return todo
+
+
+def _has_database(connection: Client) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except errors.ServerException as error:
+        if error.code == errors.ErrorCodes.UNKNOWN_DATABASE:
+            return False
+        raise
+    return True
+
+
+def _create_database(settings: "Settings", name: str) -> None:
+    with client(settings, database="system") as connection:
+        connection.execute(f"CREATE DATABASE IF NOT EXISTS `{name}`")
+
+
+def _applied(connection: Client) -> dict[int, str]:
+    """What the server has recorded; nothing when there is no journal yet."""
+    try:
+        return dict(connection.execute("SELECT number, checksum FROM migrations FINAL"))
+    except errors.ServerException as error:
+        if error.code in {errors.ErrorCodes.UNKNOWN_TABLE, errors.ErrorCodes.UNKNOWN_DATABASE}:
+            return {}
+        raise

@@ -1,0 +1,102 @@
+"""The tables the store writes: for each column what travels, and what the server makes of it.
+
+Pure text. Times travel as microseconds, sketches as state bytes, labels as plain strings: the server casts,
+which costs it less than clickhouse-driver would spend on dictionaries and time zones, and the driver has no
+AggregateFunction at all.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+from pipeline.kernels.ddsketch import ALPHA
+from pipeline.rows import COUNTERS, SKETCHES, TALLIES
+from pipeline.series import BASE_LABELS
+
+LEVELS = "0.5, 0.95, 0.99"
+STATE_TYPE = f"AggregateFunction(quantilesDD({ALPHA}, {LEVELS}), Float64)"
+
+
+class Kind(NamedTuple):
+    """How a column travels and what expression it becomes."""
+
+    travels: str
+    becomes: str = "{}"
+
+
+TEXT = Kind("String")
+INTEGER = Kind("Int64")
+SMALL = Kind("Int32")
+RATIO = Kind("Float64")
+MAYBE_RATIO = Kind("Nullable(Float64)")
+TIME = Kind("Int64", "fromUnixTimestamp64Micro({}, 'UTC')")
+MAYBE_TIME = Kind("Nullable(Int64)", "fromUnixTimestamp64Micro({}, 'UTC')")
+STATE = Kind("String", f"CAST({{}}, '{STATE_TYPE}')")
+LABELS = Kind("Map(String, String)", "CAST({}, 'Map(LowCardinality(String), String)')")
+COUNTS = Kind("Map(String, Int64)")
+FLAG = Kind("UInt8")
+
+
+def _all(kind: Kind, *names: str) -> dict[str, Kind]:
+    return dict.fromkeys(names, kind)
+
+
+TABLES: dict[str, dict[str, Kind]] = {
+    "slices_10s": {
+        "slice_start": TIME, **_all(TEXT, *BASE_LABELS), **_all(INTEGER, *COUNTERS),
+        **_all(STATE, *(f"{name}_state" for name in SKETCHES)),
+    },
+    "counts_10s": {**_all(TEXT, "slo", "revision", "instance"), "slice_start": TIME, **_all(INTEGER,
+    *TALLIES)},
+    "statuses": {
+        **_all(TEXT, "slo", "instance", "revision", "service", "state", "severity"), "labels": LABELS,
+        **_all(TIME, "watermark", "window_start", "window_end", "judged_at"),
+        **_all(INTEGER, "window_us", "good", "bad", "excluded", "late"),
+        **_all(RATIO, "target", "coverage_ratio", "budget_events", "budget_minutes"),
+        **_all(MAYBE_RATIO, "compliance_ratio", "budget_remaining_ratio", "time_to_exhaustion_s"),
+        **_all(Kind("Array(Int64)"), "windows_s", "windows_good", "windows_bad"),
+        "windows_coverage_ratio": Kind("Array(Float64)"),
+        "windows_burn_rate": Kind("Array(Nullable(Float64))"),
+        "is_deleted": FLAG,
+    },
+    "alert_events": {
+        **_all(TEXT, "slo", "dedup_key", "revision", "instance", "service", "event", "severity", "metric",
+        "reason"),
+        **_all(TEXT, "ce_id", "ce_type"), "labels": LABELS,
+        **_all(INTEGER, "sequence", "long_window_s", "short_window_s"),
+        **_all(INTEGER, "long_good", "long_bad", "short_good", "short_bad"),
+        **_all(RATIO, "target", "burn_rate_factor", "late_ratio"),
+        **_all(MAYBE_RATIO, "long_burn_rate", "short_burn_rate", "budget_remaining_ratio",
+        "time_to_exhaustion_s"),
+        **_all(TIME, "started_at", "window_end", "watermark", "evaluated_at"), "ce_time": MAYBE_TIME,
+        "provisional": FLAG, "exemplar_trace_ids": Kind("Array(String)"), "runbook": Kind("Nullable(String)"),
+    },
+    "dead_letter_records": {
+        "dead_at": TIME, **_all(TEXT, "reason", "detail", "topic", "schema_id", "key", "value", "dlq_topic"),
+        **_all(SMALL, "partition", "dlq_partition"), **_all(INTEGER, "offset", "dlq_offset"),
+    },
+    "marks": {
+        **_all(TEXT, "topic", "source_topic"), **_all(SMALL, "partition", "source_partition"),
+        **_all(INTEGER, "first_offset", "last_offset", "source_next_offset", "idle_us"),
+        "event_time_max": MAYBE_TIME, "flushed_at": TIME, "counters": COUNTS,
+    },
+}  # fmt: skip
+
+#: columns the server fills in at the moment of the insert
+FILLED = {"marks": {"stored_at": "now64(6, 'UTC')"}}
+
+HIGH_MARK_SQL = (
+    "SELECT count(), max(last_offset) FROM marks WHERE topic = %(topic)s AND partition = %(partition)s"
+)
+
+
+@cache
+def insert_sql(table: str) -> str:
+    """Write the INSERT of a table; the columns travel in the order of TABLES[table]."""
+    kinds, filled = TABLES[table], FILLED.get(table, {})
+    structure = ", ".join(f"{name} {kind.travels}" for name, kind in kinds.items())
+    becomes = [kind.becomes.format(f"`{name}`") for name, kind in kinds.items()]
+    names = ", ".join(f"`{name}`" for name in (*kinds, *filled))
+    return (
+        f"INSERT INTO {table} ({names}) SELECT {', '.join((*becomes, *filled.values()))} "
+        f"FROM input('{structure}') FORMAT Native"
+    )

@@ -1,0 +1,14 @@
+"""SLO files: YAML to objectives, alert policies and SLAs; or to problems, all of them at once.
+
+    load([directory]) -> SloSet(slos, problems)
+
+Law: what is loaded is exact (decimals and microseconds, no float), frozen, and revised by content. Refuses to
+guess: unknown keys, missing units and percents are problems with a remedy. Knows nothing of Kafka or clocks.
+"""
+
+from pipeline.spec.build import parse
+from pipeline.spec.files import load, presets
+from pipeline.spec.problems import Problem, SpecError
+from pipeline.spec.slos import Sla, Slo, SloSet, Source
+
+__all__ = ["Problem", "Sla", "Slo", "SloSet", "Source", "SpecError", "load", "parse", "presets"]

@@ -1,0 +1,113 @@
+"""Explanation: all that follows from an SLO, in words and as plain values, before a single event was counted.
+
+Pure. Figures are divided once, here, for reading; the engine works on the exact ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+from pipeline import slo as formulas
+from pipeline.alerts import AlertPolicy, WindowPair
+from pipeline.slo import Objective
+from pipeline.spec.detection import Timing, budget_spent, firing_ratio, timings
+from pipeline.spec.scalars import duration_text, fraction, written
+from pipeline.spec.slos import Slo
+
+#: error ratios to tell times for, as far as some pair fires at them
+ERROR_RATIOS = tuple(
+    map(Fraction, ("1", "0.5", "0.2", "0.1", "0.05", "0.02", "0.01", "0.005", "0.002", "0.001"))
+)
+
+
+def explained(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> dict[str, Any]:
+    """Return everything about an SLO, ready for JSON; `error_ratios` empty: the usual ones."""
+    objective, policy = slo.objective, slo.policy
+    return {
+        "name": slo.name, "service": objective.service, "sentence": sentence(slo),
+        "description": slo.description,
+        "file": slo.source.file, "line": slo.source.line, "owner": slo.owner, "runbook": slo.runbook,
+        "labels": dict(slo.labels), "annotations": dict(slo.annotations),
+        "revision": objective.revision, "indicator_revision": objective.indicator_revision,
+        "indicator": {**asdict(objective.indicator), "where": dict(objective.indicator.where)},
+        "target": float(objective.target), "window_s": objective.window_us // 1_000_000,
+        "budget_events_per_million": formulas.budget_events(objective.target, 1_000_000),
+        "budget_minutes": formulas.budget_minutes(objective.target, objective.window_us),
+        "burn_rate_max": formulas.greatest_burn_rate(objective.target),
+        "preset": slo.preset, "pairs": [_pair(objective, pair) for pair in policy.pairs], **_evidence(policy),
+        "timings": [
+            {"error_ratio": float(t.error_ratio), "detection_s": t.detection_s, "reset_s": t.reset_s}
+            for t in told_timings(slo, error_ratios)
+        ],
+        "sla": slo.sla and {"target": float(slo.sla.target), "consequence": slo.sla.consequence},
+    }  # fmt: skip
+
+
+def _pair(objective: Objective, pair: WindowPair) -> dict[str, Any]:
+    return {
+        "severity": pair.severity.name.lower(),
+        "factor": float(pair.factor),
+        "long_s": pair.long_us // 1_000_000,
+        "short_s": pair.short_us // 1_000_000,
+        "firing_error_ratio": float(firing_ratio(objective.target, pair)),
+        "budget_spent_ratio": float(budget_spent(pair, objective.window_us)),
+    }
+
+
+def _evidence(policy: AlertPolicy) -> dict[str, Any]:
+    guards, clear = policy.guards, policy.clear
+    least = {
+        "min_events": guards.min_events,
+        "min_bad": guards.min_bad,
+        "min_coverage": float(guards.min_coverage),
+    }
+    return {"guards": least, "clear": {"margin": float(clear.margin), "hold_s": clear.hold_s}}
+
+
+def told_timings(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> list[Timing]:
+    """Return the times at some error ratios; without any, at the usual ones that fire something."""
+    told = timings(slo.objective.target, slo.policy, tuple(error_ratios) or ERROR_RATIOS)
+    return [t for t in told if error_ratios or any(each is not None for each in t.detection_s)]
+
+
+def sentence(slo: Slo) -> str:
+    """Say what is promised: 99 % of chat requests have ttft of at most 1s, over 30d."""
+    objective, indicator = slo.objective, slo.objective.indicator
+    share = f"{percent(fraction(objective.target))} of {objective.service} requests"
+    chosen = " and ".join(f"{label} {' or '.join(values)}" for label, values in indicator.where)
+    promise = "do not fail"
+    if indicator.threshold_us is not None:
+        least = "most" if indicator.at_most else "least"
+        promise = f"have {indicator.metric} of at {least} {duration_text(indicator.threshold_us)}"
+    return (
+        f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {duration_text(objective.window_us)}"
+    )
+
+
+def percent(ratio: Fraction) -> str:
+    return f"{written(ratio * 100)} %"
+
+
+def story(slo: Slo) -> list[str]:
+    """Say everything but the tables, a line each."""
+    objective, guards, clear = slo.objective, slo.policy.guards, slo.policy.clear
+    grouped = ", ".join(objective.indicator.group_by)
+    events = formulas.budget_events(objective.target, 1_000_000)
+    minutes = formulas.budget_minutes(objective.target, objective.window_us)
+    most = formulas.greatest_burn_rate(objective.target)
+    lines = [
+        sentence(slo),
+        f"counts {'final' if objective.indicator.final_attempts_only else 'all'} attempts; "
+        f"one instance{f' per {grouped}' if grouped else ''}",
+        f"budget: {events:,.1f} bad in a million requests, or {minutes:,.1f} min of outage in the window; "
+        f"a total outage burns {most:,.1f}x",
+        f"fires on {guards.min_events} events, {guards.min_bad} bad, "
+        f"{percent(fraction(guards.min_coverage))} coverage or more",
+        f"clears {percent(fraction(clear.margin))} under the factor for {clear.hold_s} s",
+        f"owner {slo.owner or 'none'}; runbook {slo.runbook or 'none'}",
+        f"revision {objective.revision}, of counts {objective.indicator_revision}; {slo.source}",
+    ]
+    if slo.sla is not None:
+        lines.insert(3, f"SLA: {percent(fraction(slo.sla.target))}, or {slo.sla.consequence}")
+    return lines

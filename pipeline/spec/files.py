@@ -1,0 +1,82 @@
+"""The edge: SLO files and preset files, from disk. Everything else in this package takes text.
+
+A file that cannot be read is a problem like any other, so that one set of messages says all there is to mend.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import schemas
+from pipeline.alerts import AlertPolicy
+from pipeline.spec.build import parse, preset
+from pipeline.spec.document import BYTES_MAX
+from pipeline.spec.problems import Problem
+from pipeline.spec.slos import SloSet
+
+FILES_MAX = 4096
+SUFFIXES = (".yaml", ".yml")
+NONE_YET = "write one: `burnline slo new NAME`, or set BURNLINE_SLO_DIR"
+
+
+@cache
+def presets() -> dict[str, AlertPolicy]:
+    """Return the shipped alert policies by name."""
+    files = sorted((schemas.HOME / "alert_windows").glob("*.yaml"))
+    return {file.stem: preset(file.stem, file.read_text(encoding="utf-8")) for file in files}
+
+
+def load(paths: Iterable[Path | str]) -> SloSet:
+    """Read SLO files and directories of them; what is wrong is in `.problems`, of all files at once.
+
+    Hidden files and directories are left out: Kubernetes keeps former versions of a mounted directory there.
+    """
+    problems: list[Problem] = []
+    texts: dict[str, bytes] = {}
+    for path in map(Path, paths):
+        before = len(texts)
+        for file in _files(path, problems):
+            if str(file) not in texts:
+                _read(file, texts, problems)
+        if path.is_dir() and len(texts) == before and not problems:
+            problems.append(_about(path, f"holds no SLO file (*{', *'.join(SUFFIXES)})", NONE_YET))
+    found = parse(texts, presets())
+    if texts and not (found.slos or found.problems or problems):
+        problems.append(_about(Path(next(iter(texts))), "holds no SLO", NONE_YET))
+    return SloSet(found.slos, (*problems, *found.problems))
+
+
+def _files(path: Path, problems: list[Problem]) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    candidates = (file for suffix in SUFFIXES for file in path.rglob(f"*{suffix}"))
+    visible = (
+        file for file in candidates if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    files = sorted(file for file in visible if not file.is_dir())
+    if len(files) > FILES_MAX:
+        problems.append(
+            _about(path, f"holds {len(files)} SLO files; at most {FILES_MAX} are read", "join files")
+        )
+    yield from files[:FILES_MAX]
+
+
+def _read(file: Path, texts: dict[str, bytes], problems: list[Problem]) -> None:
+    """Read one file, never more of it than allowed."""
+    if file.exists() and not file.is_file():  # opening a pipe would wait for its writer
+        problems.append(_about(file, "is no regular file", "name a file or a directory"))
+        return
+    try:
+        with file.open("rb") as stream:
+            texts[str(file)] = stream.read(BYTES_MAX + 1)
+    except FileNotFoundError:
+        problems.append(_about(file, "does not exist", NONE_YET))
+    except OSError as error:
+        problems.append(
+            _about(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
+        )
+
+
+def _about(path: Path, rule: str, remedy: str) -> Problem:
+    return Problem(str(path), 1, 1, "", "", rule, remedy)

@@ -1,0 +1,218 @@
+"""Rules that need more than one field of an SLO. Each looks at one reading and reports what it finds.
+
+Pure. A rule says nothing about fields that are missing or were refused: those have their problem already.
+"""
+
+from collections.abc import Callable, Mapping
+
+from pipeline.alerts import AlertPolicy, WindowPair
+from pipeline.series import PRIORITY_CLASSES
+from pipeline.sli import METRICS, VANTAGES, Kind
+from pipeline.slo import Ratio
+from pipeline.spec.problems import Refused, shown
+from pipeline.spec.reading import Reading
+from pipeline.spec.scalars import (
+    FACTOR_DECIMALS_MAX,
+    UNITS_US,
+    duration_text,
+    fraction,
+    listed,
+    nearest,
+    one_of,
+    written,
+)
+
+Presets = Mapping[str, AlertPolicy]
+Rule = Callable[[Reading, Presets], None]
+
+INDICATOR = "spec.indicator"
+WHERE = f"{INDICATOR}.where"
+PAIRS = "spec.alerting.pairs"
+DEFAULT_PRESET = "default"
+
+#: so that threshold x tokens stays within 64 bits for tpot; beyond it, no request is meant
+THRESHOLD_US_MAX = {Kind.E2E: UNITS_US["d"], Kind.TTFT: UNITS_US["d"], Kind.TPOT: UNITS_US["h"]}
+#: labels whose values are known
+LABEL_VALUES = {
+    "vantage": one_of(VANTAGES),
+    "priority_class": one_of(tuple(PRIORITY_CLASSES.values())),
+    **dict.fromkeys(("stream", "cold_start", "final_attempt"), one_of(("true", "false"))),
+}
+
+
+def threshold_of_the_metric(reading: Reading, presets: Presets) -> None:
+    """Latency metrics need op and threshold, ratio metrics take none."""
+    name = reading.get(f"{INDICATOR}.metric")
+    if name is None:
+        return
+    for key, remedy in (
+        ("op", "write op: lte"),
+        ("threshold", f"write threshold: with a unit; typical is {METRICS[name].typical}"),
+    ):
+        path = f"{INDICATOR}.{key}"
+        if METRICS[name].has_threshold and not reading.is_given(path):
+            reading.refuse(
+                path, f"is missing: {name} compares a value", remedy, reading.at(f"{INDICATOR}.metric")
+            )
+        elif not METRICS[name].has_threshold and reading.is_given(path):
+            reading.refuse(path, f"must not be given: {name} compares nothing", "remove it")
+
+
+def threshold_in_range(reading: Reading, presets: Presets) -> None:
+    name, threshold_us = reading.get(f"{INDICATOR}.metric"), reading.get(f"{INDICATOR}.threshold")
+    if name is None or threshold_us is None or not METRICS[name].has_threshold:
+        return
+    most = THRESHOLD_US_MAX[METRICS[name].kind]
+    if threshold_us > most:
+        reading.refuse(
+            f"{INDICATOR}.threshold", f"must be at most {duration_text(most)} for {name}", "lower it"
+        )
+
+
+def op_of_the_metric(reading: Reading, presets: Presets) -> None:
+    """tpot is a fraction of microseconds, so `lt x` is no `lte x - 1us`."""
+    op = reading.get(f"{INDICATOR}.op")
+    if reading.get(f"{INDICATOR}.metric") == "tpot" and op in {"lt", "gt"}:
+        reading.refuse(f"{INDICATOR}.op", "is not supported yet for tpot", f"write op: {op}e")
+
+
+def selector_says_each_thing_once(reading: Reading, presets: Presets) -> None:
+    for label, field in (("service", "spec.service"), ("vantage", f"{INDICATOR}.vantage")):
+        path = f"{WHERE}.{label}"
+        if path in reading.values and reading.is_given(field):
+            reading.refuse(path, f"is already said by {field}", "remove one of them")
+    path = f"{WHERE}.final_attempt"
+    if path in reading.values and reading.get(f"{INDICATOR}.attempts", "final") == "final":
+        reading.refuse(
+            path, "contradicts or repeats attempts: final, the default", "remove it, or write attempts: all"
+        )
+
+
+def label_values_exist(reading: Reading, presets: Presets) -> None:
+    """A value outside a closed vocabulary selects nothing, ever."""
+    for label in reading.keys.get(WHERE, ()):
+        found = reading.values.get(f"{WHERE}.{label}")
+        for item in found.items if found is not None and label in LABEL_VALUES else ():
+            try:
+                LABEL_VALUES[label](item.text)
+            except Refused as refused:
+                reading.refuse(item.path, refused.rule, refused.remedy, item.place, shown(item.text))
+
+
+def window_rolls(reading: Reading, presets: Presets) -> None:
+    if reading.get("spec.timeWindow.isRolling") is False:
+        path = "spec.timeWindow.isRolling"
+        reading.refuse(path, "calendar windows are not supported yet", "write isRolling: true", value="false")
+
+
+def preset_or_pairs(reading: Reading, presets: Presets) -> None:
+    preset, path = reading.get("spec.alerting.preset"), "spec.alerting.preset"
+    if reading.is_given(path) and reading.is_given(PAIRS):
+        reading.refuse(path, "must not be given beside pairs", "remove one of them")
+    if preset is not None and preset not in presets:
+        meant = nearest(preset, presets)
+        remedy = f"did you mean {meant}?" if meant else "write one of them, or pairs of your own"
+        reading.refuse(path, f"must be one of {listed(presets)}", remedy)
+
+
+def short_under_long(reading: Reading, presets: Presets) -> None:
+    for path in own_pairs(reading):
+        long_us, short_us = reading.get(f"{path}.long"), reading.get(f"{path}.short")
+        if long_us is not None and short_us is not None and short_us >= long_us:
+            twelfth_us = max(long_us // 12 // UNITS_US["s"], 1) * UNITS_US["s"]
+            remedy = f"write {duration_text(twelfth_us)}, a twelfth of long"
+            reading.refuse(f"{path}.short", f"must be shorter than long, {duration_text(long_us)}", remedy)
+
+
+def window_holds_pairs(reading: Reading, presets: Presets) -> None:
+    """A window shorter than a pair's long window would alert on time that no longer counts."""
+    window_us = reading.get("spec.timeWindow.duration")
+    if window_us is None:
+        return
+    for path in own_pairs(reading):
+        long_us = reading.get(f"{path}.long")
+        if long_us is not None and long_us > window_us:
+            rule = f"must not be longer than the time window, {duration_text(window_us)}"
+            reading.refuse(f"{path}.long", rule, f"write {duration_text(window_us)} or less")
+    name, longest_us = _preset(reading, presets), 0
+    if name is not None:
+        longest_us = max(pair.long_us for pair in presets[name].pairs)
+    if longest_us > window_us:
+        rule = f"must not be shorter than the longest window of preset {name}, {duration_text(longest_us)}"
+        remedy = f"write {duration_text(longest_us)} or more, or alerting: {{pairs: [...]}} of your own"
+        reading.refuse("spec.timeWindow.duration", rule, remedy)
+
+
+def factors_can_fire(reading: Reading, presets: Presets) -> None:
+    """A total outage burns 1 / (1 - target); a greater factor never fires."""
+    target = reading.get("spec.target")
+    if target is None:
+        return
+    for path in own_pairs(reading):
+        factor = reading.get(f"{path}.factor")
+        if factor is not None and never_fires(target, factor):
+            reading.refuse(f"{path}.factor", never(target), f"write {greatest(target)} or less")
+    name = _preset(reading, presets)
+    for pair in presets[name].pairs if name is not None else ():
+        if never_fires(target, pair.factor):
+            _preset_never_fires(reading, name or "", target, pair)
+
+
+def _preset_never_fires(reading: Reading, name: str, target: Ratio, pair: WindowPair) -> None:
+    place = reading.at("spec.alerting.preset", "spec.target")
+    rule = f"{written(fraction(pair.factor))}x of {pair.severity.name.lower()} {never(target)}"
+    remedy = f"write alerting: {{pairs: [...]}} with factors of {greatest(target)} or less"
+    reading.refuse("spec.alerting.preset", rule, remedy, place, name)
+
+
+def never_fires(target: Ratio, factor: Ratio) -> bool:
+    """Tell whether factor > 1 / (1 - target), exactly."""
+    return fraction(factor) * (1 - fraction(target)) > 1
+
+
+def never(target: Ratio) -> str:
+    return f"can never fire: a total outage burns {greatest(target)}x at target {written(fraction(target))}"
+
+
+def greatest(target: Ratio) -> str:
+    """Write the greatest usable factor, rounded down."""
+    return written(1 / (1 - fraction(target)), FACTOR_DECIMALS_MAX)
+
+
+def sla_is_looser(reading: Reading, presets: Presets) -> None:
+    target, promised = reading.get("spec.target"), reading.get("spec.sla.target")
+    if target is None or promised is None or fraction(promised) <= fraction(target):
+        return
+    rule = f"must not be stricter than the SLO's target, {written(fraction(target))}"
+    reading.refuse(
+        "spec.sla.target", rule, f"write {written(fraction(target))} or less, or raise spec.target"
+    )
+
+
+def own_pairs(reading: Reading) -> list[str]:
+    """Return the paths of the pairs that are written out."""
+    return [f"{PAIRS}[{index}]" for index in range(reading.lengths.get(PAIRS, 0))]
+
+
+def _preset(reading: Reading, presets: Presets) -> str | None:
+    """Return the preset in force; None when pairs are written out or no such preset exists."""
+    if reading.is_given(PAIRS):
+        return None
+    given = reading.is_given("spec.alerting.preset")
+    name = reading.get("spec.alerting.preset") if given else DEFAULT_PRESET
+    return name if name in presets else None
+
+
+RULES: tuple[Rule, ...] = (
+    threshold_of_the_metric,
+    threshold_in_range,
+    op_of_the_metric,
+    selector_says_each_thing_once,
+    label_values_exist,
+    window_rolls,
+    preset_or_pairs,
+    short_under_long,
+    window_holds_pairs,
+    factors_can_fire,
+    sla_is_looser,
+)

@@ -1,0 +1,179 @@
+"""Store: records of the output topics, cut into batches of rows for ClickHouse.
+
+Law: the batches of slo.counts and slo.slices are a function of the records alone, never of how they arrive:
+any split into blocks, any restart at a batch's first offset, any other writer cuts the same ranges and
+builds the same rows, so that a token made of the first offset makes every repetition harmless. A batch ends
+in front of the record whose flush time lies in a later cell of `batch_us`, or past a limit:
+
+    flush times   |  .2  .9 1.1 | 2.0 1.9 3.7 | 4.1 ..        batch_us = 2 s
+    batches       [-------------)[-----------)[------  open until the next cell's first record
+
+The small topics carry rows with an identity of their own and are cut where their blocks end. Pure. Change a
+`CutSpec` only while no batch is half written, that is after an orderly stop.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pipeline.blocks import Malformed, decode
+from pipeline.framing import SINGLE_OBJECT, Framing
+from pipeline.records import RecordBlock, Unit, UnitFacts
+from pipeline.rows import Block, Rows, check_counts, check_slices, count_rows, mark_rows, slice_rows
+from pipeline.stored_records import RECORD_ROWS, record_mark
+
+SMALL_RECORDS_MOST = 10_000  #: of one batch of status, alerts or dead letters
+
+
+@dataclass(frozen=True, slots=True)
+class CutSpec:
+    """Where batches end."""
+
+    batch_us: int = 2_000_000
+    records_most: int = 1_000
+    bytes_most: int = 8 << 20  # of values: about ten times as much once decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of [first_offset, last_offset] of one partition, inserted in this order; the last is the mark."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    token: str
+    rows: tuple[Rows, ...]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The batch that is not full yet."""
+
+    first_offset: int
+    cell: int
+    last_offset: int = -1
+    value_bytes: int = 0
+    blocks: list[Block] = field(default_factory=list)
+
+
+class MergingFold:
+    """The store's fold over one partition of slo.counts or slo.slices."""
+
+    def __init__(self, schema: str, cut: CutSpec, framing: Framing = SINGLE_OBJECT) -> None:
+        """Fold values of `schema`: slo_counts or slo_slice."""
+        self.schema = schema
+        self.cut = cut
+        self.framing = framing
+        self._check, self._rows = MERGED[schema]
+        self._open: _Open | None = None
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Nothing to restore: a batch is read again from its first record."""
+
+    def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
+        """Add blocks; return the batches they complete.
+
+        Raises: framing.UnknownSchema, blocks.Malformed: these topics are written by us, so what cannot be
+        read is never skipped.
+        """
+        batches = [batch for block in blocks for batch in self._add(block, facts)]
+        return Unit(batches=batches, commit=bool(batches))
+
+    def _add(self, block: RecordBlock, facts: UnitFacts) -> Iterator[Batch]:
+        for index in range(len(block)):
+            value, offset = block.value(index), int(block.offset[index])
+            if value is None:
+                continue
+            columns = self._decoded(value, facts, offset)
+            cell = columns["flushed_at"] // self.cut.batch_us
+            if self._open is not None and self._ends(self._open, cell, len(value)):
+                yield self._closed(self._open, facts)
+                self._open = None
+            if self._open is None:
+                self._open = _Open(offset, cell)
+            self._open.blocks.append(columns)
+            self._open.last_offset = offset
+            self._open.value_bytes += len(value)
+
+    def _ends(self, batch: _Open, cell: int, value_bytes: int) -> bool:
+        """Tell whether a batch ends before a record. Only a later cell counts: sources' clocks differ."""
+        return (
+            cell > batch.cell
+            or len(batch.blocks) >= self.cut.records_most
+            or batch.value_bytes + value_bytes > self.cut.bytes_most
+        )
+
+    def _decoded(self, value: bytes, facts: UnitFacts, offset: int) -> Block:
+        try:
+            columns = decode(self.schema, value, self.framing)
+            self._check(columns)
+        except Malformed as error:
+            raise Malformed(f"{facts.topic}/{facts.partition} offset {offset}: {error}") from error
+        return columns
+
+    def _closed(self, batch: _Open, facts: UnitFacts) -> Batch:
+        first, last = batch.first_offset, batch.last_offset
+        rows = self._rows(batch.blocks)
+        mark = mark_rows(facts.topic, facts.partition, first, last, batch.blocks)
+        token = f"{facts.topic}/{facts.partition}/{first}"
+        return Batch(facts.topic, facts.partition, first, last, token, (*rows, mark))
+
+
+MERGED: dict[str, tuple[Callable[[Block], None], Callable[[Sequence[Block]], list[Rows]]]] = {
+    "slo_counts": (check_counts, count_rows),
+    "slo_slice": (check_slices, slice_rows),
+}
+
+
+class RecordFold:
+    """The store's fold over one partition of slo.status, slo.alerts or inference.events.dlq."""
+
+    def __init__(self, schema: str, cut: CutSpec, framing: Framing = SINGLE_OBJECT) -> None:
+        """Fold records of a kind of RECORD_ROWS."""
+        self.cut = cut
+        self._rows = partial(RECORD_ROWS[schema], framing=framing)
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Nothing to restore."""
+
+    def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
+        """Return the blocks' rows, in batches within the limits.
+
+        Raises: framing.UnknownSchema, blocks.Malformed for a status or an alert that cannot be read.
+        """
+        batches = [
+            self._batch(block, indexes, facts) for block in blocks for indexes in _within(block, self.cut)
+        ]
+        return Unit(batches=batches)
+
+    def _batch(self, block: RecordBlock, indexes: range, facts: UnitFacts) -> Batch:
+        first, last = int(block.offset[indexes[0]]), int(block.offset[indexes[-1]])
+        rows = self._rows(block, indexes)
+        mark = record_mark(block, indexes, facts)
+        # Cut by chance, so the token names both ends; rows that come twice are one by their identity.
+        token = f"{facts.topic}/{facts.partition}/{first}-{last}"
+        return Batch(facts.topic, facts.partition, first, last, token, (*rows, mark))
+
+
+def _within(block: RecordBlock, cut: CutSpec) -> Iterator[range]:
+    """Cut a block into runs of records within the limits."""
+    begin, value_bytes = 0, 0
+    for index, length in enumerate(block.value_length.tolist()):
+        value_bytes += max(length, 0)
+        if index > begin and (index - begin >= SMALL_RECORDS_MOST or value_bytes > cut.bytes_most):
+            yield range(begin, index)
+            begin, value_bytes = index, max(length, 0)
+    if begin < len(block):
+        yield range(begin, len(block))
+
+
+#: base topic -> how the store folds it
+STORED: dict[str, Callable[..., Any]] = {
+    "slo.slices": partial(MergingFold, "slo_slice"),
+    "slo.counts": partial(MergingFold, "slo_counts"),
+    "slo.status": partial(RecordFold, "slo_status"),
+    "slo.alerts": partial(RecordFold, "burn_rate_alert"),
+    "inference.events.dlq": partial(RecordFold, "dead_letter"),
+}

@@ -1,0 +1,15 @@
+"""`kblock://`: Kafka record batches as columns through Faust, and steps that write exactly once.
+
+All that leans on the internals of faust and aiokafka is in here; `upstream` checks it at import.
+"""
+
+from pipeline.transport.app import GroupSpec, run_step, step_app
+from pipeline.transport.consumer import FetchSpec, Transport, block_topic
+from pipeline.transport.counters import StepCounters
+from pipeline.transport.ledger import KafkaLedger, Ledger
+from pipeline.transport.steps import Fold, Step, StepFailed, StepSpec
+
+__all__ = [
+    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "Step", "StepCounters", "StepFailed", "StepSpec",
+    "Transport", "block_topic", "run_step", "step_app",
+]  # fmt: skip

@@ -1,0 +1,111 @@
+"""Where a step writes: Kafka in transactions, or any store that knows how far it is.
+
+Law: after `open` no former owner of the partition can write; `write` returns once the unit is durable, all of it or
+nothing. A ledger that fails is not asked again for that partition: the truth is what was written.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+import aiokafka
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from pipeline.records import Unit, UnitFacts
+
+TRANSACTION_TIMEOUT_MS = 10_000  #: a worker that dies inside one holds readers of the derived topics back so long
+REQUEST_BYTES_MAX = 16 << 20
+BATCH_BYTES = 1 << 20
+STOP_S = 2.0
+
+
+class Ledger(Protocol):
+    """What a step needs of the place it writes to."""
+
+    async def open(self, tp: TP) -> int | None:
+        """Fence former owners; return where to read on, or None: the group's committed offset, else the log's start."""
+
+    async def write(self, tp: TP, unit: Unit, facts: UnitFacts) -> None:
+        """Make a unit durable."""
+
+    async def release(self, tp: TP) -> None:
+        """Let go of a partition."""
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+
+class KafkaLedger:
+    """One transactional producer per owned partition; its id is the fence.
+
+    aiokafka sends no group metadata with offsets, so the fence is the transactional id, not the generation.
+    """
+
+    def __init__(self, options: Mapping[str, Any], group: str) -> None:
+        """`options`: aiokafka's connection and security options."""
+        self._options, self._group = dict(options), group
+        self._producers: dict[TP, aiokafka.AIOKafkaProducer] = {}
+
+    async def open(self, tp: TP) -> int | None:
+        producer = aiokafka.AIOKafkaProducer(
+            **self._options,
+            transactional_id=f"{self._group}-{tp.topic}-{tp.partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_request_size=REQUEST_BYTES_MAX,
+            max_batch_size=BATCH_BYTES,
+            compression_type="lz4",
+        )
+        await producer.start()  # raises the epoch: whatever the former owner left open is aborted
+        self._producers[tp] = producer
+        return None
+
+    async def write(self, tp: TP, unit: Unit, facts: UnitFacts) -> None:
+        if not unit.records and not (unit.commit and facts.next_offset > facts.first_offset):
+            return
+        producer = self._producers[tp]
+        async with producer.transaction():
+            sent = [
+                await producer.send(r.topic, r.value, key=r.key, partition=r.partition, headers=list(r.headers))
+                for r in unit.records
+            ]
+            await asyncio.gather(*sent)
+            if unit.commit:
+                place = TopicPartition(tp.topic, tp.partition)
+                await producer.send_offsets_to_transaction({place: facts.next_offset}, self._group)
+
+    async def release(self, tp: TP) -> None:
+        producer = self._producers.pop(tp, None)
+        if producer is not None:
+            await stopped(producer)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(self.release(tp) for tp in list(self._producers)))
+
+
+async def stopped(producer: aiokafka.AIOKafkaProducer) -> None:
+    """Stop a producer; what it cannot finish dies with its epoch."""
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_S)
+    except Exception:  # noqa: BLE001, S110 - a fenced or broken producer has nothing left that counts
+        pass
+
+
+async def state_entries(
+    options: Mapping[str, Any], topic: str, partition: int
+) -> AsyncIterator[tuple[bytes, bytes | None]]:
+    """Read one partition of a compacted topic to its end, committed records only."""
+    consumer = aiokafka.AIOKafkaConsumer(
+        **options, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest",
+        max_partition_fetch_bytes=8 << 20,
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        place = TopicPartition(topic, partition)
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        while await consumer.position(place) < end:
+            for record in (await consumer.getmany(timeout_ms=200)).get(place, ()):
+                yield record.key, record.value
+    finally:
+        await consumer.stop()

@@ -1,0 +1,1 @@
+"""The worker's own port: metrics and health."""

@@ -1,0 +1,1 @@
+"""Tests of pipeline.agents: the shells, against the real servers."""

@@ -1,0 +1,1 @@
+"""The embedded servers: bound to loopback, going on from their data, never outliving their parent."""

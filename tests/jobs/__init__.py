@@ -1,0 +1,1 @@
+"""Jobs: the fleet, traces, and both against a real Kafka."""

@@ -1,0 +1,134 @@
+"""Oracle of decoding and of one event's meaning: fastavro, and definition 4.4 written as if-ladders."""
+
+import io
+import json
+from typing import Any
+
+import fastavro
+
+from schemas import avro_text
+from tests.naive.blocks import bare
+
+READER = bare(json.loads(avro_text("inference_event")))
+
+Event = dict[str, Any]
+
+
+def write(event: Event, schema: Any = READER) -> bytes:
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(bare(schema)), event)
+    return stream.getvalue()
+
+
+def read(payload: bytes, schema: Any = READER) -> Event | None:
+    """The event as the newest reader sees it, None when the bytes are not one; UTF-8 may be broken."""
+    stream = io.BytesIO(payload)
+    try:
+        event: Any = fastavro.schemaless_reader(
+            stream,
+            fastavro.parse_schema(bare(schema)),
+            fastavro.parse_schema(READER),
+            handle_unicode_errors="backslashreplace",
+        )
+    except Exception:
+        return None
+    return event if stream.tell() == len(payload) else None
+
+
+def outcome_counter(event: Event) -> str:
+    """Which of the slice's outcome counters an event adds to."""
+    failed = event["failure_kind"] != "NONE" or (event["http_status"] or 0) >= 500
+    if event["outcome"] == "SUCCESS" and failed:
+        return "error"
+    return str(event["outcome"].lower())
+
+
+def is_truncated(event: Event) -> bool:
+    return outcome_counter(event) == "error" and event["failure_kind"] == "TRUNCATED"
+
+
+def tpot(event: Event) -> tuple[int, int] | None:
+    """Numerator and denominator, None where TPOT is not defined."""
+    tokens = event["output_tokens"]
+    if event["ttft_us"] is None or tokens is None or tokens < 2:
+        return None
+    decode = event["decode_us"] if event["decode_us"] is not None else event["e2e_us"] - event["ttft_us"]
+    return None if decode < 0 else (decode, tokens - 1)
+
+
+def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> str:  # noqa: PLR0911
+    """Say good, bad or excluded, line by line as definition 4.4 has it."""
+    what = outcome_counter(event)
+    if metric in {"error_rate", "availability"}:
+        if what == "success":
+            return "good"
+        if what in {"error", "timeout"}:
+            return "bad"
+        return "bad" if what == "shed" and event["priority"] >= 0 else "excluded"
+    assert threshold is not None
+    if metric == "e2e":
+        if what == "timeout":
+            return "bad"
+        if what == "cancelled":
+            return "bad" if at_most and event["e2e_us"] > threshold else "excluded"
+        if what != "success":
+            return "excluded"
+        value, scale = event["e2e_us"], 1
+    elif metric == "ttft":
+        seen = event["ttft_us"] is not None
+        if what == "cancelled" and not seen:
+            return "bad" if at_most and event["e2e_us"] > threshold else "excluded"
+        if not seen or not (what in {"success", "cancelled"} or is_truncated(event)):
+            return "excluded"
+        value, scale = event["ttft_us"], 1
+    else:
+        pair = tpot(event)
+        if pair is None or what != "success":
+            return "excluded"
+        value, scale = pair
+    met = value <= threshold * scale if at_most else value >= threshold * scale
+    return "good" if met else "bad"
+
+
+def shown(event: Event) -> dict[str, float]:
+    """Values of the event that enter the sketches."""
+    what, values = outcome_counter(event), {}
+    if what == "success":
+        values["e2e"] = float(event["e2e_us"])
+    if event["ttft_us"] is not None and (what in {"success", "cancelled"} or is_truncated(event)):
+        values["ttft"] = float(event["ttft_us"])
+    pair = tpot(event)
+    if pair is not None and what == "success":
+        values["tpot"] = pair[0] / pair[1]
+    return values
+
+
+def refused(event: Event) -> str | None:
+    """Why an event that decodes cannot be counted."""
+    durations = [event[n] for n in ("e2e_us", "ttft_us", "decode_us") if event[n] is not None]
+    amounts = [
+        event[n] for n in ("input_tokens", "output_tokens", "cost_picousd", "gpu_us") if event[n] is not None
+    ]
+    if min(durations) < 0:
+        return "negative_duration"
+    if amounts and min(amounts) < 0:
+        return "negative_count"
+    if event["sample_weight"] < 1:
+        return "bad_weight"
+    if event["received_at"] > event["completed_at"]:
+        return "completed_before_received"
+    if event["completed_at"] < 0:
+        return "too_old"
+    weighted = [x * event["sample_weight"] for x in amounts]
+    if max(durations) > 2**50 or (weighted and max(weighted) > 2**53):
+        return "implausible"
+    return None
+
+
+def label(event: Event, name: str) -> str:
+    if name == "priority_class":
+        return "standard" if event["priority"] == 0 else "critical" if event["priority"] > 0 else "sheddable"
+    value = event[name]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

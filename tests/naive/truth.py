@@ -1,0 +1,92 @@
+"""Recount of decoded events: one at a time, with the rules of definition 4.4 spelt out once more."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+LABELS = (
+    "service",
+    "request_model",
+    "tenant_id",
+    "region",
+    "operation",
+    "priority_class",
+    "variant",
+    "vantage",
+)
+
+
+def priority_class(event: dict[str, Any]) -> str:
+    return "sheddable" if event["priority"] < 0 else "standard" if event["priority"] == 0 else "critical"
+
+
+def label(event: dict[str, Any], name: str) -> str:
+    return priority_class(event) if name == "priority_class" else event[name] or ""
+
+
+def case(event: dict[str, Any]) -> str:
+    outcome = event["outcome"]
+    failed = event["failure_kind"] != "NONE" or (event["http_status"] or 0) >= 500
+    if outcome == "SUCCESS" and not failed:
+        return "complete"
+    if outcome in ("SUCCESS", "ERROR"):
+        return "truncated" if event["failure_kind"] == "TRUNCATED" else "error"
+    if outcome == "SHED" and event["priority"] < 0:
+        return "shed_sheddable"
+    return str(outcome.lower())
+
+
+def tpot_us(event: dict[str, Any]) -> float | None:
+    if event["ttft_us"] is None or (event["output_tokens"] or 0) < 2:
+        return None
+    decode = event["decode_us"] if event["decode_us"] is not None else event["e2e_us"] - event["ttft_us"]
+    return float(decode) / (event["output_tokens"] - 1) if decode >= 0 else None
+
+
+def slices(events: list[dict[str, Any]]) -> dict[Any, Counter[str]]:
+    """(label values, start of the slice) -> counts that are not 0."""
+    found: dict[Any, Counter[str]] = defaultdict(Counter)
+    for event in events:
+        counts = found[
+            tuple(label(event, n) for n in LABELS), event["completed_at"] // 10_000_000 * 10_000_000
+        ]
+        counts[case(event)] += 1
+        counts["retries"] += event["attempt"] > 1
+        counts["cold_starts"] += event["cold_start"]
+        for name in ("input_tokens", "output_tokens", "cost_picousd", "gpu_us"):
+            counts[name] += event[name] or 0
+    return found
+
+
+def latencies(events: list[dict[str, Any]], metric: str) -> list[float]:
+    """Values that a sketch of the metric shows, sorted."""
+    values = []
+    for event in events:
+        what = case(event)
+        if metric == "e2e_us" and what == "complete":
+            values.append(event["e2e_us"])
+        if metric == "ttft_us" and what in ("complete", "truncated", "cancelled"):
+            values.append(event["ttft_us"])
+        if metric == "tpot_us" and what == "complete":
+            values.append(tpot_us(event))
+    return sorted(value for value in values if value is not None)
+
+
+def verdict(event: dict[str, Any], metric: str, threshold_us: int) -> str:
+    """Judge one event for one metric, `value <= threshold`."""
+    what = case(event)
+    if what in ("unknown", "shed_sheddable", "rate_limited", "rejected"):
+        return "excluded"
+    if metric == "error_rate":
+        return {"complete": "good", "cancelled": "excluded"}.get(what, "bad")
+    if metric == "e2e":
+        fast = event["e2e_us"] <= threshold_us
+        by_case = {"complete": "good" if fast else "bad", "cancelled": "excluded" if fast else "bad"}
+        return {**by_case, "timeout": "bad"}.get(what, "excluded")
+    if metric == "ttft":
+        if what in ("complete", "truncated", "cancelled") and event["ttft_us"] is not None:
+            return "good" if event["ttft_us"] <= threshold_us else "bad"
+        return "bad" if what == "cancelled" and event["e2e_us"] > threshold_us else "excluded"
+    value = tpot_us(event)
+    if what != "complete" or value is None:
+        return "excluded"
+    return "good" if value <= threshold_us else "bad"

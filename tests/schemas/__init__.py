@@ -1,0 +1,1 @@
+"""The contracts: golden bytes of every released version, both ways."""

@@ -1,0 +1,1 @@
+"""Whole runs of the pure core from a seed; a failing seed prints the command that replays it."""

@@ -1,0 +1,145 @@
+"""Law: migrating twice changes nothing the second time, and what has run never changes."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clickhouse_driver import Client
+
+from pipeline.embedded import EmbeddedClickHouse
+from pipeline.settings import Settings
+from pipeline.sinks.migrations import (
+    HOME,
+    JOURNAL,
+    Migration,
+    MigrationError,
+    load,
+    migrate,
+    pending,
+    statements,
+)
+
+FIRST, SECOND = Migration(1, "0001_a.sql", "SELECT 1"), Migration(2, "0002_b.sql", "SELECT 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", [], id="nothing"),
+        pytest.param("SELECT 1; SELECT 2;\n", ["SELECT 1", "SELECT 2"], id="two"),
+        pytest.param("SELECT ';' -- not; here\n, 2", ["SELECT ';' \n, 2"], id="in strings and comments"),
+        pytest.param(
+            "/* a;\nb */ SELECT 'it''s \\';', `a;b` - 1 / 2;;",
+            ["SELECT 'it''s \\';', `a;b` - 1 / 2"],
+            id="escapes",
+        ),
+        pytest.param("-- only words; here", [], id="only a comment"),
+    ],
+)
+def test_statements_end_at_semicolons_of_the_language(text: str, expected: list[str]) -> None:
+    assert statements(text) == expected
+
+
+def test_only_what_is_not_recorded_is_pending() -> None:
+    assert pending([FIRST, SECOND], {1: FIRST.checksum}) == [SECOND]
+    assert pending([FIRST, SECOND], {1: FIRST.checksum, 2: SECOND.checksum}) == []
+
+
+def test_a_recorded_file_that_has_changed_is_refused() -> None:
+    with pytest.raises(MigrationError, match=r"0001_a.sql has changed since it ran"):
+        pending([FIRST, SECOND], {1: SECOND.checksum})
+
+
+def test_a_server_ahead_of_the_files_is_refused() -> None:
+    with pytest.raises(MigrationError, match="use the newer version"):
+        pending([FIRST], {1: FIRST.checksum, 2: SECOND.checksum})
+
+
+@pytest.mark.parametrize(
+    "names", [["0001_a.sql", "0003_c.sql"], ["0002_b.sql"], ["1_a.sql"], ["0001_a.sql", "0001_b.sql"]]
+)
+def test_names_must_be_numbered_without_holes(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).write_text("SELECT 1")
+    with pytest.raises(MigrationError):
+        load(tmp_path)
+
+
+@pytest.fixture
+def empty(clickhouse: EmbeddedClickHouse) -> Iterator[Client]:
+    """A client of a new, empty database on the shared server."""
+    name = f"m{uuid.uuid4().hex}"
+    with clickhouse.client() as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        with clickhouse.client(database=name) as client:
+            yield client
+        admin.execute(f"DROP DATABASE {name} SYNC")
+
+
+def schema_of(client: Client) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = client.execute(
+        "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+    )
+    return found
+
+
+@pytest.mark.servers
+def test_from_scratch_everything_runs_and_the_second_time_nothing(empty: Client) -> None:
+    names = [m.name for m in load()]
+    assert [m.name for m in migrate(empty)] == names
+    before = schema_of(empty)
+    assert migrate(empty) == []
+    assert schema_of(empty) == before
+    recorded = empty.execute("SELECT name, checksum FROM migrations FINAL ORDER BY number")
+    assert recorded == [(m.name, m.checksum) for m in load()]
+
+
+@pytest.mark.servers
+def test_a_dry_run_tells_and_does_nothing(empty: Client) -> None:
+    assert [m.name for m in migrate(empty, dry_run=True)] == [m.name for m in load()]
+    assert schema_of(empty) == []
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("broken_after", [1, 4, 9])
+def test_a_run_that_was_cut_off_between_statements_is_completed(empty: Client, broken_after: int) -> None:
+    empty.execute(JOURNAL)
+    for statement in [s for m in load() for s in m.statements][:broken_after]:
+        empty.execute(statement)
+    migrate(empty)
+    assert len(schema_of(empty)) == sum(len(m.statements) for m in load()) + 1
+
+
+@pytest.mark.servers
+def test_a_file_changed_after_it_ran_stops_the_next_run(empty: Client, tmp_path: Path) -> None:
+    home = tmp_path / "clickhouse"
+    shutil.copytree(HOME, home)
+    migrate(empty, home)
+    path = home / load()[0].name
+    path.write_text(path.read_text() + "-- one more word\n")
+    (home / f"{len(load()) + 1:04}_more.sql").write_text("CREATE VIEW more AS SELECT 1")
+    before = schema_of(empty)
+    with pytest.raises(MigrationError, match="has changed since it ran"):
+        migrate(empty, home)
+    assert schema_of(empty) == before
+
+
+@pytest.mark.servers
+def test_a_broken_statement_is_named_and_not_recorded(empty: Client, tmp_path: Path) -> None:
+    (tmp_path / "0001_bad.sql").write_text("CREATE VIEW fine AS SELECT 1; SELECT nothing FROM nowhere;")
+    with pytest.raises(MigrationError, match=r"0001_bad\.sql, statement 2: .*nowhere"):
+        migrate(empty, tmp_path)
+    assert [m.number for m in migrate(empty, tmp_path, dry_run=True)] == [1]
+
+
+@pytest.mark.servers
+def test_a_missing_database_is_created(clickhouse: EmbeddedClickHouse) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    url = f"{clickhouse.url.rpartition('/')[0]}/{name}"
+    settings = Settings(clickhouse_url=url, clickhouse_password_file=clickhouse.password_file)
+    assert len(migrate(settings, dry_run=True)) == len(migrate(settings)) == len(load())
+    assert migrate(settings) == []
+    with clickhouse.client() as admin:
+        admin.execute(f"DROP DATABASE {name} SYNC")

@@ -1,0 +1,1 @@
+"""SLO files: reading, rules, revisions, arithmetic of detection."""
