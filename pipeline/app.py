@@ -16,15 +16,37 @@ from pipeline.agents.ingest import ingest
 from pipeline.agents.judge import judge
 from pipeline.agents.parts import Agent, Parts
 from pipeline.agents.store import store
-from pipeline.framing import SINGLE_OBJECT
+from pipeline.framing import SINGLE_OBJECT, Framing
+from pipeline.ingest import warm
 from pipeline.metrics import Reading, render
 from pipeline.settings import Settings
+from pipeline.sources import registry
 from pipeline.spec import SpecError, load
-from pipeline.topics import NAMES, confluent_config, faust_config, topic_name
+from pipeline.topics import (
+    ALERTS,
+    COUNTS,
+    EVENTS,
+    NAMES,
+    SLICES,
+    STATE,
+    STATUS,
+    confluent_config,
+    faust_config,
+    topic_name,
+)
 from pipeline.transport import GroupSpec, StepFailed, run_step, step_app
 from pipeline.web.server import Endpoints, Health, Server
 
 AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store}
+
+#: what each of our topics holds
+SCHEMAS = {
+    COUNTS: "slo_counts",
+    SLICES: "slo_slice",
+    STATE: "judge_state",
+    STATUS: "slo_status",
+    ALERTS: "burn_rate_alert",
+}
 
 FAILURES_MOST = 5  #: within FAILURES_S, then the worker ends
 FAILURES_S = 120.0
@@ -47,7 +69,17 @@ def parts_of(settings: Settings) -> Parts:
         slos = load([settings.slo_dir]).checked()
     except SpecError as error:
         raise SetupFailed(f"the SLO files cannot be used:\n{error}") from error
-    return Parts(settings, slos, SINGLE_OBJECT, _partitions(settings))
+    return Parts(settings, slos, _framing(settings), _partitions(settings))
+
+
+def _framing(settings: Settings) -> Framing:
+    if settings.schema_registry_url is None:
+        return SINGLE_OBJECT
+    outputs = {topic_name(settings, base): name for base, name in SCHEMAS.items()}
+    try:
+        return registry.framing(settings.schema_registry_url, topic_name(settings, EVENTS), outputs)
+    except registry.RegistryError as error:
+        raise SetupFailed(str(error)) from error
 
 
 def _partitions(settings: Settings) -> dict[str, int]:
@@ -118,7 +150,9 @@ class Worker:
     def live(self) -> Health:
         """Alive by progress: every step that owns partitions has written a unit lately."""
         now_s = time.monotonic()
-        late = {name: now_s - agent.step.counters.progress_at_s for name, agent in self.agents.items() if agent.step.owned}
+        late = {
+            name: now_s - agent.step.counters.progress_at_s for name, agent in self.agents.items() if agent.step.owned
+        }
         return Health(tuple(f"{name} has written nothing for {s:.0f} s" for name, s in late.items() if s > PROGRESS_S))
 
     def ready(self) -> Health:
@@ -167,7 +201,10 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> int:
 
     Raises: SetupFailed.
     """
-    worker = Worker(parts_of(settings))
+    parts = parts_of(settings)
+    if parts.framing is not SINGLE_OBJECT:  # decoders of schemas that only the registry knows
+        warm(settings.data_dir.resolve() / "kernels", parts.framing, parts.slos.objectives)
+    worker = Worker(parts)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop.set)

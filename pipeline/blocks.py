@@ -34,7 +34,7 @@ __all__ = ["Encoded", "Malformed", "decode", "encode"]
 _REQUIRED = object()
 
 
-class Malformed(ValueError):  # noqa: N818 - named by what it says of the bytes
+class Malformed(ValueError):
     """Bytes that are not a value of the schema they name; the text says where."""
 
 

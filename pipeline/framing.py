@@ -17,7 +17,7 @@ SINGLE_OBJECT_MAGIC = b"\xc3\x01"
 CONFLUENT_MAGIC = b"\x00"
 
 
-class UnknownSchema(ValueError):  # noqa: N818 - named by what it says of the value
+class UnknownSchema(ValueError):
     """The value names a schema nobody told us of; the message says which."""
 
 

@@ -1,7 +1,7 @@
-"""Rows: the entries of many blocks merged into one row per series, or SLO instance, and 10 s slice.
+"""Rows: the entries of many blocks merged into one row per series, or SLO instance, and slice of each tier.
 
-Pure. Law: the rows of a batch are the sums of its blocks' entries, and their order depends on nothing but
-the records. Columns that the kernels could not stand are refused here as `Malformed`. Refuses to know where
+Pure. Law: in every tier the rows of a batch are the sums of its blocks' entries, and their order depends on
+nothing but the records. Columns that the kernels could not stand are refused here as `Malformed`. Refuses to know where
 rows go.
 """
 
@@ -22,8 +22,8 @@ Block = Mapping[str, Any]  #: what blocks.decode returns
 Longs = NDArray[np.int64]
 Names = tuple[str, ...]
 
-ROWS_MOST = 8_192  #: of one insert; three sketch states take the server about 8 KB a row while it inserts them
-SLICE_S = 10
+ROWS_MOST = 4_096  #: of one insert; three sketch states take the server about 8 KB a row while it inserts them
+TIERS_S = {"10s": 10, "1m": 60, "1h": 3_600}  #: tables of a kind, and how long their slices are
 DAY_S = 86_400
 SKETCHES = ("e2e", "ttft", "tpot")
 OUTCOMES = ("success", "error", "timeout", "cancelled", "shed", "rate_limited", "rejected", "unknown")
@@ -106,15 +106,22 @@ def _named(names: Sequence[str], known: Sequence[Names], ids: Longs) -> dict[str
 
 # -- slo.counts
 def count_rows(blocks: Sequence[Block]) -> list[Rows]:
-    """Merge the 1 s entries of slo.counts blocks into 10 s rows of `counts_10s`, day by day."""
+    """Merge the 1 s entries of slo.counts blocks into rows of each tier, day by day."""
     found = [list(zip(b["slos"], b["revisions"], b["instances"], strict=True)) for b in blocks]
     known, ids = _numbered(found, [b["instance_index"] for b in blocks])
-    groups = grouped(ids, _joined(blocks, "slice_start_s") // SLICE_S * SLICE_S)
-    columns = _named(("slo", "revision", "instance"), known, groups.ids)
-    columns["slice_start"] = (groups.slice_start_s * 1_000_000).tolist()
-    for name in TALLIES:
-        columns[name] = groups.sums(_joined(blocks, name)).tolist()
-    return _by_day("counts_10s", groups, columns)
+    starts_s = _joined(blocks, "slice_start_s")
+    values = {name: _joined(blocks, name) for name in TALLIES}
+    rows = []
+    for tier, span_s in TIERS_S.items():
+        groups = grouped(ids, starts_s // span_s * span_s)
+        columns = _named(("slo", "revision", "instance"), known, groups.ids) | _summed(groups, values)
+        rows += _by_day(f"counts_{tier}", groups, columns)
+    return rows
+
+
+def _summed(groups: Groups, values: Mapping[str, Longs]) -> dict[str, list[Any]]:
+    starts = (groups.slice_start_s * 1_000_000).tolist()
+    return {"slice_start": starts} | {name: groups.sums(column).tolist() for name, column in values.items()}
 
 
 def check_counts(block: Block) -> None:
@@ -129,17 +136,18 @@ def check_counts(block: Block) -> None:
 
 # -- slo.slices
 def slice_rows(blocks: Sequence[Block]) -> list[Rows]:
-    """Merge the entries of slo.slices blocks into rows of `slices_10s`, day by day, sketches as states."""
+    """Merge the entries of slo.slices blocks into rows of each tier, day by day, sketches as states."""
     known, ids = _numbered([_series(b) for b in blocks], [b["series_index"] for b in blocks])
-    groups = grouped(ids, _joined(blocks, "slice_start_s"))
-    columns = _named(BASE_LABELS, known, groups.ids)
-    columns["slice_start"] = (groups.slice_start_s * 1_000_000).tolist()
-    for name in COUNTERS:
-        columns[name] = groups.sums(_joined(blocks, name)).tolist()
-    for name in SKETCHES:
-        runs = (_joined(blocks, f"{name}_{part}") for part in ("lengths", "bins", "counts"))
-        columns[f"{name}_state"] = states(groups, *runs)
-    return _by_day("slices_10s", groups, columns)
+    starts_s = _joined(blocks, "slice_start_s")
+    values = {name: _joined(blocks, name) for name in COUNTERS}
+    runs = {name: [_joined(blocks, f"{name}_{part}") for part in ("lengths", "bins", "counts")] for name in SKETCHES}
+    rows = []
+    for tier, span_s in TIERS_S.items():
+        groups = grouped(ids, starts_s // span_s * span_s)
+        columns = _named(BASE_LABELS, known, groups.ids) | _summed(groups, values)
+        columns |= {f"{name}_state": states(groups, *run) for name, run in runs.items()}
+        rows += _by_day(f"slices_{tier}", groups, columns)
+    return rows
 
 
 def _series(block: Block) -> list[Names]:

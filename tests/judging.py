@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, Severity, Watched, WindowPair
@@ -16,6 +17,22 @@ from schemas import HOME
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 T0 = 1_700_000_000  #: a second that no cell size divides
+
+
+QUICK = AlertPolicy(
+    (
+        WindowPair(Severity.CRITICAL, Ratio(10, 1), 600_000_000, 60_000_000),
+        WindowPair(Severity.WARNING, Ratio(2, 1), 3_600_000_000, 400_000_000),
+    )
+)
+
+
+LONG = AlertPolicy(
+    (
+        WindowPair(Severity.CRITICAL, Ratio(10, 1), 3_600_000_000, 45_000_000),
+        WindowPair(Severity.WARNING, Ratio(2, 1), 9_000_000_000, 777_000_000),
+    )
+)
 
 
 def seconds(text: str) -> int:
@@ -160,3 +177,27 @@ def spec(*each: Watched, **more: Any) -> JudgeSpec:
 
 def slices_of(second: Iterable[int]) -> list[int]:
     return sorted({each // 10 for each in second})
+
+
+#: how far time goes on; how far back other entries lie, and their counts
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 4_000),  # how far time goes on
+        st.lists(
+            st.tuples(st.integers(0, 9_500), *[st.integers(0, 50)] * 3), max_size=6
+        ),  # how far back, counts
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def blocks_of(plan):
+    """Each step: one entry at a new newest second, and others that lie back, some of them late."""
+    second, blocks = T0, []
+    for gap, others in plan:
+        second += gap
+        entries = [("chat", "", second, 1, 0, 0)]
+        entries += [("chat", "", second - back, *numbers) for back, *numbers in others]
+        blocks.append(counts(entries, newest=second + 0.5))
+    return blocks

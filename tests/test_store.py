@@ -84,6 +84,9 @@ def test_a_batch_ends_before_its_values_grow_past_the_limit() -> None:
     assert first.last_offset == records[1].offset
 
 
+TIERS = [("10s", 10), ("1m", 60), ("1h", 3_600)]
+
+
 def totals(rows: list[Rows], table: str, keys: int) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """Rows as key -> values; a key that comes twice is a failure."""
     found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -95,29 +98,42 @@ def totals(rows: list[Rows], table: str, keys: int) -> dict[tuple[Any, ...], tup
     return found
 
 
+@pytest.mark.parametrize(("tier", "span_s"), TIERS)
 @given(seed=st.integers(0, 999))
-def test_count_rows_are_the_sums_of_the_entries(seed: int) -> None:
+def test_count_rows_of_every_tier_are_the_sums_of_the_entries(seed: int, tier: str, span_s: int) -> None:
     columns = columns_of("slo_counts", seed, [0, 1, 2, 3, 2_000_000])
     (batch,) = batches_of("slo_counts", records_of("slo_counts", columns), [])
-    assert totals(list(batch.rows), "counts_10s", 4) == naive.count_totals(columns[:-1])
+    assert totals(list(batch.rows), f"counts_{tier}", 4) == naive.count_totals(columns[:-1], span_s)
 
 
+@pytest.mark.parametrize(("tier", "span_s"), TIERS)
 @given(seed=st.integers(0, 999))
-def test_slice_rows_are_the_sums_of_the_entries_and_their_sketches_merged(seed: int) -> None:
+def test_slice_rows_of_every_tier_are_the_sums_of_the_entries_and_their_sketches_merged(
+    seed: int, tier: str, span_s: int
+) -> None:
     columns = columns_of("slo_slice", seed, [0, 1, 2, 3, 2_000_000])
     (batch,) = batches_of("slo_slice", records_of("slo_slice", columns), [])
-    assert totals(list(batch.rows), "slices_10s", 9) == naive.slice_totals(columns[:-1])
+    assert totals(list(batch.rows), f"slices_{tier}", 9) == naive.slice_totals(columns[:-1], span_s)
 
 
-def test_days_come_in_order_and_the_mark_last() -> None:
+def test_tiers_and_days_come_in_order_and_the_mark_last() -> None:
     columns = columns_of("slo_slice", 5, [0, 1, 2, 3, 2_000_000])
     (batch,) = batches_of("slo_slice", records_of("slo_slice", columns), [])
     day = MIDNIGHT_S // 86_400
-    assert [(r.table, r.day) for r in batch.rows] == [
-        ("slices_10s", day - 1),
-        ("slices_10s", day),
-        ("marks", -1),
-    ]
+    tiers = [(f"slices_{tier}", each) for tier, _ in TIERS for each in (day - 1, day)]
+    assert [(r.table, r.day) for r in batch.rows] == [*tiers, ("marks", -1)]
+
+
+def test_a_day_with_more_rows_than_a_server_can_hold_is_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = columns_of("slo_counts", 5, [0, 1, 2, 3, 2_000_000])
+    (whole,) = batches_of("slo_counts", records_of("slo_counts", columns), [])
+    monkeypatch.setattr("pipeline.rows.ROWS_MOST", 3)
+    (cut,) = batches_of("slo_counts", records_of("slo_counts", columns), [])
+    assert max(len(rows) for rows in cut.rows) == 3
+    assert len({(rows.table, rows.day, rows.piece) for rows in cut.rows}) == len(cut.rows)
+    for tier, _ in TIERS:
+        table = f"counts_{tier}"
+        assert totals(list(cut.rows), table, 4) == totals(list(whole.rows), table, 4)
 
 
 def test_the_mark_says_how_far_each_source_is_and_adds_its_counters() -> None:

@@ -5,22 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.alerts import AlertPolicy, Severity, WindowPair
 from pipeline.blocks import decode
 from pipeline.judgement import Judgement
 from pipeline.kernels import rings as k
-from pipeline.slo import Ratio
 from pipeline.watermark import Coverage, SourceClock, Waiting
 from pipeline.windows import cell_s, layout, pack, row_bytes, unpack
-from tests.judging import T0, counts, preset, spec, steady, watched
-from tests.naive.windows import cell_of, is_measured, window_sum
-
-LONG = AlertPolicy(
-    (
-        WindowPair(Severity.CRITICAL, Ratio(10, 1), 3_600_000_000, 45_000_000),
-        WindowPair(Severity.WARNING, Ratio(2, 1), 9_000_000_000, 777_000_000),
-    )
-)
+from tests.judging import LONG, T0, blocks_of, counts, preset, spec, steady, steps, watched
+from tests.naive.windows import cell_of, is_measured
 
 
 @pytest.mark.parametrize("span", [1, 60, 300, 301, 7_200, 7_201, 259_200, 259_201, 2_592_000])
@@ -43,49 +34,6 @@ def test_an_instance_stays_under_its_stated_memory(name, most):
     policy = preset(name)
     spans = [us // 1_000_000 for pair in policy.pairs for us in (pair.long_us, pair.short_us)]
     assert row_bytes(layout(spans, 2_592_000)) < most
-
-
-steps = st.lists(
-    st.tuples(
-        st.integers(0, 4_000),  # how far time goes on
-        st.lists(
-            st.tuples(st.integers(0, 9_500), *[st.integers(0, 50)] * 3), max_size=6
-        ),  # how far back, counts
-    ),
-    min_size=1,
-    max_size=12,
-)
-
-
-def blocks_of(plan):
-    """Each step: one entry at a new newest second, and others that lie back, some of them late."""
-    second, blocks = T0, []
-    for gap, others in plan:
-        second += gap
-        entries = [("chat", "", second, 1, 0, 0)]
-        entries += [("chat", "", second - back, *numbers) for back, *numbers in others]
-        blocks.append(counts(entries, newest=second + 0.5))
-    return blocks
-
-
-@settings(max_examples=60)
-@given(steps)
-def test_sums_are_those_of_a_dictionary_of_seconds(plan):
-    judge = Judgement(spec(watched(policy=LONG, window="20000s")))
-    seconds: dict[int, tuple[int, int, int]] = {}
-    for block in blocks_of(plan):
-        judge.observe(block)
-        judge.judge()
-        numbers = (block[name].tolist() for name in ("slice_start_s", "good", "bad", "excluded"))
-        for second, *three in zip(*numbers, strict=True):
-            known = seconds.get(second, (0, 0, 0))
-            seconds[second] = tuple(a + b for a, b in zip(known, three, strict=True))
-        reading = judge.instances.reading(0, judge.coverage)
-        if reading.first_s < 0:
-            continue
-        expected = [window_sum(seconds, judge.judged_s, span) for span in reading.spans_s]
-        assert reading.sums == [(good, bad) for good, bad, _ in expected]
-        assert reading.excluded == expected[-1][2]
 
 
 @settings(max_examples=40)
@@ -138,17 +86,6 @@ def test_an_unchanged_instance_restores_from_an_old_entry():
     again.restore(decode("judge_state", judge.snapshot(0, rules.framing))["payload"], now, rules.framing)
     assert state_of(again) == state_of(judge)
     assert judge.instances.reading(row_b, judge.coverage).sums[-1] == (350, 0)
-
-
-def test_what_does_not_fit_into_a_cell_is_clipped_and_counted():
-    judge = Judgement(spec())
-    judge.observe(
-        counts([("chat", "", T0, k.MOST_CELL - 1, 0, 0), ("chat", "", T0, 5, 0, 0)], newest=T0 + 10)
-    )
-    judge.judge()
-    tiers = len(judge.instances.bank.layouts[0].tiers)
-    assert judge.instances.bank.lost[0] == 4 * tiers
-    assert judge.instances.reading(0, judge.coverage).sums[0] == (k.MOST_CELL, 0)
 
 
 def test_packed_arrays_come_back():

@@ -1,5 +1,5 @@
 -- Counts: good, bad and excluded per SLO instance, in three tiers, from the 1 s entries of slo.counts.
--- Inserted as slices are (0001): one day, one block, one part, one token.
+-- Inserted as slices are (0001): each tier by the store, one block and one part an insert, with a token.
 
 CREATE TABLE IF NOT EXISTS counts_10s (
     slo LowCardinality(String),
@@ -48,25 +48,3 @@ ORDER BY (slo, instance, revision, slice_start)
 TTL toDateTime(slice_start) + INTERVAL 800 DAY
 SETTINGS non_replicated_deduplication_window = 50000, ttl_only_drop_parts = 1
 COMMENT 'Additive counts of SLO instances, 1h; read them through the view slo_counts';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS counts_to_1m TO counts_1m AS
-SELECT
-    s.slo AS slo,
-    s.revision AS revision,
-    s.instance AS instance,
-    toStartOfMinute(s.slice_start) AS slice_start,
-    s.good AS good,
-    s.bad AS bad,
-    s.excluded AS excluded
-FROM counts_10s AS s;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS counts_to_1h TO counts_1h AS
-SELECT
-    s.slo AS slo,
-    s.revision AS revision,
-    s.instance AS instance,
-    toStartOfHour(s.slice_start) AS slice_start,
-    s.good AS good,
-    s.bad AS bad,
-    s.excluded AS excluded
-FROM counts_10s AS s;

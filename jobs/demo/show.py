@@ -32,7 +32,9 @@ def live(phase: str, produced: int, watch: Watch) -> RenderableType:
         f"event time {clock(watch.watermark_us)}   produced {produced:,}   counted {watch.ingested:,}   "
         f"alerts {len(watch.alerts)}",
     )
-    table = Table("SLO", "instance", "state", "compliance", "budget left", "burn, short", "burn, long", box=None)
+    table = Table(
+        "SLO", "instance", "state", "compliance", "budget left", "burn, short", "burn, long", box=None
+    )
     ordered = sorted(watch.statuses.values(), key=lambda status: -(shortest_burn(status) or -1.0))
     for status in ordered[:SHOWN_INSTANCES]:
         colour = COLOURS[status["severity"]]
@@ -63,7 +65,8 @@ def alert_table(alerts: list[SeenAlert], delays_s: dict[tuple[str, int], float])
         delay = delays_s.get((record["dedup_key"], record["sequence"]))
         table.add_row(
             clock(record["window_end"]), record["event"], Text(record["severity"], COLOURS[record["severity"]]),
-            record["slo"], record["instance"] or "-", f"{burn(record['long_burn_rate'])} / {burn(record['short_burn_rate'])}",
+            record["slo"], record["instance"] or "-",
+            f"{burn(record['long_burn_rate'])} / {burn(record['short_burn_rate'])}",
             "-" if delay is None else f"{delay:.1f} s",
         )  # fmt: skip
     return table

@@ -14,7 +14,10 @@ def ingest(parts: Parts) -> Agent:
     """Build the agent; every partition shares one fold, which keeps nothing between units."""
     settings = parts.settings
     limits = FoldSpec(
-        settings.limit_series, settings.limit_instances, settings.limit_label_bytes, settings.limit_event_bytes
+        settings.limit_series,
+        settings.limit_instances,
+        settings.limit_label_bytes,
+        settings.limit_event_bytes,
     )
     spec = IngestSpec(
         counts_topic=parts.topic(COUNTS),

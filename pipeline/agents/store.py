@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.records import Unit, UnitFacts
     from pipeline.settings import Settings
 
-THREADS = 4
+THREADS = 2  #: inserts at once: each takes the server some 30 MB, and its cores are few
 UNIT_S = 0.5  #: between looks at what has come; batches are cut by content, not by this
 UNIT_BYTES = 8 << 20
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
@@ -39,7 +39,7 @@ STALE_S = 30.0
 log = structlog.get_logger()
 
 
-class Superseded(RuntimeError):  # noqa: N818 - named by what the caller does: open it anew
+class Superseded(RuntimeError):
     """Another writer has stored a part of this batch with other borders: our memory is stale."""
 
 

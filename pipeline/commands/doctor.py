@@ -27,7 +27,11 @@ def check_kafka(settings: Settings) -> Finding:
 
     admin = AdminClient({**confluent_config(settings), "log_level": 0})
     found = admin.list_topics(timeout=5)
-    return Finding("kafka", True, f"{len(found.brokers)} broker(s) at {settings.kafka_brokers}, {len(found.topics)} topics")
+    return Finding(
+        "kafka",
+        True,
+        f"{len(found.brokers)} broker(s) at {settings.kafka_brokers}, {len(found.topics)} topics",
+    )
 
 
 def check_topics(settings: Settings) -> Finding:
@@ -56,14 +60,19 @@ def check_slos(settings: Settings) -> Finding:
     found = load([settings.slo_dir])
     if found.problems:
         first = found.problems[0]
-        return Finding("SLO files", False, f"{len(found.problems)} problem(s), the first: {first}", "run `burnline slo validate`")
+        return Finding(
+            "SLO files",
+            False,
+            f"{len(found.problems)} problem(s), the first: {first}",
+            "run `burnline slo validate`",
+        )
     return Finding("SLO files", True, f"{len(found.slos)} SLO(s) in {settings.slo_dir}")
 
 
 REMEDIES = {
     "kafka": "is a broker running at BURNLINE_KAFKA_BROKERS? `burnline up` starts one",
     "topics": "see the check of kafka",
-    "clickhouse": "is a server running at BURNLINE_CLICKHOUSE_URL, with the password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
+    "clickhouse": "is a server at BURNLINE_CLICKHOUSE_URL, its password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
     "SLO files": "set BURNLINE_SLO_DIR to a directory of SLO files; `burnline slo new NAME` writes one",
 }
 
@@ -82,12 +91,16 @@ def findings(settings: Settings) -> list[Finding]:
         try:
             found.append(check(settings))
         except Exception as error:  # whatever a client library raises
-            found.append(Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0][:300], REMEDIES[name]))
+            found.append(
+                Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0][:300], REMEDIES[name])
+            )
     return found
 
 
 def doctor(
-    settings_wanted: Annotated[bool, typer.Option("--settings", help="print every setting, its default and meaning")] = False,
+    settings_wanted: Annotated[
+        bool, typer.Option("--settings", help="print every setting, its default and meaning")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
 ) -> None:
     """Say what is wrong with the set-up and how to mend it; exit 1 if anything is."""

@@ -32,7 +32,10 @@ def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
     connection = client(Settings())
     try:
         found, columns = connection.execute(
-            sql, parameters or None, with_column_types=True, settings={"server_side_params": 1} if parameters else None
+            sql,
+            parameters or None,
+            with_column_types=True,
+            settings={"server_side_params": 1} if parameters else None,
         )
     finally:
         connection.disconnect()
@@ -49,11 +52,21 @@ def shown(value: Any, kind: str = "") -> str:
         return f"{value / 86400:.1f} d" if value >= 86400 else f"{value / 3600:.1f} h"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:,.1f}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def print_json(found: list[dict[str, Any]]) -> None:
-    typer.echo(json.dumps(found, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value)))
+    typer.echo(
+        json.dumps(
+            found, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value)
+        )
+    )
 
 
 def status(as_json: Json = False) -> None:
@@ -62,7 +75,9 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad")
+    table = Table(
+        "SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad"
+    )
     for row in found:
         budget = row["budget_remaining_ratio"]
         colour = "" if budget is None else "red" if budget < 0 else "yellow" if budget < 0.5 else "green"
@@ -76,7 +91,8 @@ def status(as_json: Json = False) -> None:
 
 
 def alerts(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 50, as_json: Json = False
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 50,
+    as_json: Json = False,
 ) -> None:
     """Alerts, newest first: when they fired, when they cleared, how fast the budget burnt."""
     found = rows(ALERTS_SQL, limit=limit)

@@ -14,10 +14,16 @@ from pipeline.commands.children import Worker, WorkerFailed
 
 
 def up(
-    data_dir: Annotated[Path, typer.Option(help="everything the servers and workers keep")] = Path(".burnline"),
-    slo: Annotated[Path | None, typer.Option(help="directory of SLO files; the shipped examples when unset")] = None,
+    data_dir: Annotated[Path, typer.Option(help="everything the servers and workers keep")] = Path(
+        ".burnline"
+    ),
+    slo: Annotated[
+        Path | None, typer.Option(help="directory of SLO files; the shipped examples when unset")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="worker processes; one a core is plenty")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")
+    ] = False,
 ) -> None:
     """Start an embedded Kafka and ClickHouse, topics, tables and workers; print every address; stop on Ctrl-C."""
     from pipeline.embedded import EmbeddedError
@@ -29,7 +35,10 @@ def up(
     say = Console(stderr=True, quiet=as_json)
     running: list[Worker] = []
     try:
-        with Site(data_dir, slo_dir=slo) as site, say.status("Starting workers: compiling kernels on the first run"):
+        with (
+            Site(data_dir, slo_dir=slo) as site,
+            say.status("Starting workers: compiling kernels on the first run"),
+        ):
             running += [Worker(site.settings, data_dir / "log" / f"worker-{i}.log") for i in range(workers)]
             addresses = {**site.addresses, "workers": [worker.ready() for worker in running]}
             _announce(addresses, as_json)

@@ -15,9 +15,15 @@ from pipeline.settings import Settings
 
 
 def worker(
-    steps: Annotated[str | None, typer.Option(help="steps to run, comma separated; BURNLINE_STEPS when unset")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")] = False,
-    warm: Annotated[bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")] = False,
+    steps: Annotated[
+        str | None, typer.Option(help="steps to run, comma separated; BURNLINE_STEPS when unset")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")
+    ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")
+    ] = False,
     lifeline_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Run ingest, judge and store until SIGTERM or Ctrl-C; then flush and leave in order."""
@@ -50,12 +56,22 @@ def compile_kernels(settings: Settings) -> None:
 
     from pipeline.framing import SINGLE_OBJECT
     from pipeline.ingest import warm as warm_ingest
+    from pipeline.kernels import judging, record_batches, states
     from pipeline.spec import load
 
     objectives = load([settings.slo_dir]).objectives
-    columns = (TextColumn("compiling kernels"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=None)
+    columns = (
+        TextColumn("compiling kernels"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("transport, judge and store", total=None)
+        for module in (record_batches, judging, states):
+            module.warm()
         warm_ingest(
             cache, SINGLE_OBJECT, objectives,
             lambda what, done, total: bar.update(task, description=what, completed=done, total=total),

@@ -64,7 +64,6 @@ USERS = """\
       <implicit_select>0</implicit_select>
       <allow_introspection_functions>0</allow_introspection_functions>
       <insert_deduplicate>1</insert_deduplicate>
-      <deduplicate_blocks_in_dependent_materialized_views>1</deduplicate_blocks_in_dependent_materialized_views>
     </default>
     <internal><profile>default</profile><max_sessions_for_user>1</max_sessions_for_user></internal>
     <reader>

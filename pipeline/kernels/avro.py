@@ -23,7 +23,7 @@ _INTEGRAL = {"int", "long"}
 _TEXT = {"string", "bytes"}
 
 
-class SchemaMismatch(ValueError):  # noqa: N818 - named by what it says of the schema
+class SchemaMismatch(ValueError):
     """A writer's schema that cannot be read as events; the text says why."""
 
 

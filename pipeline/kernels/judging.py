@@ -51,6 +51,9 @@ from pipeline.kernels.rings import (
     TOUCHED,
     UNMEASURED,
     WAKE,
+    WORDS,
+    Rows,
+    Tables,
     add,
     add_late,
     aim,
@@ -282,3 +285,18 @@ def amend_rows(rows, tables, late, lost):
         increase(row.words, TOTAL, good + bad + excluded)
         store(row.words, MOVED, 1)
         add_late(row, plan, late[i, SECOND], at, good, bad, excluded)
+
+
+def warm() -> None:
+    """Compile every kernel, or load it from the cache."""
+    numbers = [np.zeros(shape, np.int64) for shape in ((1, 1, 4), (1, 1, 2), (1, 1, 8), (1, 4), (1, 4))]
+    rows = Rows(
+        np.zeros((1, 1, 2), np.uint32),
+        np.zeros((1, 1), np.uint32),
+        np.zeros((1, 1, 2), np.int64),
+        np.zeros((1, WORDS), np.int64),
+    )
+    none, one = np.zeros((0, 5), np.int64), np.zeros(1, np.int64)
+    hand_out(rows, none, none)
+    judge_rows(rows, Tables(*numbers), none, one, 0, 0, one, np.zeros((2, 2), np.int64), one, one.copy())
+    amend_rows(rows, Tables(*numbers), none, one)

@@ -5,6 +5,7 @@ delta i32, first and last timestamp i64, producer id i64, producer epoch i16, ba
 then records; all big endian. The CRC covers everything from the attributes on.
 Source: Kafka protocol guide, "Record Batch" and "Record".
 Every read is checked against the end it is given; CORRUPT is the answer to anything that does not fit.
+Buffers are always read-only arrays: a writable one would be another type, and compile everything once more.
 """
 
 import numpy as np
@@ -24,8 +25,8 @@ COLUMNS = 6
 @njit(nogil=True, cache=True)
 def be32(b, p):
     """Read a big-endian i32 at p."""
-    high = np.uint32(b[p]) << np.uint32(24) | np.uint32(b[p + 1]) << np.uint32(16)
-    return np.int64(np.int32(high | np.uint32(b[p + 2]) << np.uint32(8) | np.uint32(b[p + 3])))
+    word = np.int64(b[p]) << 24 | np.int64(b[p + 1]) << 16 | np.int64(b[p + 2]) << 8 | np.int64(b[p + 3])
+    return word - ((word & 0x80000000) << 1)
 
 
 @njit(nogil=True, cache=True)
@@ -126,12 +127,12 @@ def scan_batches(b, p, end, least_offset, check_crc, columns, n, next_offset):
         last = base + be32(b, p + 23)
         if last >= least_offset:
             fixed_ms = be64(b, p + 35) if attributes & LOG_APPEND_TIME else np.int64(-1)
-            first_ms, count = be64(b, p + 27), be32(b, p + 57)
+            first_ms, count, before = be64(b, p + 27), be32(b, p + 57), n
             n, code = scan_records(
                 b, p + HEADER_BYTES, p + size, base, first_ms, fixed_ms, count, least_offset, columns, n
             )
             if code != DONE:
-                return p, n, next_offset, code
+                return p, before, next_offset, code
         next_offset = max(next_offset, last + 1)
         p += size
 
@@ -157,11 +158,9 @@ def count_plain(b, p, end):
 
 def warm() -> None:
     """Compile now: a pause inside the consumer's thread would miss heartbeats."""
-    b, columns = np.zeros(128, np.uint8), np.empty((COLUMNS, 1), np.int64)
-    zero = np.int64(0)
-    scan_batches(b, zero, zero, zero, True, columns, zero, zero)
-    scan_records(b, zero, zero, zero, zero, np.int64(-1), zero, zero, columns, zero)
-    count_plain(b, zero, zero)
-    crc32c(b, zero, zero)
-    varlong(b, zero, zero)
-    be64(b, zero)
+    b, columns = np.frombuffer(bytes(128), np.uint8), np.empty((COLUMNS, 1), np.int64)
+    scan_batches(b, 0, 0, 0, True, columns, 0, 0)
+    scan_records(b, 0, 0, 0, 0, -1, 0, 0, columns, 0)
+    count_plain(b, 0, 0)
+    crc32c(b, 0, 0)
+    varlong(b, 0, 0)

@@ -1,7 +1,7 @@
 """ClickHouse over the native protocol: a client out of Settings, and the sink that inserts rows exactly once.
 
 Blocking: callers run it in threads; each thread has a connection of its own. Law: rows inserted any number
-of times with one token count once, in the table and in everything a materialized view makes of it. Errors
+of times with one token count once. Errors
 are named by what the caller does next: `Unavailable` = try again, `Refused` = somebody must mend something
 first.
 """
@@ -23,9 +23,8 @@ ANSWER_S = 120  #: shorter than the server keeps a dead connection's insert, muc
 
 MOST_ROWS = 1 << 24  #: of one insert; batches are far smaller
 
-#: One insert is one block in the table and in every view's target: a crash could leave half of what is split.
+#: One insert is one block: a crash could leave half of what is split.
 INSERT_SETTINGS = {
-    "deduplicate_blocks_in_dependent_materialized_views": 1,
     "insert_deduplicate": 1,
     "max_insert_threads": 1,
     "max_threads": 1,
@@ -54,11 +53,11 @@ FINAL_CODES = frozenset({
 })  # fmt: skip
 
 
-class Unavailable(RuntimeError):  # noqa: N818 - named by what the caller does: wait, try again
+class Unavailable(RuntimeError):
     """ClickHouse does not answer, or is too busy or too full to take an insert now."""
 
 
-class Refused(RuntimeError):  # noqa: N818 - the same: stop
+class Refused(RuntimeError):
     """ClickHouse will not take this, now or later, until somebody mends what the message names."""
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from pipeline.kernels.ddsketch import ALPHA
-from pipeline.rows import COUNTERS, SKETCHES, TALLIES
+from pipeline.rows import COUNTERS, SKETCHES, TALLIES, TIERS_S
 from pipeline.series import BASE_LABELS
 
 LEVELS = "0.5, 0.95, 0.99"
@@ -40,13 +40,15 @@ def _all(kind: Kind, *names: str) -> dict[str, Kind]:
     return dict.fromkeys(names, kind)
 
 
+SLICES = {
+    "slice_start": TIME, **_all(TEXT, *BASE_LABELS), **_all(INTEGER, *COUNTERS),
+    **_all(STATE, *(f"{name}_state" for name in SKETCHES)),
+}  # fmt: skip
+COUNT_ROWS = {**_all(TEXT, "slo", "revision", "instance"), "slice_start": TIME, **_all(INTEGER, *TALLIES)}
+
 TABLES: dict[str, dict[str, Kind]] = {
-    "slices_10s": {
-        "slice_start": TIME, **_all(TEXT, *BASE_LABELS), **_all(INTEGER, *COUNTERS),
-        **_all(STATE, *(f"{name}_state" for name in SKETCHES)),
-    },
-    "counts_10s": {**_all(TEXT, "slo", "revision", "instance"), "slice_start": TIME, **_all(INTEGER,
-    *TALLIES)},
+    **{f"slices_{tier}": SLICES for tier in TIERS_S},
+    **{f"counts_{tier}": COUNT_ROWS for tier in TIERS_S},
     "statuses": {
         **_all(TEXT, "slo", "instance", "revision", "service", "state", "severity"), "labels": LABELS,
         **_all(TIME, "watermark", "window_start", "window_end", "judged_at"),

@@ -58,7 +58,7 @@ class SpecError(Exception):
         self.problems = tuple(problems)
 
 
-class Refused(Exception):  # noqa: N818  not a failure of ours: a value, and what to write instead
+class Refused(Exception):
     """A value breaks a rule; caught where its place is known."""
 
     def __init__(self, rule: str, remedy: str) -> None:

@@ -7,9 +7,10 @@ from pipeline.transport.app import GroupSpec, run_step, step_app
 from pipeline.transport.consumer import FetchSpec, Transport, block_topic
 from pipeline.transport.counters import StepCounters
 from pipeline.transport.ledger import KafkaLedger, Ledger
-from pipeline.transport.steps import Fold, Step, StepFailed, StepSpec
+from pipeline.transport.owned import Fold
+from pipeline.transport.steps import OffsetsGone, Source, Step, StepFailed, StepSpec
 
 __all__ = [
-    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "Step", "StepCounters", "StepFailed", "StepSpec",
-    "Transport", "block_topic", "run_step", "step_app",
+    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "OffsetsGone", "Source", "Step", "StepCounters",
+    "StepFailed", "StepSpec", "Transport", "block_topic", "run_step", "step_app",
 ]  # fmt: skip

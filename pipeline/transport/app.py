@@ -1,10 +1,10 @@
 """A Faust app around one step: its block topics, an agent each, its own consumer group.
 
-Several of them run in one process and one event loop; each is made anew after a failure.
+Several of them run in one process and one event loop; each is made anew after a failure. Signals are the caller's.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import faust
 import structlog
 
-from pipeline.transport.consumer import FetchSpec, block_topic
-from pipeline.transport.steps import Step
+from pipeline.transport.consumer import POLL_BLOCKS, FetchSpec, block_topic
+from pipeline.transport.steps import Step, StepFailed
 
 STOP_S = 30.0
 
@@ -36,12 +36,12 @@ def step_app(
 
     The agent only hands blocks to the step: no acks, since the step's ledger keeps the offsets.
     """
-    directory = data_dir.resolve() / "faust" / group.name
-    directory.mkdir(parents=True, exist_ok=True)
+    home = data_dir / "faust" / group.name
+    home.mkdir(parents=True, exist_ok=True)  # Faust makes the last part only
     app = faust.App(
         group.name,
-        broker=[f"kblock://{address}" for address in brokers.split(",")],
-        datadir=str(directory),
+        broker=[f"kblock://{address.strip()}" for address in brokers.split(",")],
+        datadir=str(home),
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -50,6 +50,7 @@ def step_app(
         broker_session_timeout=group.session_s,
         broker_heartbeat_interval=group.heartbeat_s,
         broker_request_timeout=max(40.0, group.session_s + 10.0),
+        broker_max_poll_records=POLL_BLOCKS,
         **security,
     )
     app.__dict__["block_step"] = step
@@ -71,24 +72,36 @@ def _handing_to(step: Step) -> Any:
 async def run_step(step: Step, app: faust.App, stop: asyncio.Event) -> None:
     """Run until told to stop.
 
-    Raises: StepFailed when the step's memory is void.
+    Raises: StepFailed when the step's memory is void or its consumer cannot go on; whatever a start raises.
     """
-    stopping = asyncio.create_task(stop.wait())
+    stopping, crashed = asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())
+    starting = asyncio.create_task(app.start())
     try:
-        await app.start()
-        step.start()
-        await asyncio.wait([stopping, step.failed], return_when=asyncio.FIRST_COMPLETED)
-        if step.failed.done() and not stop.is_set():
+        await asyncio.wait([stopping, starting, step.failed], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            step.start()
+        await asyncio.wait([stopping, crashed, step.failed], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return
+        if step.failed.done():
             await step.failed
+        raise StepFailed(f"{step.spec.name}: {app.crash_reason!r}") from app.crash_reason
     finally:
-        stopping.cancel()
         await _stopped(step, app)
+        for task in (stopping, crashed, starting):
+            task.cancel()
+        await asyncio.wait([stopping, crashed, starting])
 
 
 async def _stopped(step: Step, app: faust.App) -> None:
     """Flush and leave the group; a shutdown that hangs is left behind, its fences hold."""
+    for what, work in (("step", step.stop()), ("consumer", app.stop())):
+        await _in_order(step.spec.name, what, work)
+
+
+async def _in_order(step: str, what: str, work: Coroutine[Any, Any, None]) -> None:
     try:
-        await asyncio.wait_for(step.stop(), STOP_S)
-        await asyncio.wait_for(app.stop(), STOP_S)
+        await asyncio.wait_for(work, STOP_S)
     except Exception as error:  # noqa: BLE001 - whatever a broken connection raises on the way out
-        log.warning("a step did not stop in order", step=step.spec.name, error=repr(error))
+        log.warning("a step did not stop in order", step=step, part=what, error=repr(error))

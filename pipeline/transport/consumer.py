@@ -5,6 +5,8 @@ become records, what a full buffer does, and what happens at a seek (a step fenc
 block topics are committed by their step's transactions and by nothing else: the topics are declared without acks.
 """
 
+import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +15,18 @@ import aiokafka
 import aiokafka.consumer.consumer as consumer_module
 import aiokafka.consumer.fetcher as fetcher_module
 import faust
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from pipeline.kernels import record_batches
 from pipeline.records import RecordBlock
-from pipeline.transport import record_blocks
+from pipeline.transport.frames import FrameClient
 from pipeline.transport.record_blocks import RawMemoryRecords, RawPartitionRecords
 from pipeline.transport.upstream import rebound
+
+POLL_BLOCKS = 8  #: inflated at once: what was fetched compressed is many times larger
+HEARD_LATELY_S = 2.0  #: a fetch is answered after `wait_ms` at the latest
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class FetchSpec:
     least_bytes: int = 1
     wait_ms: int = 100  # Faust hard-codes 1500
     read_committed: bool = False
-    queue_blocks: int = 16
+    queue_blocks: int = 4  # in front of the step, whose own queue is counted in bytes
 
 
 class BlockSchema(faust.Schema):
@@ -48,9 +55,9 @@ class BlockSchema(faust.Schema):
 
 
 def block_topic(app: faust.App, name: str, fetch: FetchSpec) -> Any:
-    """Declare a topic of blocks; the app must be on kblock://."""
+    """Declare a topic of blocks; the app must be on kblock://. The last `fetch` is the whole app's."""
     app.__dict__["block_fetch"] = fetch
-    app.__dict__.setdefault("block_topics", set()).add(name)
+    block_topics(app).add(name)
     topic = app.topic(name, schema=BlockSchema(value_type=bytes), acks=False)
     topic.maxsize = fetch.queue_blocks  # faust 0.15.3 accepts app.topic(maxsize=) and ignores it: gigabytes of blocks
     return topic
@@ -69,23 +76,37 @@ def consumer_class(names: set[str]) -> type[aiokafka.AIOKafkaConsumer]:
     def partition_records(tp: Any, records: RawMemoryRecords, *rest: Any) -> Any:
         if tp.topic in names:
             return RawPartitionRecords(tp, records, *rest)
-        return stock_records(tp, stock_memory(records.raw), *rest)
+        return stock_records(tp, stock_memory(bytes(records.raw)), *rest)
 
     class BlockFetcher(fetcher_module.Fetcher):  # type: ignore[misc]
         _proc_fetch_request = rebound(
             fetcher_module.Fetcher._proc_fetch_request,
-            "aiokafka",
             MemoryRecords=RawMemoryRecords,
             PartitionRecords=partition_records,
         )
 
     class BlockAIOKafkaConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
-        start = rebound(consumer_module.AIOKafkaConsumer.start, "aiokafka", Fetcher=BlockFetcher)
+        start = rebound(consumer_module.AIOKafkaConsumer.start, Fetcher=BlockFetcher)
 
     return BlockAIOKafkaConsumer
 
 
 consumer_class(set())  # a renamed global must fail now, not in a consumer's thread
+
+
+class ReadOffsets(defaultdict[TP, int | None]):
+    """Faust's notes of what it has delivered, by which it drops what comes again; never of block topics.
+
+    A delivery under way at a seek writes its old offset here afterwards, and all that follows would be dropped.
+    A step knows itself what it has had.
+    """
+
+    def __init__(self, blocks: set[str]) -> None:
+        super().__init__(lambda: None)
+        self._blocks = blocks
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if tp.topic in self._blocks else super().__getitem__(tp)
 
 
 class BlockConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -95,6 +116,7 @@ class BlockConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         fetch = self.app.__dict__.get("block_fetch", FetchSpec())
         consumer.__class__ = consumer_class(block_topics(self.app))
+        consumer._client.__class__ = FrameClient
         consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = fetch.least_bytes, fetch.wait_ms
         consumer._fetch_max_bytes, consumer._max_partition_fetch_bytes = fetch.request_bytes, fetch.partition_bytes
         if fetch.read_committed:
@@ -103,17 +125,20 @@ class BlockConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 class BlockConsumer(driver.Consumer):  # type: ignore[misc]
-    """Delivers blocks; asks the app's step before it seeks and when it loses partitions."""
+    """Delivers blocks; asks the app's step before it seeks and when it loses partitions. A step's `Source`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._blocks = block_topics(self.app)
+        self._read_offset = ReadOffsets(self._blocks)
         self._step = self.app.__dict__.get("block_step")
-        record_blocks.warm()
+        self._has_assignment = False
+        record_batches.warm()
 
     def _new_consumer_thread(self) -> BlockConsumerThread:
         return BlockConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    # -- delivery
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if type(record) is not RecordBlock:
             return super()._to_message(tp, record)
@@ -131,19 +156,75 @@ class BlockConsumer(driver.Consumer):  # type: ignore[misc]
         if tp.topic not in self._blocks:
             super().on_buffer_full(tp)
 
+    # -- partitions come and go
     async def perform_seek(self) -> None:
-        """Fence former owners, then seek; a step's partitions go where its ledger says."""
-        positions = await self._step.own(self) if self._step else {}
+        """Seek; a step's partitions go where it says, once it has fenced former owners.
+
+        Also called between two assignments, when the old partitions are still listed: a fence then would shut out
+        their next owner.
+        """
         await super().perform_seek()
-        for tp, offset in positions.items():
-            self._read_offset[tp] = None
-            self._thread.seek(tp, offset)
+        if self._step is not None and self._has_assignment:
+            await self._thread.call_thread(self._seek_all, await self._step.own(self))
+
+    async def _seek_all(self, positions: dict[TP, int]) -> None:
+        """Seek in the consumer's own thread; partitions that have been taken away meanwhile stay away."""
+        consumer = self._thread._ensure_consumer()
+        for tp in self.assignment() & positions.keys():
+            consumer.seek(TopicPartition(*tp), positions[tp])
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
         """Let the step write what it holds while the partitions are still ours, then let go of them."""
-        if self._step:
+        self._has_assignment = False
+        if self._step is not None:
             await self._step.release(revoked)
         await super().on_partitions_revoked(set(revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """From now on what is listed is ours. No seek follows when that is nothing."""
+        self._has_assignment = True
+        await super().on_partitions_assigned(assigned, generation_id)
+        if self._step is not None and not assigned:
+            await self._step.own(self)
+
+    # -- what a step asks
+    @property
+    def generation(self) -> int:
+        """The consumer group's generation."""
+        return int(self.app.consumer_generation_id)
+
+    def assigned(self) -> set[TP]:
+        """Partitions of this generation."""
+        return set(self.assignment())
+
+    def partition_count(self, topic: str) -> int:
+        """Partitions of a topic."""
+        return len(self._thread._ensure_consumer().partitions_for_topic(topic))
+
+    async def committed(self, tp: TP) -> int | None:
+        """The group's offset; None: there is none."""
+        consumer = self._thread._ensure_consumer()
+        offset: int | None = await self._thread.call_thread(consumer.committed, TopicPartition(*tp))
+        return offset
+
+    async def bounds(self, tp: TP) -> tuple[int, int]:
+        """First offset of the log, and the one behind its last."""
+        consumer, place = self._thread._ensure_consumer(), TopicPartition(*tp)
+        starts = await self._thread.call_thread(consumer.beginning_offsets, [place])
+        ends = await self._thread.call_thread(consumer.end_offsets, [place])
+        return int(starts[place]), int(ends[place])
+
+    def end(self, tp: TP) -> int | None:
+        """Where reading stops for now; None when no fetch was answered lately."""
+        consumer, place = self._thread._ensure_consumer(), TopicPartition(*tp)
+        try:
+            answered_ms = consumer.last_poll_timestamp(place)
+            is_committed = consumer._isolation_level == "read_committed"
+            end = consumer.last_stable_offset(place) if is_committed else consumer.highwater(place)
+        except Exception:  # noqa: BLE001 - not assigned in the consumer's thread at this moment
+            return None
+        is_fresh = answered_ms is not None and time.time() - answered_ms / 1000 < HEARD_LATELY_S
+        return end if is_fresh else None
 
 
 class Transport(driver.Transport):  # type: ignore[misc]

@@ -23,6 +23,12 @@ class StepCounters:
     queued_bytes: int = 0
     progress_at_s: float = 0.0  # monotonic time of the last unit written
 
+    def took(self, records: int, size: int) -> None:
+        """Note a block."""
+        self.blocks += 1
+        self.records += records
+        self.bytes += size
+
     def wrote(self, elapsed_s: float, now_s: float) -> None:
         """Note a unit that is durable."""
         self.units += 1

@@ -16,8 +16,13 @@ from pipeline.records import Unit, UnitFacts
 
 TRANSACTION_TIMEOUT_MS = 10_000  #: a worker that dies inside one holds readers of the derived topics back so long
 REQUEST_BYTES_MAX = 16 << 20
+#: a unit sends one record of up to some hundred KB to each partition: every record its own batch, none waited for
 BATCH_BYTES = 1 << 20
+#: a transaction's first send meets the broker's verification, which answers "not yet": aiokafka's 100 ms are the
+#: whole transaction's time over again
+RETRY_MS = 20
 STOP_S = 2.0
+STATE_FETCH_BYTES = 8 << 20
 
 
 class Ledger(Protocol):
@@ -48,25 +53,33 @@ class KafkaLedger:
         self._producers: dict[TP, aiokafka.AIOKafkaProducer] = {}
 
     async def open(self, tp: TP) -> int | None:
-        producer = aiokafka.AIOKafkaProducer(
+        """Raise the epoch of the partition's producer: whatever the former owner left open is aborted."""
+        await self.release(tp)
+        producer = self._producers[tp] = aiokafka.AIOKafkaProducer(
             **self._options,
             transactional_id=f"{self._group}-{tp.topic}-{tp.partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_request_size=REQUEST_BYTES_MAX,
             max_batch_size=BATCH_BYTES,
+            retry_backoff_ms=RETRY_MS,
             compression_type="lz4",
         )
-        await producer.start()  # raises the epoch: whatever the former owner left open is aborted
-        self._producers[tp] = producer
+        try:
+            await producer.start()
+        except BaseException:  # also when the partition is taken away meanwhile
+            await self.release(tp)
+            raise
         return None
 
     async def write(self, tp: TP, unit: Unit, facts: UnitFacts) -> None:
-        if not unit.records and not (unit.commit and facts.next_offset > facts.first_offset):
+        """Write the records, and with `commit` the offset, in one transaction; a unit without news costs none."""
+        has_news = unit.commit and facts.next_offset > facts.first_offset
+        if not unit.records and not has_news:
             return
         producer = self._producers[tp]
         async with producer.transaction():
             sent = [
-                await producer.send(r.topic, r.value, key=r.key, partition=r.partition, headers=list(r.headers))
+                await producer.send(r.topic, r.value, key=r.key, partition=r.partition, headers=r.headers)
                 for r in unit.records
             ]
             await asyncio.gather(*sent)
@@ -75,16 +88,17 @@ class KafkaLedger:
                 await producer.send_offsets_to_transaction({place: facts.next_offset}, self._group)
 
     async def release(self, tp: TP) -> None:
+        """Stop the partition's producer; what it cannot finish dies with its epoch."""
         producer = self._producers.pop(tp, None)
         if producer is not None:
-            await stopped(producer)
+            await _stopped(producer)
 
     async def close(self) -> None:
+        """Stop all producers."""
         await asyncio.gather(*(self.release(tp) for tp in list(self._producers)))
 
 
-async def stopped(producer: aiokafka.AIOKafkaProducer) -> None:
-    """Stop a producer; what it cannot finish dies with its epoch."""
+async def _stopped(producer: aiokafka.AIOKafkaProducer) -> None:
     try:
         await asyncio.wait_for(producer.stop(), STOP_S)
     except Exception:  # noqa: BLE001, S110 - a fenced or broken producer has nothing left that counts
@@ -96,11 +110,14 @@ async def state_entries(
 ) -> AsyncIterator[tuple[bytes, bytes | None]]:
     """Read one partition of a compacted topic to its end, committed records only."""
     consumer = aiokafka.AIOKafkaConsumer(
-        **options, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest",
-        max_partition_fetch_bytes=8 << 20,
-    )  # fmt: skip
-    await consumer.start()
+        **options,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=STATE_FETCH_BYTES,
+    )
     try:
+        await consumer.start()
         place = TopicPartition(topic, partition)
         consumer.assign([place])
         end = (await consumer.end_offsets([place]))[place]

@@ -1,45 +1,33 @@
 """A step of the pipeline over its block topics: fence, restore, expect, fold, write; per partition.
 
-    blocks ──► queue ──► frozen (blocks, offsets) ──► fold, in a thread ──► ledger
-               next unit gathers here while the last one is folded and written
-
-Laws (each found by a crash test):
-- A block counts only if it starts at the expected offset; what was read before a seek is stale and dropped.
-- What a unit covers is frozen before the first await of its writing.
-- A unit that fails takes the step's memory with it: the step ends, and is made anew from what was written.
+Partitions come and go with the consumer group's generations. A new generation's partitions are all taken anew:
+the ledger fences former owners, the fold is restored, and only then is it asked where to read on. A unit that fails
+takes the step's memory with it: the step ends, and is made anew from what was written.
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 from aiokafka.errors import ProducerFenced
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.transport.counters import StepCounters
 from pipeline.transport.ledger import Ledger, state_entries
+from pipeline.transport.owned import Fold, Owned
 
 TICK_S = 0.02
 RELEASE_S = 20.0  #: a revocation waits so long for what is being written
+#: blocks that do not follow are what was read before a seek, and over at once; or offsets that are no more
+GAP_S = 10.0
+UNASSIGNED_S = 180.0  #: a group that rebalances for so long has lost us; the assignment may be of no partition
 
 log = structlog.get_logger()
-
-
-class Fold(Protocol):
-    """What a step does with one partition's blocks. Pure but for its own memory."""
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take one entry of the state topic, before the first block."""
-
-    def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
-        """Fold a unit; may run in a thread, never twice at once for one partition."""
 
 
 @dataclass(frozen=True)
@@ -60,29 +48,36 @@ class StepFailed(RuntimeError):
     """The step's memory is void; make it anew."""
 
 
-@dataclass
-class Owned:
-    """One partition at work."""
+class OffsetsGone(RuntimeError):
+    """The log does not hold the offsets that come next; the message says what to do."""
 
-    tp: TP
-    partitions: int  # of its topic
-    fold: Fold
-    expected: int
-    due_s: float
-    blocks: deque[RecordBlock] = field(default_factory=deque)
-    queued_bytes: int = 0
-    folded: int = 0  # every unit below this offset is written or being written
-    quiet_since_s: float | None = None  # read to its end and silent
-    queued_since_s: float | None = None
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    flush: asyncio.Task[None] | None = None
-    is_leaving: bool = False
+
+class Source(Protocol):
+    """What a step asks of the consumer that feeds it."""
+
+    generation: int  # of the group; partitions of an older one are not ours
+
+    def assigned(self) -> set[TP]:
+        """Partitions of this generation."""
+
+    def partition_count(self, topic: str) -> int:
+        """Partitions of a topic."""
+
+    async def committed(self, tp: TP) -> int | None:
+        """The group's offset."""
+
+    async def bounds(self, tp: TP) -> tuple[int, int]:
+        """First offset of the partition's log, and the one behind its last."""
+
+    def end(self, tp: TP) -> int | None:
+        """Where reading stops for now; None when the broker has not said so lately."""
 
 
 class Step:
     """Owns partitions; drives their folds and the ledger."""
 
     def __init__(self, spec: StepSpec, ledger: Ledger, kafka_options: Mapping[str, Any]) -> None:
+        """`kafka_options`: aiokafka's, to read the state topic with."""
         self.spec, self.ledger = spec, ledger
         self.counters = StepCounters(progress_at_s=time.monotonic())
         self.owned: dict[TP, Owned] = {}
@@ -93,23 +88,51 @@ class Step:
         self._room.set()
         self._executor = ThreadPoolExecutor(spec.threads, thread_name_prefix=spec.name)
         self._ticker: asyncio.Task[None] | None = None
-        self._consumer: Any = None
+        self._source: Source | None = None
+        self._generation: int | None = None
+        self._owning: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._unassigned_since_s = time.monotonic()
 
     # -- partitions come and go
-    async def own(self, consumer: Any) -> dict[TP, int]:
-        """Take every assigned partition anew, fenced and restored; return where to read on."""
-        self._consumer = consumer
-        mine = [tp for tp in consumer.assignment() if tp.topic in self.spec.topics]
-        await self._drop(list(self.owned))
+    async def own(self, source: Source) -> dict[TP, int]:
+        """Take a generation's partitions, fenced and restored; return where to read on.
+
+        Asked again in one generation, nothing is taken again: a second fence would shut out the first. Nothing comes
+        back, and no CancelledError, when the partitions are taken away meanwhile: that would end Faust's task that
+        resumes streams after every rebalance, and the worker would sit on its partitions for ever.
+        """
+        if self._is_stopping:
+            return {}
+        if self._owning is None or self._generation != source.generation:
+            await self._give_up_owning()
+            self._source, self._generation = source, source.generation
+            self._owning = asyncio.create_task(self._own_all(source), name=f"{self.spec.name} owning")
+        owning = self._owning
+        await asyncio.wait([owning])
+        if owning.cancelled():
+            return {}
+        owning.result()
+        return {tp: owned.expected for tp, owned in self.owned.items()}
+
+    async def _own_all(self, source: Source) -> None:
+        await self._drop(list(self.owned.values()))
+        mine = [tp for tp in source.assigned() if tp.topic in self.spec.topics]
         try:
-            await asyncio.gather(*(self._own(tp) for tp in mine))
-        except Exception as error:  # the caller may swallow it; a partition that is not fenced must not be read
+            await asyncio.gather(*(self._own(tp, source) for tp in mine))
+        except Exception as error:  # callers may swallow it; a partition that is not fenced must not be read
             self._fail(error)
             raise
         self.is_assigned = True
-        return {tp: owned.expected for tp, owned in self.owned.items()}
 
-    async def _own(self, tp: TP) -> None:
+    async def _give_up_owning(self) -> None:
+        """Stop taking partitions that are ours no longer."""
+        owning, self._owning, self._generation = self._owning, None, None
+        if owning is not None and not owning.done():
+            owning.cancel()
+            await asyncio.wait([owning])
+
+    async def _own(self, tp: TP, source: Source) -> None:
         position = await self.ledger.open(tp)
         fold = self.spec.make_fold(tp)
         if self.spec.state_topic:
@@ -117,60 +140,63 @@ class Step:
                 fold.restore(key, value)
                 self.counters.restored_entries += 1
         if position is None:
-            position = await self._committed(tp)
-        start = await self._log_start(tp)
-        if position is not None and position < start:
+            position = await source.committed(tp)
+        position = self._inside(tp, position, *await source.bounds(tp))
+        partitions = source.partition_count(tp.topic)
+        phase_s = self.spec.unit_s * (tp.partition + 1) / partitions  # partitions take turns
+        self.owned[tp] = Owned(tp, partitions, fold, position, time.monotonic() + phase_s)
+
+    def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
+        """Where the log can be read on from."""
+        if position is None:
+            return start
+        if position > end:
+            raise OffsetsGone(
+                f"{tp.topic}/{tp.partition} ends at offset {end}, but was read up to {position} before: the topic was "
+                "created anew or its log was cut. Reset the group's offsets, and remove what was written of it"
+            )
+        if position < start:
             self.counters.lost_offsets += start - position
-            log.error("offsets were deleted before they were read", topic=tp.topic, partition=tp.partition,
-                      lost=start - position)  # fmt: skip
-        position = max(position or 0, start)
-        partitions = self._partition_count(tp.topic)
-        phase_s = self.spec.unit_s * (tp.partition + 1) / partitions
-        self.owned[tp] = Owned(tp, partitions, fold, position, time.monotonic() + phase_s, folded=position)
-
-    async def _committed(self, tp: TP) -> int | None:
-        thread = self._consumer._thread
-        committed: int | None = await thread.call_thread(
-            thread._consumer.committed, TopicPartition(tp.topic, tp.partition)
-        )
-        return committed
-
-    async def _log_start(self, tp: TP) -> int:
-        thread, place = self._consumer._thread, TopicPartition(tp.topic, tp.partition)
-        starts = await thread.call_thread(thread._consumer.beginning_offsets, [place])
-        return int(starts[place])
-
-    def _partition_count(self, topic: str) -> int:
-        return len(self._consumer._thread._consumer.partitions_for_topic(topic))
+            log.error("offsets were deleted before they were read", step=self.spec.name, topic=tp.topic,
+                      partition=tp.partition, first=position, next=start)  # fmt: skip
+        return max(position, start)
 
     async def release(self, tps: Iterable[TP]) -> None:
         """Write what is held of these partitions while they are still ours, then let go of them."""
+        self.is_assigned, self._unassigned_since_s = False, time.monotonic()
+        await self._give_up_owning()
         mine = [self.owned[tp] for tp in tps if tp in self.owned]
-        for owned in mine:
-            owned.is_leaving = True
-        try:
-            await asyncio.wait_for(asyncio.gather(*(self._drain(owned) for owned in mine)), RELEASE_S)
-        except Exception as error:  # its offsets are not committed: another owner reads it again
-            log.warning("a partition was left unwritten", step=self.spec.name, error=repr(error))
-        await self._drop([owned.tp for owned in mine])
+        await self._within_patience([self._drain(owned) for owned in mine])
+        await self._drop(mine)
+
+    async def _within_patience(self, work: list[Any]) -> None:
+        tasks = [asyncio.create_task(each) for each in work]
+        if tasks:
+            await asyncio.wait(tasks, timeout=RELEASE_S)
 
     async def _drain(self, owned: Owned) -> None:
+        owned.is_leaving = True
         if owned.flush is not None:
             await asyncio.wait([owned.flush])
-        if not self.failed.done() and owned.blocks:
-            await self._write_unit(owned)
+        if owned.blocks and not owned.is_void and not self.failed.done():
+            await self._flush(owned)
+        if owned.writing is not None:
+            await asyncio.wait([owned.writing])
 
-    async def _drop(self, tps: list[TP]) -> None:
-        for tp in tps:
-            owned = self.owned.pop(tp, None)
-            if owned is None:
-                continue
-            owned.is_leaving = True
-            self._unqueue(owned.queued_bytes)
-            owned.queued_bytes = 0
-            if owned.flush is not None:
-                await asyncio.wait([owned.flush], timeout=RELEASE_S)
-            await self.ledger.release(tp)
+    async def _drop(self, mine: list[Owned]) -> None:
+        await asyncio.gather(*(self._drop_one(owned) for owned in mine))
+
+    async def _drop_one(self, owned: Owned) -> None:
+        owned.is_leaving = owned.is_void = True
+        if self.owned.get(owned.tp) is owned:
+            del self.owned[owned.tp]
+        tasks = [task for task in (owned.flush, owned.writing) if task is not None and not task.done()]
+        await self.ledger.release(owned.tp)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._unqueue(owned, owned.queued_bytes)
 
     # -- blocks
     async def take(self, tp: TP, block: RecordBlock) -> None:
@@ -178,35 +204,30 @@ class Step:
         while not self._room.is_set() and not self.failed.done():
             await self._room.wait()
         owned = self.owned.get(tp)
-        if owned is None or owned.is_leaving or block.first_offset != owned.expected:
+        if owned is None or owned.is_leaving or self.failed.done():
             self.counters.stale_blocks += 1
             return
-        size = block.buffer.nbytes
-        owned.blocks.append(block)
-        owned.expected, owned.quiet_since_s = block.next_offset, None
-        owned.queued_since_s = owned.queued_since_s or time.monotonic()
-        owned.queued_bytes += size
-        self.counters.blocks += 1
-        self.counters.records += len(block)
-        self.counters.bytes += size
-        self._queue(size)
+        accepted = owned.accept(block, time.monotonic())
+        if accepted is None:
+            self.counters.stale_blocks += 1
+            return
+        self.counters.took(len(accepted), accepted.buffer.nbytes)
+        self.counters.queued_bytes += accepted.buffer.nbytes
+        if self.counters.queued_bytes >= self.spec.queue_bytes:
+            self._room.clear()
         if owned.queued_bytes >= self.spec.unit_bytes:
             self._start_flush(owned)
 
-    def _queue(self, size: int) -> None:
-        self.counters.queued_bytes += size
-        if self.counters.queued_bytes >= self.spec.queue_bytes:
-            self._room.clear()
-
-    def _unqueue(self, size: int) -> None:
+    def _unqueue(self, owned: Owned, size: int) -> None:
+        owned.queued_bytes -= size
         self.counters.queued_bytes -= size
         if self.counters.queued_bytes < self.spec.queue_bytes:
             self._room.set()
 
     def oldest_in_flight_s(self, now_s: float) -> float:
         """Age of the oldest block that is not written yet; 0: none."""
-        since = [owned.queued_since_s for owned in self.owned.values() if owned.queued_since_s is not None]
-        return now_s - min(since) if since else 0.0
+        since = [since_s for owned in self.owned.values() if (since_s := owned.waiting_since_s()) is not None]
+        return now_s - min(since, default=now_s)
 
     # -- units
     def start(self) -> None:
@@ -217,70 +238,80 @@ class Step:
         while not self.failed.done():
             await asyncio.sleep(TICK_S)
             now_s = time.monotonic()
+            self._watch(now_s)
             for owned in list(self.owned.values()):
                 if now_s >= owned.due_s or owned.queued_bytes >= self.spec.unit_bytes:
                     self._start_flush(owned)
 
+    def _watch(self, now_s: float) -> None:
+        """Fail rather than sit still."""
+        for owned in self.owned.values():
+            if owned.gap_since_s is not None and now_s - owned.gap_since_s > GAP_S and not owned.is_leaving:
+                place = f"{owned.tp.topic}/{owned.tp.partition}"
+                self._fail(OffsetsGone(f"what comes of {place} does not follow offset {owned.expected}"))
+        if not self.is_assigned and now_s - self._unassigned_since_s > UNASSIGNED_S:
+            self._fail(TimeoutError(f"the consumer group gave no assignment within {UNASSIGNED_S:.0f} s"))
+
     def _start_flush(self, owned: Owned) -> None:
-        if owned.is_leaving or (owned.flush is not None and not owned.flush.done()):
-            return
-        owned.due_s = time.monotonic() + self.spec.unit_s
-        owned.flush = asyncio.create_task(self._flush(owned))
+        is_busy = owned.flush is not None and not owned.flush.done()
+        if not (is_busy or owned.is_leaving or owned.is_void or self.failed.done()):
+            owned.flush = asyncio.create_task(self._flush(owned))
 
     async def _flush(self, owned: Owned) -> None:
+        """Fold what is queued and give it to the ledger, again while there is enough for a unit."""
         try:
-            await self._write_unit(owned)
+            while True:
+                owned.due_s = time.monotonic() + self.spec.unit_s
+                await self._fold(owned)
+                if owned.is_leaving or owned.is_void or owned.queued_bytes < self.spec.unit_bytes:
+                    break
         except Exception as error:
-            if self.owned.get(owned.tp) is owned and not owned.is_leaving:
-                self._fail(error)
+            self._void(owned, error)
 
-    async def _write_unit(self, owned: Owned) -> None:
-        blocks, facts, size = self._freeze(owned)
-        owned.queued_since_s = None
-        loop = asyncio.get_running_loop()
+    async def _fold(self, owned: Owned) -> None:
+        """Fold one unit, while the one before may still be being written; then have it written."""
+        assert self._source is not None
+        end = self._source.end(owned.tp)
+        frozen = owned.freeze(end, time.monotonic(), time.time_ns() // 1000)
         began_s = time.perf_counter()
-        unit = await loop.run_in_executor(self._executor, owned.fold.fold, blocks, facts)
-        self.counters.fold_s += time.perf_counter() - began_s
-        blocks.clear()
-        if self.owned.get(owned.tp) is owned:
-            owned.queued_bytes -= size
-            self._unqueue(size)
-        began_s = time.perf_counter()
-        await self.ledger.write(owned.tp, unit, facts)
-        self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
-
-    def _freeze(self, owned: Owned) -> tuple[list[RecordBlock], UnitFacts, int]:
-        """Take the queue and what a fold may know, in one go."""
-        blocks, size = list(owned.blocks), sum(block.buffer.nbytes for block in owned.blocks)
-        owned.blocks.clear()
-        facts = UnitFacts(
-            owned.tp.topic, owned.tp.partition, owned.partitions, owned.folded, owned.expected,
-            time.time_ns() // 1000, self._idle_us(owned, bool(blocks)),
-        )  # fmt: skip
-        owned.folded = owned.expected
-        return blocks, facts, size
-
-    def _idle_us(self, owned: Owned, has_blocks: bool) -> int:
-        """How long the partition has been read to its end and silent."""
-        now_s = time.monotonic()
-        if has_blocks or not self._is_at_end(owned):
-            owned.quiet_since_s = None
-            return 0
-        owned.quiet_since_s = owned.quiet_since_s or now_s
-        return int((now_s - owned.quiet_since_s) * 1_000_000)
-
-    def _is_at_end(self, owned: Owned) -> bool:
         try:
-            end = self._consumer._thread._consumer.highwater(TopicPartition(owned.tp.topic, owned.tp.partition))
-        except Exception:  # noqa: BLE001 - not assigned in the consumer's thread at this moment
-            return False
-        return end is not None and owned.expected >= end
+            work = self._executor.submit(owned.fold.fold, frozen.blocks, frozen.facts)
+            unit = await asyncio.wrap_future(work)
+        finally:
+            frozen.blocks.clear()
+            self._unqueue(owned, frozen.bytes)
+        self.counters.fold_s += time.perf_counter() - began_s
+        if owned.writing is not None:
+            await asyncio.wait([owned.writing])
+        if not owned.is_void:
+            owned.writing = asyncio.create_task(self._write(owned, unit, frozen.facts))
 
-    def _fail(self, error: Exception) -> None:
+    async def _write(self, owned: Owned, unit: Unit, facts: UnitFacts) -> None:
+        began_s = time.perf_counter()
+        try:
+            await self.ledger.write(owned.tp, unit, facts)
+        except Exception as error:
+            self._void(owned, error)
+        else:
+            self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
+            owned.in_flight_since_s.popleft()
+
+    def _void(self, owned: Owned, error: Exception) -> None:
+        """Never go on from this partition's memory: what was written is the truth."""
+        if owned.is_void:
+            return
+        owned.is_void = True
+        if owned.is_leaving:  # its offsets are not committed: another owner reads it again
+            log.warning("a partition was left unwritten", step=self.spec.name, topic=owned.tp.topic,
+                        partition=owned.tp.partition, error=repr(error))  # fmt: skip
+        else:
+            self._fail(error, f" on {owned.tp.topic}/{owned.tp.partition}")
+
+    def _fail(self, error: Exception, where: str = "") -> None:
         self.counters.units_failed += 1
         self.counters.fenced += isinstance(error, ProducerFenced)
         if not self.failed.done():
-            failure = StepFailed(f"{self.spec.name}: {error!r}")
+            failure = StepFailed(f"{self.spec.name}{where}: {error!r}")
             failure.__cause__ = error
             self.failed.set_exception(failure)
             self.failed.exception()  # seen: whoever waits gets it, and nobody waiting is no warning
@@ -288,6 +319,7 @@ class Step:
 
     async def stop(self) -> None:
         """Write what is held, let go of everything. Idempotent."""
+        self._is_stopping = True
         if self._ticker is not None:
             self._ticker.cancel()
         await self.release(list(self.owned))

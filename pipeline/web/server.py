@@ -6,6 +6,7 @@ Refuses to know what the numbers mean: it is given a page of metrics and two jud
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -82,7 +83,7 @@ def build(endpoints: Endpoints, token: str | None) -> web.Application:
     return app
 
 
-def _guard(token: str | None) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _guard(token: str | None) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         said = request.headers.get("Authorization", "").encode()

@@ -1,27 +1,35 @@
 """A site with workers, and independent readers of what they wrote. Asks only the outer contract."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from fastavro import parse_schema, schemaless_reader
 
 from pipeline import blocks
-from pipeline.commands.children import Worker
+from pipeline.commands.children import Worker, environment
 from pipeline.embedded.site import Site
-from pipeline.topics import topic_name
+from pipeline.topics import create_topics, topic_name
+from schemas import avro_text
 
 DRAIN_S = 120.0
+HEADER_BYTES = 10  #: of single-object framing
 
 
 class Pipeline:
-    """A running site."""
+    """One pipeline on a running site; `overrides` are settings."""
 
-    def __init__(self, site: Site, log_dir: Path) -> None:
+    def __init__(self, site: Site, log_dir: Path, **overrides: Any) -> None:
         self.site, self.log_dir = site, log_dir
-        self.settings = site.settings
+        self.settings = site.settings.model_copy(update=overrides)
         self.workers: list[Worker] = []
 
     def start_worker(self) -> Worker:
@@ -29,6 +37,18 @@ class Pipeline:
         self.workers.append(worker)
         worker.ready()
         return worker
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.stop(15)
+
+    def run(self, *arguments: str) -> Any:
+        """Run one `burnline` command with `--json`, and give back what it printed."""
+        command = [sys.executable, "-m", "pipeline.cli", *arguments, "--json"]
+        env = {**os.environ, **environment(self.settings)}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask ClickHouse as the reader."""
@@ -39,27 +59,21 @@ class Pipeline:
         finally:
             client.disconnect()
 
-    def records(self, base: str, idle_s: float = 3.0) -> Iterator[Any]:
-        """Every committed record of a topic, read by a group of nobody."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.settings.kafka_brokers,
-                "group.id": "reader",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-            }
-        )
+    def records(self, base: str, patience_s: float = 30.0) -> Iterator[Any]:
+        """Every committed record of a topic up to its end now, partition by partition in order of offset."""
+        config = {
+            "bootstrap.servers": self.settings.kafka_brokers,
+            "group.id": "reader",  # nobody's: it commits nothing
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
         topic = topic_name(self.settings, base)
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        consumer = Consumer(config)
         try:
-            last = time.monotonic()
-            while time.monotonic() - last < idle_s:
-                for message in consumer.consume(1000, timeout=0.5):
-                    if message.error() is None:
-                        last = time.monotonic()
-                        yield message
+            for partition in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
+                yield from _partition(consumer, TopicPartition(topic, partition, 0), patience_s)
         finally:
             consumer.close()
 
@@ -67,6 +81,12 @@ class Pipeline:
         """Every committed block of a derived topic, decoded."""
         for message in self.records(base):
             yield blocks.decode(schema, message.value())
+
+    def decoded(self, base: str, schema: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Every committed record of a topic with its value, read by fastavro."""
+        parsed = parse_schema(json.loads(avro_text(schema)))
+        for message in self.records(base):
+            yield message, _read(message.value(), parsed)
 
     def requests_stored(self) -> int:
         return int(self.ask("SELECT sum(requests) FROM sli")[0][0] or 0)
@@ -87,15 +107,53 @@ class Pipeline:
     def wait_stored(self, requests: int, patience_s: float = DRAIN_S) -> None:
         self.wait_until(lambda: self.requests_stored() >= requests, f"{requests} requests in ClickHouse", patience_s)
 
+    def becomes(self, read: Callable[[], Any], expected: Any, patience_s: float = 40.0) -> None:
+        """Wait for a reading to be what it should be in the end; compare it for the last time when it is not."""
+        deadline = time.monotonic() + patience_s
+        while (found := read()) != expected and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert found == expected
+
+
+def _partition(consumer: Consumer, start: TopicPartition, patience_s: float) -> Iterator[Any]:
+    """Read one partition to its last stable offset."""
+    consumer.assign([start])
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        for message in consumer.consume(5_000, timeout=0.2):
+            if message.error() is None:
+                yield message
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                return
+            else:
+                raise AssertionError(message.error())
+    raise AssertionError(f"{start.topic}/{start.partition} was not read to its end within {patience_s} s")
+
+
+def _read(value: bytes, parsed: Any) -> dict[str, Any]:
+    found = schemaless_reader(BytesIO(value[HEADER_BYTES:]), parsed, None)
+    assert isinstance(found, dict)
+    return found
+
 
 @contextmanager
 def pipeline(data_dir: Path, slo_dir: Path, **overrides: Any) -> Iterator[Pipeline]:
     """Start a site, hand out a pipeline without workers, and stop everything."""
     with Site(data_dir, slo_dir=slo_dir) as site:
-        running = Pipeline(site, data_dir / "log")
-        running.settings = running.settings.model_copy(update=overrides)
+        running = Pipeline(site, data_dir / "log", **overrides)
         try:
             yield running
         finally:
-            for worker in running.workers:
-                worker.stop(15)
+            running.stop()
+
+
+@contextmanager
+def pipeline_on(site: Site, name: str, slo_dir: Path, **overrides: Any) -> Iterator[Pipeline]:
+    """Hand out a pipeline with topics of its own on a site that others use too."""
+    own = {"topic_prefix": f"{name}.", "slo_dir": slo_dir, **overrides}
+    running = Pipeline(site, site.data_dir / "log" / name, **own)
+    create_topics(running.settings)
+    try:
+        yield running
+    finally:
+        running.stop()

@@ -37,18 +37,18 @@ def cut(flush_times_us: Iterable[int], batch_us: int, records_most: int) -> list
     return sizes
 
 
-def count_totals(blocks: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], tuple[int, ...]]:
+def count_totals(blocks: Iterable[Mapping[str, Any]], span_s: int = 10) -> dict[tuple[str, ...], tuple[int, ...]]:
     """(slo, revision, instance, start in us) -> good, bad, excluded."""
     totals: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for block in blocks:
         for i, instance in enumerate(block["instance_index"]):
-            start_us = int(block["slice_start_s"][i]) // 10 * 10 * 1_000_000
+            start_us = int(block["slice_start_s"][i]) // span_s * span_s * 1_000_000
             names = (block["slos"][instance], block["revisions"][instance], block["instances"][instance])
             totals[*names, start_us].update({name: int(block[name][i]) for name in TALLIES})
     return {key: tuple(total[name] for name in TALLIES) for key, total in totals.items()}
 
 
-def slice_totals(blocks: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+def slice_totals(blocks: Iterable[Mapping[str, Any]], span_s: int = 10) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """(labels .., start in us) -> sums, then one state per sketch."""
     sums: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     bins: dict[tuple[Any, ...], list[list[tuple[int, int]]]] = defaultdict(lambda: [[], [], []])
@@ -57,7 +57,8 @@ def slice_totals(blocks: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], t
         names = list(block["label_names"])
         for i, series in enumerate(block["series_index"]):
             labels = block["labels"][int(series) * len(names) : (int(series) + 1) * len(names)]
-            key = (*(labels[names.index(name)] for name in BASE), int(block["slice_start_s"][i]) * 1_000_000)
+            start_us = int(block["slice_start_s"][i]) // span_s * span_s * 1_000_000
+            key = (*(labels[names.index(name)] for name in BASE), start_us)
             sums[key].update({name: int(block[name][i]) for name in SUMS})
             for j, sketch in enumerate(("e2e", "ttft", "tpot")):
                 end = at[j] + int(block[f"{sketch}_lengths"][i])

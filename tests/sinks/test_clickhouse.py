@@ -101,7 +101,7 @@ def test_the_high_mark_is_the_last_offset_of_the_last_whole_batch(
     assert sink.high_mark(story.topic, 1) is None
 
 
-def test_one_insert_is_one_part_in_every_tier_however_large(
+def test_one_insert_is_one_part_however_large(
     clickhouse: EmbeddedClickHouse, sink: ClickHouse, topic_prefix: str
 ) -> None:
     """More rows than any block of the server; in two parts a crash could leave half."""
@@ -117,15 +117,12 @@ def test_one_insert_is_one_part_in_every_tier_however_large(
         client.execute("SYSTEM STOP MERGES")
         try:
             sink.insert(Rows("counts_10s", hour_s // 86_400, columns), topic_prefix)
-            parts = [
-                client.execute(
-                    f"SELECT uniq(_part), sum(good) FROM counts_{t} WHERE slo = %(s)s", {"s": topic_prefix}
-                )
-                for t in TIERS
-            ]
+            parts = client.execute(
+                "SELECT uniq(_part), sum(good) FROM counts_10s WHERE slo = %(s)s", {"s": topic_prefix}
+            )
         finally:
             client.execute("SYSTEM START MERGES")
-    assert parts == [[(1, count)]] * 3
+    assert parts == [(1, count)]
 
 
 def test_the_tables_have_exactly_the_columns_that_are_written(clickhouse: EmbeddedClickHouse) -> None:
@@ -196,13 +193,13 @@ def check(server: EmbeddedClickHouse, story: Story) -> None:
 def test_killed_between_any_two_inserts_of_a_batch_the_tiers_agree_exactly(
     mortal: EmbeddedClickHouse,
 ) -> None:
-    """Both days' inserts and the mark: kill -9 behind each, start, repeat."""
-    for done in (0, 1, 2, 3):
+    """Two days in three tiers, and the mark: kill -9 behind some of the inserts, start, repeat."""
+    for done in (0, 1, 3, 6, 7):
         prefix = f"k{uuid.uuid4().hex}."
         topic = f"{prefix}slo.slices"
         story = story_of("slo.slices", prefix, topic, last_midnight_s(), seed=done)
         batch = story.batches[1]
-        assert len(batch.rows) == 3
+        assert len(batch.rows) == 7
         sink = ClickHouse(settings_of(mortal))
         insert(sink, story.batches[0])
         for rows in batch.rows[:done]:

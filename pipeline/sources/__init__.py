@@ -1,0 +1,1 @@
+"""Where schemas and readings come from, beside the topics."""

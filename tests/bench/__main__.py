@@ -1,0 +1,178 @@
+"""`python -m tests.bench [all|ingest|kernel|latency|soak]`: what Burnline does in a second, and with how much.
+
+Real servers, started for the purpose and gone afterwards. Results go to bench-results/. Wrong results fail the run;
+slow ones are only shown.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tests.bench import ingest as ingest_bench
+from tests.bench import kernel as kernel_bench
+from tests.bench import latency as latency_bench
+from tests.bench import report
+from tests.bench.paced import PacePlan
+
+RESULTS = Path("bench-results")
+DATA_DIR = Path(".burnline")  #: compiled kernels are kept here
+
+cli = typer.Typer(no_args_is_help=False, add_completion=False, help=__doc__)
+Out = Annotated[Path, typer.Option(help="where results go")]
+Series = Annotated[int, typer.Option(help="distinct series")]
+
+
+@cli.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Run all when nothing is asked for."""
+    if context.invoked_subcommand is None:
+        everything()
+
+
+@cli.command("all")
+def everything(out: Out = RESULTS) -> None:
+    """Ingest, kernel and latency; the soak takes its ten minutes alone."""
+    kernel(out=out)
+    ingest(out=out)
+    latency(out=out)
+
+
+@cli.command()
+def ingest(
+    base: Annotated[int, typer.Option(help="distinct events")] = 200_000,
+    repeats: Annotated[int, typer.Option(help="how often the topic has them")] = 40,
+    series: Series = 1_000,
+    codec: Annotated[str, typer.Option(help="of the topic: lz4, none, zstd, snappy")] = "lz4",
+    runs: Annotated[int, typer.Option(help="of our worker; the middle one is compared")] = 3,
+    rivals: Annotated[str, typer.Option(help="stock, confluent")] = "stock,confluent",
+    out: Out = RESULTS,
+) -> None:
+    """Time the whole ingest job against the same job by hand, on one topic; compare the sums."""
+    names = tuple(name for name in rivals.split(",") if name)
+    plan = ingest_bench.IngestPlan(base, repeats, series, codec, runs, names)
+    with _measuring("ingest") as (home, around):
+        result = ingest_bench.measure(plan, home, DATA_DIR)
+    report.save("ingest", result, around, out)
+    report.plot_ingest(result, out / "ingest.png")
+    _show_ingest(result, around)
+    if any(result["rivals_differ"].values()) or any(run["differences"] > 0 for run in result["ours"]):
+        _fail("sums differ")
+
+
+def _show_ingest(result: dict[str, Any], around: dict[str, Any]) -> None:
+    stock = result["rivals"].get("stock")
+    rows = []
+    for name, run in result["rivals"].items():
+        faster = f"{report.rate(run) / report.rate(stock):.1f} x" if stock else ""
+        cpu = f"{run['events'] / run['cpu_seconds']:,.0f}"
+        rows.append([name, f"{report.rate(run):,.0f}", "", cpu, f"{run['rss_bytes'] / 1e6:.0f}", faster, ""])
+    for number, run in enumerate(result["ours"], 1):
+        faster = f"{run['events_per_s'] / report.rate(stock):.0f} x" if stock else ""
+        rows.append(
+            [f"burnline, run {number}", f"{run['events_per_s']:,.0f}", f"{run['wall_events_per_s']:,.0f}",
+             f"{run['events'] / run['cpu_seconds']:,.0f}", f"{run['rss_bytes'] / 1e6:.0f}", faster,
+             {0: "equal", -1: "-"}.get(run["differences"], "DIFFER")]
+        )  # fmt: skip
+    filled = result["filled"]
+    title = (
+        f"Ingest: {filled['events']:,} events of {result['mean_event_bytes']:.0f} B ({filled['codec']}), "
+        f"{result['series']:,} series, 3 objectives, 3 sketches; goal {report.GOALS['events_per_s']:,}/s and "
+        f"{report.GOALS['ratio']} x"
+    )
+    report.show(title, ["", "events/s", "by wall", "per CPU s", "RSS MB", "stock", "sums"], rows, around)
+
+
+@cli.command()
+def kernel(
+    events: Annotated[int, typer.Option(help="distinct events")] = 200_000,
+    series: Series = 1_000,
+    repeats: Annotated[int, typer.Option(help="the best is shown")] = 9,
+    out: Out = RESULTS,
+) -> None:
+    """Time decode and fold alone, on one core."""
+    with _measuring("kernel") as (home, around):
+        result = kernel_bench.measure(events, series, repeats, home, DATA_DIR.resolve())
+    report.save("kernel", result, around, out)
+    report.plot_kernel(result, out / "kernel.png")
+    rows = [
+        [name, f"{cost['mean_bytes']:.0f}", f"{cost['fold_ns']:.0f}", f"{cost['unit_ns']:.0f}"]
+        for name, cost in result["costs"].items()
+    ]
+    title = f"Kernel: ns of processor an event; goal < {report.GOALS['fold_ns']} at 16 fields"
+    report.show(title, ["writer", "bytes", "decode and fold", "whole unit"], rows, around)
+
+
+@cli.command()
+def latency(
+    rate: Annotated[int, typer.Option(help="events a second")] = 100_000,
+    models: Annotated[int, typer.Option(help="SLO instances of each of three SLOs")] = 60,
+    every_s: Annotated[float, typer.Option(help="between two models turning bad")] = 1.3,
+    out: Out = RESULTS,
+) -> None:
+    """Time alerts from the event that makes them due to their append, under load."""
+    seconds = latency_bench.BASE_S + models * every_s + 15
+    plan = PacePlan("", "", rate, seconds, models, bad_from_s=latency_bench.BASE_S, bad_every_s=every_s)
+    with _measuring("latency") as (home, around):
+        result = latency_bench.measure_latency(plan, home, DATA_DIR)
+    report.save("latency", result, around, out)
+    if result["alerts"]:
+        report.plot_latency(result, out / "latency.png")
+    _show_latency(result, around)
+    if result["alerts"] != result["expected_alerts"] or result["unexplained_alerts"]:
+        _fail(f"{result['alerts']} alerts instead of {result['expected_alerts']}, {result['unexplained_alerts']} more")
+
+
+def _show_latency(result: dict[str, Any], around: dict[str, Any]) -> None:
+    rows = []
+    for name, label in (("after_event_s", "after the event"), ("after_window_end_s", "after the window's end")):
+        values = sorted(result[name]) or [float("nan")]
+        shown = (values[int(q * (len(values) - 1))] for q in (0.5, 0.9, 0.99, 1.0))
+        rows.append([label, *(f"{value:.2f}" for value in shown)])
+    title = (
+        f"Alert delay in seconds: {result['alerts']} alerts at {result['events_per_s']:,.0f} events/s "
+        f"(asked: {result['plan']['rate']:,}); goal P99 < {report.GOALS['p99_s']:g} s"
+    )
+    report.show(title, ["", "P50", "P90", "P99", "most"], rows, around)
+
+
+@cli.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="how long")] = 10.0,
+    rate: Annotated[int, typer.Option(help="events a second")] = 50_000,
+    series: Series = 1_000,
+    out: Out = RESULTS,
+) -> None:
+    """Watch a worker's memory under a steady load."""
+    plan = PacePlan("", "", rate, minutes * 60, models=60, series=series)
+    with _measuring("soak") as (home, around):
+        result = latency_bench.measure_soak(plan, home, DATA_DIR)
+    report.save("soak", result, around, out)
+    report.plot_soak(result, out / "soak.png")
+    peak, last = result["peak_bytes"] / 1e6, result["rss_bytes"][-1] / 1e6
+    row = [f"{minutes:g} min", f"{result['events_per_s']:,.0f}", f"{peak:.0f}", f"{last:.0f}",
+           f"{result['slope_bytes_per_min'] / 1e6:+.2f}"]  # fmt: skip
+    title = f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB and flat"
+    report.show(title, ["", "events/s", "peak MB", "at the end MB", "MB/min"], [row], around)
+
+
+@contextmanager
+def _measuring(name: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Give a directory for servers, and note the surroundings before anything is busy."""
+    around = report.surroundings()
+    Console(stderr=True).print(f"measuring {name} ...", style="dim")
+    with tempfile.TemporaryDirectory(prefix="burnline-bench-") as home:
+        yield Path(home), around
+
+
+def _fail(why: str) -> None:
+    typer.echo(f"bench: {why}", err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,130 @@
+"""A steady producer in a process of its own: `python -m tests.bench.paced PLAN OUT`, both JSON files.
+
+Every tick it sends the next stretch of the base with fresh times, and notes when. Instances turn bad one after the
+other; what was sent of each instance in each tick is written into OUT, so that the reader of alerts knows which tick
+made each of them due. Late ticks are not skipped: the rate achieved is what OUT says.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Producer
+from numpy.typing import NDArray
+
+from pipeline.encoding import EventColumns, EventEncoder, Words
+from pipeline.sli import FAILURE_KINDS, OUTCOMES
+from tests.bench.fleet_events import fleet_columns, series_of
+from tests.bench.topic import OPTIONS, PARTITIONS, send
+
+TICK_S = 0.05
+SERVICE = "chat"
+SUCCESS, ERROR = OUTCOMES.index("SUCCESS"), OUTCOMES.index("ERROR")
+
+
+@dataclass(frozen=True)
+class PacePlan:
+    """What to send; times in seconds since the first tick."""
+
+    brokers: str
+    topic: str
+    rate: int
+    seconds: float
+    models: int
+    base: int = 100_000
+    series: int = 1_000
+    bad_from_s: float = 1e9  # the first model turns bad
+    bad_every_s: float = 1.0  # and then another one
+
+
+@dataclass
+class Sent:
+    """Ticks: their event time, which is also when they began to be sent; events of each model in them."""
+
+    event_us: list[int] = field(default_factory=list)
+    good: list[list[int]] = field(default_factory=list)
+    bad: list[list[int]] = field(default_factory=list)
+    events: int = 0
+    elapsed_s: float = 0.0
+    late_s_max: float = 0.0  # the farthest behind its schedule
+
+
+class Steady:
+    """The base, and how a stretch of it becomes events of now."""
+
+    def __init__(self, plan: PacePlan) -> None:
+        columns = fleet_columns(plan.base, plan.series)
+        self.model = (series_of(columns)[0] % plan.models).astype(np.int32)
+        names = tuple(f"model-{number:02d}" for number in range(plan.models))
+        zeros = np.zeros(plan.base, np.int32)
+        self.columns = EventColumns(
+            {**columns.columns, "service": Words((SERVICE,), zeros), "request_model": Words(names, self.model)}
+        )
+        self.plan, self._at, self._encoder = plan, 0, EventEncoder()
+
+    def stretch(self, count: int) -> NDArray[np.int64]:
+        """Rows of the next events."""
+        rows = (self._at + np.arange(count)) % self.plan.base
+        self._at += count
+        return rows
+
+    def values(self, rows: NDArray[np.int64], at_us: int, is_bad: NDArray[np.bool_]) -> list[bytes]:
+        """Encode rows as events that complete at `at_us`."""
+        events = self.columns.take(rows)
+        changed: dict[str, Any] = {
+            "completed_at": np.full(len(rows), at_us), "emitted_at": np.full(len(rows), at_us),
+            "received_at": at_us - events["e2e_us"], "attempt": np.ones(len(rows), np.int64),
+            "final_attempt": np.ones(len(rows), np.bool_),
+            "outcome": np.where(is_bad, ERROR, SUCCESS).astype(np.int32),
+            "failure_kind": np.where(is_bad, FAILURE_KINDS.index("EXECUTION"), 0).astype(np.int32),
+            "http_status": np.where(is_bad, 500, 200),
+        }  # fmt: skip
+        return self._encoder.encode(EventColumns({**events.columns, **changed})).records()
+
+
+def run(plan: PacePlan) -> Sent:
+    """Send until the time is over."""
+    steady, sent = Steady(plan), Sent()
+    producer = Producer({"bootstrap.servers": plan.brokers} | OPTIONS | {"linger.ms": 5, "compression.type": "lz4"})
+    due_of = plan.bad_from_s + plan.bad_every_s * np.arange(plan.models)
+    steady.values(steady.stretch(100), time.time_ns() // 1000, np.zeros(100, np.bool_))  # compiles
+    began, count = time.monotonic(), round(plan.rate * TICK_S)
+    for tick in range(round(plan.seconds / TICK_S)):
+        behind_s = time.monotonic() - began - tick * TICK_S
+        if behind_s < 0:
+            time.sleep(-behind_s)
+        sent.late_s_max = max(sent.late_s_max, behind_s)
+        rows, at_us = steady.stretch(count), time.time_ns() // 1000
+        models = steady.model[rows]
+        is_bad = due_of[models] <= tick * TICK_S
+        values = steady.values(rows, at_us, is_bad)
+        for partition in range(PARTITIONS):
+            send(producer, plan.topic, partition, values[partition::PARTITIONS])
+        _note(
+            sent, at_us, np.bincount(models, minlength=plan.models), np.bincount(models[is_bad], minlength=plan.models)
+        )
+    while producer.flush(1.0):
+        pass
+    sent.elapsed_s = time.monotonic() - began
+    return sent
+
+
+def _note(sent: Sent, at_us: int, every: NDArray[Any], bad: NDArray[Any]) -> None:
+    sent.event_us.append(at_us)
+    sent.good.append((every - bad).tolist())
+    sent.bad.append(bad.tolist())
+    sent.events += int(every.sum())
+
+
+def main(plan: str, out: str) -> None:
+    """Run a plan."""
+    sent = run(PacePlan(**json.loads(Path(plan).read_text())))
+    Path(out).write_text(json.dumps(asdict(sent)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,141 @@
+"""The rivals, each in a process of its own: `python -m tests.bench.rivals KIND BROKERS TOPIC EVENTS OUT`.
+
+`stock`: an ordinary Faust agent on the ordinary transport. `confluent`: librdkafka's batches in a loop. Both read the
+first EVENTS of each partition and write what they summed into OUT as JSON.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.bench.by_hand import ByHand
+from tests.bench.topic import FLUSHED, PARTITIONS
+
+FLUSH_S = 10.0
+
+
+@dataclass
+class Run:
+    """What a rival did; times from its first event to its last."""
+
+    events: int = 0
+    delivered: int = 0  # with those behind the last one that counts
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    rss_bytes: int = 0
+
+
+class Course:
+    """Takes events up to a number of each partition, and the time from the first to the last."""
+
+    def __init__(self, per_partition: int) -> None:
+        self.job, self.run, self.flushed = ByHand(), Run(), list[bytes]()
+        self._left, self._per = per_partition * PARTITIONS, per_partition
+        self._began: tuple[float, float] | None = None
+
+    def take(self, offset: int, value: bytes) -> bool:
+        """Take one event; True when that was the last."""
+        if self._began is None:
+            self._began = time.perf_counter(), time.process_time()
+        self.run.delivered += 1
+        if offset >= self._per:
+            return False
+        self.job.add(value)
+        self._left -= 1
+        return self._left == 0
+
+    def flush(self) -> bytes:
+        """Close what was gathered."""
+        self.flushed.append(self.job.flush())
+        return self.flushed[-1]
+
+    def finish(self) -> None:
+        """Take the times."""
+        assert self._began is not None
+        self.run.events = self._per * PARTITIONS
+        self.run.seconds = time.perf_counter() - self._began[0]
+        self.run.cpu_seconds = time.process_time() - self._began[1]
+        self.run.rss_bytes = psutil.Process().memory_info().rss
+
+    def save(self, out: Path) -> None:
+        """Write the run and the sums."""
+        out.write_text(json.dumps({"run": asdict(self.run), "flushed": [f.decode() for f in self.flushed]}))
+
+
+async def stock(brokers: str, topic: str, course: Course) -> None:
+    """Run the Faust agent until the course is over."""
+    import faust
+
+    app = faust.App(
+        f"stock-{os.getpid()}", broker=f"kafka://{brokers}", topic_allow_declare=False, topic_disable_leader=True,
+        web_enabled=False, value_serializer="raw", store="memory://", datadir=tempfile.mkdtemp(),
+        broker_commit_interval=2.0,
+    )  # fmt: skip
+    source = app.topic(topic, value_type=bytes, value_serializer="raw")
+    flushed = app.topic(FLUSHED, value_type=bytes, value_serializer="raw")
+    done = asyncio.get_running_loop().create_future()
+
+    async def agent(stream: Any) -> None:
+        async for event in stream.events():
+            if course.take(event.message.offset, event.value):
+                await flushed.send(value=course.flush())
+                course.finish()
+                done.set_result(None)
+
+    async def flush() -> None:
+        if not done.done():
+            await flushed.send(value=course.flush())
+
+    app.agent(source)(agent)
+    app.timer(FLUSH_S)(flush)
+    await app.start()
+    await done
+
+
+def confluent(brokers: str, topic: str, course: Course) -> None:
+    """Consume batch by batch until the course is over."""
+    from confluent_kafka import Consumer
+
+    options = {"bootstrap.servers": brokers, "group.id": f"confluent-{os.getpid()}", "auto.offset.reset": "earliest",
+               "queued.min.messages": 1_000_000, "fetch.queue.backoff.ms": 1, "log_level": 0}  # fmt: skip
+    consumer = Consumer(options)
+    consumer.subscribe([topic])
+    next_flush = time.monotonic() + FLUSH_S
+    is_over = False
+    while not is_over:
+        for message in consumer.consume(5000, timeout=1.0):
+            is_over = course.take(message.offset(), message.value()) or is_over
+        if time.monotonic() > next_flush:
+            course.flush()
+            next_flush += FLUSH_S
+    course.flush()
+    course.finish()
+
+
+def main(kind: str, brokers: str, topic: str, events: str, out: str) -> None:
+    """Run one rival."""
+    logging.basicConfig(level=logging.ERROR)
+    course = Course(int(events))
+    if kind == "stock":
+        asyncio.run(_stock_only(brokers, topic, course, Path(out)))
+    confluent(brokers, topic, course)
+    course.save(Path(out))
+
+
+async def _stock_only(brokers: str, topic: str, course: Course, out: Path) -> None:
+    await stock(brokers, topic, course)
+    course.save(out)
+    os._exit(0)  # a Faust app takes its time to leave, and has nothing left that counts
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

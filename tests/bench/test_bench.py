@@ -1,0 +1,91 @@
+"""The benchmarks' machinery on little input: results are right, whatever the time they took."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench import ingest, kernel, latency, report
+from tests.bench.by_hand import ByHand, Sums, verdicts
+from tests.bench.fleet_events import make_base
+from tests.bench.paced import PacePlan
+from tests.naive import events as naive
+
+DATA_DIR = Path(".burnline")
+
+
+@pytest.mark.servers
+def test_the_worker_and_every_rival_add_up_to_the_same(tmp_path: Path) -> None:
+    plan = ingest.IngestPlan(base=5_000, repeats=4, series=200, runs=1)
+    result = ingest.measure(plan, tmp_path, DATA_DIR)
+    assert result["rivals_differ"] == {"stock": 0, "confluent": 0}
+    assert [run["differences"] for run in result["ours"]] == [0]
+    assert result["series"] == 200
+    assert sum(run["events"] for run in result["ours"]) == 20_000
+    report.plot_ingest(result, tmp_path / "ingest.png")
+    assert (tmp_path / "ingest.png").stat().st_size > 10_000
+
+
+def test_every_event_of_the_kernel_benchmark_is_counted(tmp_path: Path) -> None:
+    result = kernel.measure(20_000, 500, 1, tmp_path, DATA_DIR.resolve())
+    assert {name: (cost["fields"], cost["good"]) for name, cost in result["costs"].items()} == {
+        "16 fields": (16, 20_000),
+        "58 fields": (58, 20_000),
+    }
+    path = report.save("kernel", result, report.surroundings(), tmp_path)
+    assert json.loads(path.read_text())["versions"]["numba"]
+    report.plot_kernel(result, tmp_path / "kernel.png")
+
+
+@pytest.mark.servers
+def test_a_steady_load_is_sent_and_watched(tmp_path: Path) -> None:
+    plan = PacePlan("", "", rate=4_000, seconds=5, models=5, base=5_000, series=200)
+    result = latency.measure_soak(plan, tmp_path, DATA_DIR)
+    assert result["events"] == 20_000
+    assert result["peak_bytes"] > 0
+    report.plot_soak(result, tmp_path / "soak.png")
+
+
+def test_the_rivals_judge_as_the_definitions_do() -> None:
+    base = make_base(2_000, 100)
+    events = [naive.read(value[10:]) for value in base.values]
+    expected = [
+        tuple(
+            ("good", "bad", "excluded").index(naive.judge(event, metric, threshold, True))
+            for metric, threshold in (("error_rate", None), ("e2e", 2_000_000), ("ttft", 1_000_000))
+        )
+        for event in events
+    ]
+    assert [verdicts(event) for event in events] == expected
+    assert {verdict for line in expected for verdict in line} == {0, 1, 2}
+
+
+def test_sums_that_differ_are_found() -> None:
+    one, other = Sums(), Sums()
+    for sums, values in ((one, make_base(50, 10).values), (other, make_base(50, 10).values[1:])):
+        job = ByHand()
+        for value in values:
+            job.add(value)
+        sums.add_flush(job.flush())
+    assert one.differences(one.times(1)) == 0
+    assert one.differences(other) > 0
+    assert one.differences(one.times(2)) > 0
+
+
+def test_an_alert_is_due_with_the_first_tick_that_reaches_the_factor() -> None:
+    at_us = np.arange(100) * 1_000_000 + 500_000  # a tick a second
+    good, bad = np.full(100, 10), np.zeros(100, np.int64)
+    good[70:], bad[70:] = 0, 10
+    # 10x of 1 %: a tenth of what the window [14, 74) has up to a tick; 6 of 60 at the latest
+    assert latency.due_tick(at_us, good, bad, 10, 76_000_000) == 75
+    assert latency.due_tick(at_us, good, bad, 10, 70_000_000) is None
+
+
+def test_an_alert_no_tick_accounts_for_is_counted() -> None:
+    sent = latency.Sent(event_us=[0, 1_000_000], good=[[10], [10]], bad=[[0], [0]])
+    alert = {"event": "FIRED", "slo": "s", "labels": {"request_model": "model-00"}, "burn_rate_factor": 5.0}
+    found = latency.delays_of(sent, [(5, {**alert, "window_end": 2_000_000})])
+    assert found == ([], 1)
+    assert latency.delays_of(replace(sent, bad=[[0], [9]]), [(5_000, {**alert, "window_end": 2_000_000})])[1] == 0

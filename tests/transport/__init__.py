@@ -1,0 +1,1 @@
+"""The block transport and exactly-once steps; what needs a broker is marked."""

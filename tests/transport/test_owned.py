@@ -1,0 +1,96 @@
+"""One partition at work: what counts, what a unit covers, when a partition is idle."""
+
+from typing import Any
+
+import pytest
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.transport.owned import Owned
+from tests.transport.small_blocks import block
+
+
+class NoFold:
+    """Never asked here."""
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        raise AssertionError
+
+    def fold(self, blocks: Any, facts: Any) -> Any:
+        raise AssertionError
+
+
+def owned(expected: int = 100) -> Owned:
+    return Owned(TP("events", 0), 4, NoFold(), expected, due_s=0.0)
+
+
+@given(st.lists(st.tuples(st.integers(90, 200), st.integers(1, 30)), max_size=60))
+def test_whatever_comes_every_offset_counts_once_and_in_order(edges: list[tuple[int, int]]) -> None:
+    """Stale, repeated, overlapping and leaping blocks in any order: what is accepted is one contiguous run."""
+    mine = owned()
+    counted: list[int] = []
+    for first, length in edges:
+        accepted = mine.accept(block(first, first + length), 0.0)
+        if accepted is not None:
+            counted += list(map(int, accepted.offset))
+    assert counted == list(range(100, mine.expected))
+    assert [b.first_offset for b in mine.blocks] == [100, *(b.next_offset for b in mine.blocks)][:-1] or not counted
+
+
+def test_a_gap_is_noted_until_what_follows_comes() -> None:
+    mine = owned()
+    assert mine.accept(block(101, 110), 5.0) is None
+    assert mine.accept(block(110, 120), 6.0) is None
+    assert mine.gap_since_s == 5.0
+    assert mine.accept(block(100, 101), 7.0) is not None
+    assert mine.gap_since_s is None
+
+
+def test_what_is_read_again_is_no_gap() -> None:
+    mine = owned()
+    assert mine.accept(block(90, 100), 5.0) is None
+    assert mine.gap_since_s is None
+
+
+def test_a_unit_covers_what_was_queued_and_the_next_one_goes_on_there() -> None:
+    mine = owned()
+    mine.accept(block(100, 110), 1.0)
+    mine.accept(block(110, 120), 2.0)
+    first = mine.freeze(None, 3.0, 3_000_000)
+    mine.accept(block(120, 125), 4.0)
+    second = mine.freeze(None, 5.0, 5_000_000)
+    assert [(f.facts.first_offset, f.facts.next_offset) for f in (first, second)] == [(100, 120), (120, 125)]
+    assert [len(b) for b in first.blocks] == [10, 10]
+    assert first.facts.flushed_at_us == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("end", "expected_us"),
+    [
+        pytest.param(100, [0, 2_000_000, 5_000_000], id="read to its end"),
+        pytest.param(101, [0, 0, 0], id="something is left to read"),
+        pytest.param(None, [0, 0, 0], id="the broker is silent, not the partition"),
+    ],
+)
+def test_a_partition_is_idle_since_it_was_read_to_its_end(end: int | None, expected_us: list[int]) -> None:
+    mine = owned()
+    assert [mine.freeze(end, at_s, 0).facts.idle_us for at_s in (10.0, 12.0, 15.0)] == expected_us
+
+
+def test_a_block_ends_idleness() -> None:
+    mine = owned()
+    mine.freeze(100, 10.0, 0)
+    mine.accept(block(100, 101), 11.0)
+    assert [mine.freeze(101, at_s, 0).facts.idle_us for at_s in (12.0, 13.0, 14.0)] == [0, 0, 1_000_000]
+
+
+def test_the_oldest_block_waits_until_its_unit_is_written() -> None:
+    mine = owned()
+    assert mine.waiting_since_s() is None
+    mine.accept(block(100, 101), 1.0)
+    mine.freeze(None, 2.0, 0)
+    mine.accept(block(101, 102), 3.0)
+    assert mine.waiting_since_s() == 1.0
+    mine.in_flight_since_s.popleft()
+    assert mine.waiting_since_s() == 3.0
