@@ -32,19 +32,27 @@ class CutSpec:
 
     batch_us: int = 2_000_000
     records_most: int = 1_000
-    bytes_most: int = 8 << 20  # of values: about ten times as much once decoded
+    bytes_most: int = 2 << 20  # of values: fifty times as much as rows
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of [first_offset, last_offset] of one partition, inserted in this order; the last is the mark."""
+    """Rows of [first_offset, last_offset] of one partition, inserted in this order; the last is the mark.
+
+    Rows are built each time they are asked for: as Python objects they are ten times as large as what they are made
+    of, and many batches may wait for a slow server.
+    """
 
     topic: str
     partition: int
     first_offset: int
     last_offset: int
     token: str
-    rows: tuple[Rows, ...]
+    build: Callable[[], tuple[Rows, ...]] = field(compare=False, repr=False)
+
+    @property
+    def rows(self) -> tuple[Rows, ...]:
+        return self.build()
 
 
 @dataclass(slots=True)
@@ -115,10 +123,13 @@ class MergingFold:
 
     def _closed(self, batch: _Open, facts: UnitFacts) -> Batch:
         first, last = batch.first_offset, batch.last_offset
-        rows = self._rows(batch.blocks)
-        mark = mark_rows(facts.topic, facts.partition, first, last, batch.blocks)
         token = f"{facts.topic}/{facts.partition}/{first}"
-        return Batch(facts.topic, facts.partition, first, last, token, (*rows, mark))
+
+        def build() -> tuple[Rows, ...]:
+            mark = mark_rows(facts.topic, facts.partition, first, last, batch.blocks)
+            return (*self._rows(batch.blocks), mark)
+
+        return Batch(facts.topic, facts.partition, first, last, token, build)
 
 
 MERGED: dict[str, tuple[Callable[[Block], None], Callable[[Sequence[Block]], list[Rows]]]] = {
@@ -150,11 +161,10 @@ class RecordFold:
 
     def _batch(self, block: RecordBlock, indexes: range, facts: UnitFacts) -> Batch:
         first, last = int(block.offset[indexes[0]]), int(block.offset[indexes[-1]])
-        rows = self._rows(block, indexes)
-        mark = record_mark(block, indexes, facts)
+        rows = (*self._rows(block, indexes), record_mark(block, indexes, facts))
         # Cut by chance, so the token names both ends; rows that come twice are one by their identity.
         token = f"{facts.topic}/{facts.partition}/{first}-{last}"
-        return Batch(facts.topic, facts.partition, first, last, token, (*rows, mark))
+        return Batch(facts.topic, facts.partition, first, last, token, lambda: rows)
 
 
 def _within(block: RecordBlock, cut: CutSpec) -> Iterator[range]:

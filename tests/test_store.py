@@ -46,13 +46,18 @@ def batches_of(schema: str, records: list[Recorded], cuts: list[int], cut: CutSp
     return [batch for unit in units for batch in unit.batches]
 
 
+def told(batches: list[Batch]) -> list[tuple[Batch, tuple[Rows, ...]]]:
+    """Batches with their rows, which are built when asked for and not compared otherwise."""
+    return [(batch, batch.rows) for batch in batches]
+
+
 @pytest.mark.parametrize("schema", MAKERS)
 @given(seed=st.integers(0, 99), flushes=FLUSHES, cuts=st.lists(st.integers(0, 30)))
 def test_batches_do_not_depend_on_the_blocks_they_arrive_in(
     schema: str, seed: int, flushes: list[int], cuts: list[int]
 ) -> None:
     records = records_of(schema, columns_of(schema, seed, flushes))
-    assert batches_of(schema, records, cuts) == batches_of(schema, records, [])
+    assert told(batches_of(schema, records, cuts)) == told(batches_of(schema, records, []))
 
 
 @pytest.mark.parametrize("schema", MAKERS)
@@ -64,7 +69,7 @@ def test_a_restart_behind_any_batch_goes_on_with_the_same_batches(
     whole = batches_of(schema, records, [])
     for number, batch in enumerate(whole):
         rest = [record for record in records if record.offset > batch.last_offset]
-        assert batches_of(schema, rest, []) == whole[number + 1 :]
+        assert told(batches_of(schema, rest, [])) == told(whole[number + 1 :])
 
 
 @given(flushes=FLUSHES)

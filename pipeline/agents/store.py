@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pipeline.agents.parts import QUEUE_BYTES, Agent, Parts
+from pipeline.agents.parts import Agent, Parts
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.sinks.clickhouse import ClickHouse, Unavailable
 from pipeline.store import STORED, Batch, CutSpec
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 THREADS = 2  #: inserts at once: each takes the server some 30 MB, and its cores are few
 UNIT_S = 0.5  #: between looks at what has come; batches are cut by content, not by this
-UNIT_BYTES = 8 << 20
+UNIT_BYTES = 2 << 20
+STORE_QUEUE_BYTES = 32 << 20  #: of twenty partitions
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
 #: after so long without a write of ours, look whether another worker has stored the batch meanwhile: who
 #: slept longer than the tables remember tokens must not insert again what its successor has inserted
@@ -61,7 +62,7 @@ def store(parts: Parts) -> Agent:
         make_fold=make_fold,
         unit_s=UNIT_S,
         unit_bytes=UNIT_BYTES,
-        queue_bytes=QUEUE_BYTES,
+        queue_bytes=STORE_QUEUE_BYTES,
     )
     ledger = ClickHouseLedger(parts.settings)
     return Agent(Step(step, ledger, parts.kafka), FetchSpec(read_committed=True, partition_bytes=2 << 20))

@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.settings import Settings
+
+PATIENCE_S = 45.0  #: an orphan that has not stopped in order by then goes all the same
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -86,5 +89,7 @@ def stop_at_eof(fd: int) -> None:
         while os.read(fd, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE_S)
+        os._exit(1)  # nobody is there to do it for us
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()

@@ -40,12 +40,15 @@ def worker(
         said = {"pid": os.getpid(), "http": address, "steps": settings.steps}
         typer.echo(json.dumps(said) if as_json else f"ready: {said['http']} runs {said['steps']}")
 
+    loop = asyncio.new_event_loop()
     try:
-        code = asyncio.run(run(settings, ready))
+        code = loop.run_until_complete(run(settings, ready))
     except SetupFailed as error:
         typer.echo(f"burnline worker: {error}", err=True)
         raise typer.Exit(1) from error
-    raise typer.Exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all that is durable is written; joining threads that wait for a dead broker could take for ever
 
 
 def compile_kernels(settings: Settings) -> None:

@@ -53,7 +53,8 @@ def crc32c_by_table(b, start, end):
     """Return the CRC of b[start:end]; nothing is checked. 1.7 GB/s compiled."""
     crc, p = np.int64(FULL), np.int64(start)
     while p + 8 <= end:
-        x = crc ^ (np.int64(b[p]) | np.int64(b[p + 1]) << 8 | np.int64(b[p + 2]) << 16 | np.int64(b[p + 3]) << 24)
+        x = np.int64(b[p]) | np.int64(b[p + 1]) << 8 | np.int64(b[p + 2]) << 16 | np.int64(b[p + 3]) << 24
+        x ^= crc
         crc = TABLES[7, np.uint8(x)] ^ TABLES[6, np.uint8(x >> 8)]
         crc ^= TABLES[5, np.uint8(x >> 16)] ^ TABLES[4, np.uint8(x >> 24)]
         crc ^= TABLES[3, b[p + 4]] ^ TABLES[2, b[p + 5]] ^ TABLES[1, b[p + 6]] ^ TABLES[0, b[p + 7]]

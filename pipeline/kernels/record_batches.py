@@ -1,8 +1,8 @@
 """Kafka record batches (magic 2) to columns, without one Python object per record.
 
-Layout of a batch: base offset i64, length i32, leader epoch i32, magic i8, crc u32, attributes i16, last offset
-delta i32, first and last timestamp i64, producer id i64, producer epoch i16, base sequence i32, record count i32,
-then records; all big endian. The CRC covers everything from the attributes on.
+Layout of a batch: base offset i64, length i32, leader epoch i32, magic i8, crc u32, attributes i16, last
+offset delta i32, first and last timestamp i64, producer id i64, producer epoch i16, base sequence i32, record
+count i32, then records; all big endian. The CRC covers everything from the attributes on.
 Source: Kafka protocol guide, "Record Batch" and "Record".
 Every read is checked against the end it is given; CORRUPT is the answer to anything that does not fit.
 Buffers are always read-only arrays: a writable one would be another type, and compile everything once more.
@@ -110,7 +110,8 @@ def batch_size(b, p, end):
 def scan_batches(b, p, end, least_offset, check_crc, columns, n, next_offset):
     """Scan plain batches back to back; return (position, n, next offset, why it stopped).
 
-    LOOK: the batch at the position is compressed, transactional, control or of another format; Python looks at it.
+    LOOK: the batch at the position is compressed, transactional, control or of another format; Python looks
+    at it.
     """
     while True:
         size = batch_size(b, p, end)
@@ -141,7 +142,8 @@ def scan_batches(b, p, end, least_offset, check_crc, columns, n, next_offset):
 def count_plain(b, p, end):
     """Count records by the headers of the plain batches from p on, up to one that Python has to look at.
 
-    A count that its batch cannot hold (a record takes seven bytes) ends the counting: the scan finds it corrupt.
+    A count that its batch cannot hold (a record takes seven bytes) ends the counting: the scan finds it
+    corrupt.
     """
     total = np.int64(0)
     while True:

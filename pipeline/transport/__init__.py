@@ -11,6 +11,6 @@ from pipeline.transport.owned import Fold
 from pipeline.transport.steps import OffsetsGone, Source, Step, StepFailed, StepSpec
 
 __all__ = [
-    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "OffsetsGone", "Source", "Step", "StepCounters",
-    "StepFailed", "StepSpec", "Transport", "block_topic", "run_step", "step_app",
+    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "OffsetsGone", "Source", "Step",
+    "StepCounters", "StepFailed", "StepSpec", "Transport", "block_topic", "run_step", "step_app",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """A Faust app around one step: its block topics, an agent each, its own consumer group.
 
-Several of them run in one process and one event loop; each is made anew after a failure. Signals are the caller's.
+Several of them run in one process and one event loop; each is made anew after a failure. Signals are the
+caller's.
 """
 
 import asyncio
@@ -103,5 +104,5 @@ async def _stopped(step: Step, app: faust.App) -> None:
 async def _in_order(step: str, what: str, work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.wait_for(work, STOP_S)
-    except Exception as error:  # noqa: BLE001 - whatever a broken connection raises on the way out
+    except Exception as error:  # whatever a broken connection raises on the way out
         log.warning("a step did not stop in order", step=step, part=what, error=repr(error))

@@ -1,8 +1,9 @@
 """`kblock://`: a Faust transport whose block topics give one message per partition and fetch.
 
-Group membership, assignment, rebalancing, producer and every other topic are the stock driver's. Replaced: how bytes
-become records, what a full buffer does, and what happens at a seek (a step fences the former owner first). Offsets of
-block topics are committed by their step's transactions and by nothing else: the topics are declared without acks.
+Group membership, assignment, rebalancing, producer and every other topic are the stock driver's. Replaced: how
+bytes become records, what a full buffer does, and what happens at a seek (a step fences the former owner first).
+Offsets of block topics are committed by their step's transactions and by nothing else: the topics are declared
+without acks.
 """
 
 import time
@@ -31,7 +32,7 @@ HEARD_LATELY_S = 2.0  #: a fetch is answered after `wait_ms` at the latest
 
 @dataclass(frozen=True)
 class FetchSpec:
-    """How a block topic is fetched. Larger fetches make larger blocks; the queue counts blocks, not messages."""
+    """How a block topic is fetched. Larger fetches make larger blocks; the queue counts blocks."""
 
     partition_bytes: int = 4 << 20  # 1 MB, Faust's default, costs a third of the rate
     request_bytes: int = 16 << 20
@@ -59,7 +60,7 @@ def block_topic(app: faust.App, name: str, fetch: FetchSpec) -> Any:
     app.__dict__["block_fetch"] = fetch
     block_topics(app).add(name)
     topic = app.topic(name, schema=BlockSchema(value_type=bytes), acks=False)
-    topic.maxsize = fetch.queue_blocks  # faust 0.15.3 accepts app.topic(maxsize=) and ignores it: gigabytes of blocks
+    topic.maxsize = fetch.queue_blocks  # faust 0.15.3 ignores app.topic(maxsize=): 4096 blocks are gigabytes
     return topic
 
 
@@ -78,14 +79,14 @@ def consumer_class(names: set[str]) -> type[aiokafka.AIOKafkaConsumer]:
             return RawPartitionRecords(tp, records, *rest)
         return stock_records(tp, stock_memory(bytes(records.raw)), *rest)
 
-    class BlockFetcher(fetcher_module.Fetcher):  # type: ignore[misc]
+    class BlockFetcher(fetcher_module.Fetcher):
         _proc_fetch_request = rebound(
             fetcher_module.Fetcher._proc_fetch_request,
             MemoryRecords=RawMemoryRecords,
             PartitionRecords=partition_records,
         )
 
-    class BlockAIOKafkaConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
+    class BlockAIOKafkaConsumer(aiokafka.AIOKafkaConsumer):
         start = rebound(consumer_module.AIOKafkaConsumer.start, Fetcher=BlockFetcher)
 
     return BlockAIOKafkaConsumer
@@ -97,8 +98,8 @@ consumer_class(set())  # a renamed global must fail now, not in a consumer's thr
 class ReadOffsets(defaultdict[TP, int | None]):
     """Faust's notes of what it has delivered, by which it drops what comes again; never of block topics.
 
-    A delivery under way at a seek writes its old offset here afterwards, and all that follows would be dropped.
-    A step knows itself what it has had.
+    A delivery under way at a seek writes its old offset here afterwards, and all that follows would be
+    dropped. A step knows itself what it has had.
     """
 
     def __init__(self, blocks: set[str]) -> None:
@@ -109,7 +110,7 @@ class ReadOffsets(defaultdict[TP, int | None]):
         return None if tp.topic in self._blocks else super().__getitem__(tp)
 
 
-class BlockConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class BlockConsumerThread(driver.AIOKafkaConsumerThread):
     """The stock thread with our consumer in it."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -118,14 +119,15 @@ class BlockConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer.__class__ = consumer_class(block_topics(self.app))
         consumer._client.__class__ = FrameClient
         consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = fetch.least_bytes, fetch.wait_ms
-        consumer._fetch_max_bytes, consumer._max_partition_fetch_bytes = fetch.request_bytes, fetch.partition_bytes
+        consumer._fetch_max_bytes = fetch.request_bytes
+        consumer._max_partition_fetch_bytes = fetch.partition_bytes
         if fetch.read_committed:
             consumer._isolation_level = "read_committed"
         return consumer
 
 
-class BlockConsumer(driver.Consumer):  # type: ignore[misc]
-    """Delivers blocks; asks the app's step before it seeks and when it loses partitions. A step's `Source`."""
+class BlockConsumer(driver.Consumer):
+    """Delivers blocks; asks the app's step when it seeks and when it loses partitions. A step's `Source`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -151,7 +153,7 @@ class BlockConsumer(driver.Consumer):  # type: ignore[misc]
     def on_buffer_full(self, tp: TP) -> None:
         """For blocks the bounded queue alone is the back-pressure.
 
-        Stock takes the partition out of the fetch set; once that is empty it sleeps a whole second (36x slower).
+        Stock takes the partition out of the fetch set; once that is empty it sleeps a second (36x slower).
         """
         if tp.topic not in self._blocks:
             super().on_buffer_full(tp)
@@ -160,8 +162,8 @@ class BlockConsumer(driver.Consumer):  # type: ignore[misc]
     async def perform_seek(self) -> None:
         """Seek; a step's partitions go where it says, once it has fenced former owners.
 
-        Also called between two assignments, when the old partitions are still listed: a fence then would shut out
-        their next owner.
+        Also called between two assignments, when the old partitions are still listed: a fence then would shut
+        out their next owner.
         """
         await super().perform_seek()
         if self._step is not None and self._has_assignment:
@@ -221,13 +223,13 @@ class BlockConsumer(driver.Consumer):  # type: ignore[misc]
             answered_ms = consumer.last_poll_timestamp(place)
             is_committed = consumer._isolation_level == "read_committed"
             end = consumer.last_stable_offset(place) if is_committed else consumer.highwater(place)
-        except Exception:  # noqa: BLE001 - not assigned in the consumer's thread at this moment
+        except Exception:  # not assigned in the consumer's thread at this moment
             return None
         is_fresh = answered_ms is not None and time.time() - answered_ms / 1000 < HEARD_LATELY_S
         return end if is_fresh else None
 
 
-class Transport(driver.Transport):  # type: ignore[misc]
+class Transport(driver.Transport):
     """Registered as `kblock` in the entry point group faust.transports."""
 
     Consumer = BlockConsumer

@@ -1,10 +1,11 @@
 """Where a step writes: Kafka in transactions, or any store that knows how far it is.
 
-Law: after `open` no former owner of the partition can write; `write` returns once the unit is durable, all of it or
-nothing. A ledger that fails is not asked again for that partition: the truth is what was written.
+Law: after `open` no former owner of the partition can write; `write` returns once the unit is durable, all of
+it or nothing. A ledger that fails is not asked again for that partition: the truth is what was written.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
@@ -14,13 +15,14 @@ from faust.types import TP
 
 from pipeline.records import Unit, UnitFacts
 
-TRANSACTION_TIMEOUT_MS = 10_000  #: a worker that dies inside one holds readers of the derived topics back so long
+#: a worker that dies inside a transaction holds readers of the derived topics back so long
+TRANSACTION_TIMEOUT_MS = 10_000
 REQUEST_BYTES_MAX = 16 << 20
-#: a unit sends one record of up to some hundred KB to each partition: every record its own batch, none waited for
+#: a unit sends one record of up to some hundred KB to each partition, a batch of its own
 BATCH_BYTES = 1 << 20
-#: a transaction's first send meets the broker's verification, which answers "not yet": aiokafka's 100 ms are the
-#: whole transaction's time over again
-RETRY_MS = 20
+#: a transaction's first send meets the broker's verification, which answers "not yet": aiokafka's 100 ms would
+#: be the whole transaction's time over again
+RETRY_MS = 50
 STOP_S = 2.0
 STATE_FETCH_BYTES = 8 << 20
 
@@ -29,7 +31,10 @@ class Ledger(Protocol):
     """What a step needs of the place it writes to."""
 
     async def open(self, tp: TP) -> int | None:
-        """Fence former owners; return where to read on, or None: the group's committed offset, else the log's start."""
+        """Fence former owners; return where to read on.
+
+        None: at the group's committed offset, without one at the log's start.
+        """
 
     async def write(self, tp: TP, unit: Unit, facts: UnitFacts) -> None:
         """Make a unit durable."""
@@ -72,7 +77,7 @@ class KafkaLedger:
         return None
 
     async def write(self, tp: TP, unit: Unit, facts: UnitFacts) -> None:
-        """Write the records, and with `commit` the offset, in one transaction; a unit without news costs none."""
+        """Write records, and with `commit` the offset, in one transaction; a unit without news costs none."""
         has_news = unit.commit and facts.next_offset > facts.first_offset
         if not unit.records and not has_news:
             return
@@ -99,10 +104,8 @@ class KafkaLedger:
 
 
 async def _stopped(producer: aiokafka.AIOKafkaProducer) -> None:
-    try:
+    with contextlib.suppress(Exception):  # a fenced or broken producer has nothing left that counts
         await asyncio.wait_for(producer.stop(), STOP_S)
-    except Exception:  # noqa: BLE001, S110 - a fenced or broken producer has nothing left that counts
-        pass
 
 
 async def state_entries(

@@ -4,8 +4,8 @@
                the next unit gathers here meanwhile, and is folded while this one is written
 
 Laws (each found by a crash test):
-- A block counts only from the expected offset on; what was read before a seek is stale and dropped, and of a block
-  that comes again with other borders only what is new counts.
+- A block counts only from the expected offset on; what was read before a seek is stale and dropped, and of a
+  block that comes again with other borders only what is new counts.
 - What a unit covers is frozen in one go, before anything is awaited.
 - After a failure nothing goes on from here: `is_void`.
 """
@@ -54,7 +54,7 @@ class Owned:
     quiet_since_s: float | None = None  # read to its end and silent
     gap_since_s: float | None = None  # blocks come that do not follow
     queued_since_s: float | None = None
-    in_flight_since_s: deque[float | None] = field(default_factory=deque)  # of units frozen and not yet written
+    in_flight_since_s: deque[float | None] = field(default_factory=deque)  # of units not yet written
     flush: asyncio.Task[None] | None = None
     writing: asyncio.Task[None] | None = None
     is_leaving: bool = False

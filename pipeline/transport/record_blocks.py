@@ -1,8 +1,9 @@
 """Fetched bytes of one partition to blocks: drop-ins for aiokafka's MemoryRecords and PartitionRecords.
 
-Law: same constructor, iterator and `next_fetch_offset` as upstream, but what is iterated are RecordBlocks. A partial
-batch at the end is left for the next fetch; control batches and aborted transactions move the offset and give nothing.
-What is good in front of a batch that is not is handed on first: the next fetch starts with the bad batch and raises.
+Law: same constructor, iterator and `next_fetch_offset` as upstream, but what is iterated are RecordBlocks. A
+partial batch at the end is left for the next fetch; control batches and aborted transactions move the offset and
+give nothing. What is good in front of a corrupt batch is handed on first: the next fetch starts with the corrupt
+one and raises.
 """
 
 import struct
@@ -43,8 +44,8 @@ class Header(NamedTuple):
 
     @classmethod
     def read(cls, raw: memoryview, at: int) -> "Header":
-        base, length, _, magic, crc, flags, last, first, latest, pid, _, _, count = HEADER.unpack_from(raw, at)
-        return cls(base, 12 + length, magic, crc, flags, base + last, first, latest, pid, count)
+        base, length, _, magic, crc, flags, last, first, late, pid, _, _, count = HEADER.unpack_from(raw, at)
+        return cls(base, 12 + length, magic, crc, flags, base + last, first, late, pid, count)
 
 
 class RawMemoryRecords:
@@ -218,7 +219,8 @@ class RawPartitionRecords:
             return is_control
         while self._aborted and self._aborted[0][1] <= header.base_offset:
             self._aborted_producers.add(self._aborted.pop(0)[0])
-        if is_control and control_type(self._view, position + k.HEADER_BYTES, position + header.size) == ABORT:
+        end = position + header.size
+        if is_control and control_type(self._view, position + k.HEADER_BYTES, end) == ABORT:
             self._aborted_producers.discard(header.producer_id)
         is_aborted = header.attributes & k.TRANSACTIONAL and header.producer_id in self._aborted_producers
         return bool(is_control or is_aborted)
@@ -228,7 +230,8 @@ class RawPartitionRecords:
         return RecordBlock(
             self._tp.topic, self._tp.partition, first, following, buffer,
             columns[k.VALUE_START], columns[k.VALUE_LENGTH].astype(np.int32),
-            columns[k.KEY_START], columns[k.KEY_LENGTH].astype(np.int32), columns[k.STAMP_MS], columns[k.OFFSET],
+            columns[k.KEY_START], columns[k.KEY_LENGTH].astype(np.int32),
+            columns[k.STAMP_MS], columns[k.OFFSET],
         )  # fmt: skip
 
     def _corrupt(self, why: str, position: int) -> CorruptRecordException:
@@ -256,6 +259,7 @@ def without_records_before(block: RecordBlock, offset: int) -> RecordBlock:
     start = int(np.searchsorted(block.offset, offset))
     return RecordBlock(
         block.topic, block.partition, offset, block.next_offset, block.buffer,
-        block.value_start[start:], block.value_length[start:], block.key_start[start:], block.key_length[start:],
+        block.value_start[start:], block.value_length[start:],
+        block.key_start[start:], block.key_length[start:],
         block.append_time_ms[start:], block.offset[start:],
     )  # fmt: skip

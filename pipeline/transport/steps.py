@@ -1,8 +1,8 @@
 """A step of the pipeline over its block topics: fence, restore, expect, fold, write; per partition.
 
 Partitions come and go with the consumer group's generations. A new generation's partitions are all taken anew:
-the ledger fences former owners, the fold is restored, and only then is it asked where to read on. A unit that fails
-takes the step's memory with it: the step ends, and is made anew from what was written.
+the ledger fences former owners, the fold is restored, and only then is it asked where to read on. A unit that
+fails takes the step's memory with it: the step ends, and is made anew from what was written.
 """
 
 import asyncio
@@ -98,9 +98,9 @@ class Step:
     async def own(self, source: Source) -> dict[TP, int]:
         """Take a generation's partitions, fenced and restored; return where to read on.
 
-        Asked again in one generation, nothing is taken again: a second fence would shut out the first. Nothing comes
-        back, and no CancelledError, when the partitions are taken away meanwhile: that would end Faust's task that
-        resumes streams after every rebalance, and the worker would sit on its partitions for ever.
+        Asked again in one generation, nothing is taken again: a second fence would shut out the first. Nothing
+        comes back, and no CancelledError, when the partitions are taken away meanwhile: that would end Faust's
+        task that resumes streams after every rebalance, and the worker would sit on its partitions for ever.
         """
         if self._is_stopping:
             return {}
@@ -152,8 +152,8 @@ class Step:
             return start
         if position > end:
             raise OffsetsGone(
-                f"{tp.topic}/{tp.partition} ends at offset {end}, but was read up to {position} before: the topic was "
-                "created anew or its log was cut. Reset the group's offsets, and remove what was written of it"
+                f"{tp.topic}/{tp.partition} ends at offset {end}, but was read up to {position} before: the topic "
+                "was created anew or its log was cut. Reset the group's offsets, and remove what was written of it"
             )
         if position < start:
             self.counters.lost_offsets += start - position

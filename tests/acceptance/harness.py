@@ -32,9 +32,14 @@ class Pipeline:
         self.settings = site.settings.model_copy(update=overrides)
         self.workers: list[Worker] = []
 
-    def start_worker(self) -> Worker:
+    def begin_worker(self) -> Worker:
+        """Begin to start a worker; its `ready` waits for it."""
         worker = Worker(self.settings, self.log_dir / f"worker-{len(self.workers)}.log")
         self.workers.append(worker)
+        return worker
+
+    def start_worker(self) -> Worker:
+        worker = self.begin_worker()
         worker.ready()
         return worker
 
@@ -60,7 +65,7 @@ class Pipeline:
             client.disconnect()
 
     def records(self, base: str, patience_s: float = 30.0) -> Iterator[Any]:
-        """Every committed record of a topic up to its end now, partition by partition in order of offset."""
+        """Every committed record of a topic up to its end now; those of one partition in order of offset."""
         config = {
             "bootstrap.servers": self.settings.kafka_brokers,
             "group.id": "reader",  # nobody's: it commits nothing
@@ -68,12 +73,23 @@ class Pipeline:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50,
         }
         topic = topic_name(self.settings, base)
         consumer = Consumer(config)
         try:
-            for partition in sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions):
-                yield from _partition(consumer, TopicPartition(topic, partition, 0), patience_s)
+            left = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+            deadline = time.monotonic() + patience_s
+            while left:
+                assert time.monotonic() < deadline, f"{topic} was not read to its end within {patience_s} s"
+                for message in consumer.consume(5_000, timeout=0.1):
+                    if message.error() is None:
+                        yield message
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
+                        left.discard(message.partition())
+                    else:
+                        raise AssertionError(message.error())
         finally:
             consumer.close()
 
@@ -113,21 +129,6 @@ class Pipeline:
         while (found := read()) != expected and time.monotonic() < deadline:
             time.sleep(0.5)
         assert found == expected
-
-
-def _partition(consumer: Consumer, start: TopicPartition, patience_s: float) -> Iterator[Any]:
-    """Read one partition to its last stable offset."""
-    consumer.assign([start])
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        for message in consumer.consume(5_000, timeout=0.2):
-            if message.error() is None:
-                yield message
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                return
-            else:
-                raise AssertionError(message.error())
-    raise AssertionError(f"{start.topic}/{start.partition} was not read to its end within {patience_s} s")
 
 
 def _read(value: bytes, parsed: Any) -> dict[str, Any]:

@@ -93,8 +93,9 @@ def replayed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     slo_dir = tmp_path_factory.mktemp("slo")
     (slo_dir / "traces.yaml").write_text("".join(slo.text() for slo in SLOS))
     with pipeline_on(site, "traces", slo_dir) as running:
-        running.start_worker()
+        worker = running.begin_worker()
         requests = [each for file, mapping, read in FILES for each in _replay(running, file, mapping, read)]
+        worker.ready()
         services = sorted({each.service for each in requests})
         stored = f"SELECT sum(requests) FROM sli_1m WHERE service IN {services}"
         running.becomes(lambda: running.ask(stored)[0][0], len(requests), 90)
@@ -176,7 +177,9 @@ def test_a_value_that_was_not_recorded_is_absent_and_not_zero(replayed: Replayed
         (*key, metric): len(them) for metric in METRICS for key, them in naive.values(replayed.requests, metric).items()
     }
     assert {key: n for key, n in found.items() if n} == expected
-    assert sum(n for (service, _, metric), n in found.items() if (service, metric) == ("agent-sessions", "ttft")) < 4_200
+    assert (
+        sum(n for (service, _, metric), n in found.items() if (service, metric) == ("agent-sessions", "ttft")) < 4_200
+    )
 
 
 def _judged(requests: list[naive.Request]) -> dict[tuple[str, str], tuple[int, int, int]]:

@@ -72,17 +72,16 @@ class ByHand:
 def verdicts(event: Any) -> tuple[int, int, int]:
     """Judge an event for errors, e2e and ttft: definition 4.4."""
     outcome, e2e, ttft = event["outcome"], event["e2e_us"], event["ttft_us"]
+    seen = EXCLUDED if ttft is None else BAD if ttft > TTFT_US_MAX else GOOD
     if outcome == "SUCCESS" and not _failed(event):
-        seen = EXCLUDED if ttft is None else BAD if ttft > TTFT_US_MAX else GOOD
         return GOOD, BAD if e2e > E2E_US_MAX else GOOD, seen
     if outcome in {"SUCCESS", "ERROR"}:
-        is_judged = event["failure_kind"] == "TRUNCATED" and ttft is not None
-        return BAD, EXCLUDED, (BAD if ttft > TTFT_US_MAX else GOOD) if is_judged else EXCLUDED
+        return BAD, EXCLUDED, seen if event["failure_kind"] == "TRUNCATED" else EXCLUDED
     if outcome == "TIMEOUT":
         return BAD, BAD, EXCLUDED
     if outcome == "CANCELLED":
-        seen = EXCLUDED if ttft is None and e2e <= TTFT_US_MAX else BAD if (ttft or e2e) > TTFT_US_MAX else GOOD
-        return EXCLUDED, BAD if e2e > E2E_US_MAX else EXCLUDED, seen
+        waited = BAD if ttft is None and e2e > TTFT_US_MAX else seen
+        return EXCLUDED, BAD if e2e > E2E_US_MAX else EXCLUDED, waited
     return BAD if outcome == "SHED" and event["priority"] >= 0 else EXCLUDED, EXCLUDED, EXCLUDED
 
 

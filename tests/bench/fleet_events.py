@@ -50,7 +50,8 @@ class Base:
 
 def fleet_columns(events: int, series: int, seed: int = 0) -> EventColumns:
     """Draw so many events of so many series, in the order of their completion."""
-    spec = FleetSpec(rate=events / DRAWN_S * 2, models=tuple(m.name for m in MODELS), tenants=TENANTS)
+    drawn_rate = events / DRAWN_S * max(2.0, 1000 / series)  # the fewer series, the fewer of the events are theirs
+    spec = FleetSpec(rate=drawn_rate, models=tuple(m.name for m in MODELS), tenants=TENANTS)
     drawn = Fleet(spec, seed).events(START_US, START_US + DRAWN_S * 1_000_000)
     number_of, sizes = series_of(drawn)
     busiest = np.argsort(-sizes, kind="stable")[:series]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from tests.bench.by_hand import ByHand
 from tests.bench.topic import FLUSHED, PARTITIONS

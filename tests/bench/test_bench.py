@@ -10,7 +10,7 @@ import pytest
 from tests.bench import ingest, kernel, latency, report
 from tests.bench.by_hand import ByHand, Sums, verdicts
 from tests.bench.fleet_events import make_base
-from tests.bench.paced import PacePlan
+from tests.bench.paced import PacePlan, Sent
 from tests.naive import events as naive
 
 DATA_DIR = Path(".burnline")
@@ -50,7 +50,8 @@ def test_a_steady_load_is_sent_and_watched(tmp_path: Path) -> None:
 
 def test_the_rivals_judge_as_the_definitions_do() -> None:
     base = make_base(2_000, 100)
-    events = [naive.read(value[10:]) for value in base.values]
+    events = [event for value in base.values if (event := naive.read(value[10:]))]
+    assert len(events) == len(base.values)
     expected = [
         tuple(
             ("good", "bad", "excluded").index(naive.judge(event, metric, threshold, True))
@@ -78,13 +79,13 @@ def test_an_alert_is_due_with_the_first_tick_that_reaches_the_factor() -> None:
     at_us = np.arange(100) * 1_000_000 + 500_000  # a tick a second
     good, bad = np.full(100, 10), np.zeros(100, np.int64)
     good[70:], bad[70:] = 0, 10
-    # 10x of 1 %: a tenth of what the window [14, 74) has up to a tick; 6 of 60 at the latest
+    # 10x of 1 %: of 60 ticks in the window [16, 76) a tenth is bad with the last one, at 75 s
     assert latency.due_tick(at_us, good, bad, 10, 76_000_000) == 75
     assert latency.due_tick(at_us, good, bad, 10, 70_000_000) is None
 
 
 def test_an_alert_no_tick_accounts_for_is_counted() -> None:
-    sent = latency.Sent(event_us=[0, 1_000_000], good=[[10], [10]], bad=[[0], [0]])
+    sent = Sent(event_us=[0, 1_000_000], good=[[10], [10]], bad=[[0], [0]])
     alert = {"event": "FIRED", "slo": "s", "labels": {"request_model": "model-00"}, "burn_rate_factor": 5.0}
     found = latency.delays_of(sent, [(5, {**alert, "window_end": 2_000_000})])
     assert found == ([], 1)

@@ -71,9 +71,16 @@ def azure(path: Path) -> list[Request]:
         ttft, decode = 40_000 + 100 * int(context), 30_000 * max(int(generated) - 1, 0)
         found.append(
             Request(
-                f"azure-{kind}", f"azure-{kind}-llm", "success", moment(arrived) + ttft + decode,
-                ttft + decode, ttft, decode, int(context), int(generated),
-            )  # fmt: skip
+                f"azure-{kind}",
+                f"azure-{kind}-llm",
+                "success",
+                moment(arrived) + ttft + decode,
+                ttft + decode,
+                ttft,
+                decode,
+                int(context),
+                int(generated),
+            )
         )
     return found
 
@@ -94,9 +101,16 @@ def agent_sessions(path: Path) -> list[Request]:
         first = micro(ttft, 1_000_000)
         found.append(
             Request(
-                "agent-sessions", model, outcome, start + round(float(t) * 1_000_000) + (e2e or 0), e2e, first,
-                None if first is None or e2e is None else e2e - first, number(tokens_in), number(tokens_out),
-            )  # fmt: skip
+                "agent-sessions",
+                model,
+                outcome,
+                start + round(float(t) * 1_000_000) + (e2e or 0),
+                e2e,
+                first,
+                None if first is None or e2e is None else e2e - first,
+                number(tokens_in),
+                number(tokens_out),
+            )
         )
     return found
 
@@ -121,9 +135,16 @@ def deepseek(path: Path) -> list[Request]:
         assert error or e2e is not None, row
         found.append(
             Request(
-                "deepseek-probe", model or "deepseek/deepseek-chat", outcome, moment(at) + (e2e or 0), e2e, ttft,
-                None if e2e is None or ttft is None else e2e - ttft, number(tokens_in), number(tokens_out),
-            )  # fmt: skip
+                "deepseek-probe",
+                model or "deepseek/deepseek-chat",
+                outcome,
+                moment(at) + (e2e or 0),
+                e2e,
+                ttft,
+                None if e2e is None or ttft is None else e2e - ttft,
+                number(tokens_in),
+                number(tokens_out),
+            )
         )
     return found
 

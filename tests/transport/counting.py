@@ -1,6 +1,6 @@
 """Two simple steps in a row, over a real broker: sum what comes per source partition, then keep the totals.
 
-    numbers ──► SumFold ──► sums ──► TotalFold ──► totals (compacted, the second step's memory)
+numbers ──► SumFold ──► sums ──► TotalFold ──► totals (compacted, the second step's memory)
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from faust.types import TP
 
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.transport import FetchSpec, GroupSpec, KafkaLedger, Step, StepSpec, run_step, step_app
@@ -74,9 +73,7 @@ def sum_step(brokers: str, prefix: str) -> Step:
 
 def total_step(brokers: str, prefix: str) -> Step:
     options = {"bootstrap_servers": brokers}
-    spec = StepSpec(
-        "totals", (prefix + SUMS,), lambda tp: TotalFold(prefix), state_topic=prefix + TOTALS, unit_s=0.3
-    )
+    spec = StepSpec("totals", (prefix + SUMS,), lambda tp: TotalFold(prefix), state_topic=prefix + TOTALS, unit_s=0.3)
     return Step(spec, KafkaLedger(options, prefix + "totals"), options)
 
 

@@ -37,9 +37,7 @@ def records_of(blocks: list[RecordBlock]) -> list[Record]:
 
 
 def by_aiokafka(raw: bytes, start: int, committed: bool, aborted: Any) -> tuple[list[Record], int]:
-    stock = PartitionRecords(
-        PLACE, MemoryRecords(raw), aborted, start, None, None, True, int(committed)
-    )
+    stock = PartitionRecords(PLACE, MemoryRecords(raw), aborted, start, None, None, True, int(committed))
     found = [Record(r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in stock]
     return found, stock.next_fetch_offset
 
@@ -101,7 +99,8 @@ nullable = st.none() | st.binary(max_size=20)
 @st.composite
 def logs(draw: st.DrawFn) -> tuple[list[Batch], tuple[tuple[int, int], ...]]:
     """A log with holes, markers and transactions, and the list of aborted ones a broker would give."""
-    at, batches, aborted, opened = draw(st.integers(0, 1 << 40)), [], [], {}
+    at, batches, aborted = draw(st.integers(0, 1 << 40)), [], []
+    opened: dict[int, int] = {}
     for _ in range(draw(st.integers(1, 6))):
         at += draw(st.sampled_from([0, 0, 1, 1000]))
         producer = draw(st.sampled_from([-1, 7, 8]))
@@ -146,6 +145,36 @@ def test_any_log_gives_what_the_oracle_and_aiokafka_give(
         assert_like_aiokafka(raw, start, committed, list(aborted))
 
 
+def transactions() -> list[Batch]:
+    """Two producers' transactions, interleaved: 7 aborts and then commits, 8 commits."""
+
+    def sent(at: int, count: int, producer: int) -> Batch:
+        records = tuple(Record(at + i, START_MS, None, b"%d" % (at + i)) for i in range(count))
+        return Batch(at, records, at + count, 0, producer, producer >= 0)
+
+    def ended(at: int, producer: int, is_commit: bool) -> Batch:
+        marker = Record(at, START_MS, b"\0\0\0" + bytes([is_commit]), b"\0" * 6)
+        return Batch(at, (marker,), at + 1, 0, producer, True, True)
+
+    return [
+        sent(0, 3, 7), sent(3, 2, 8), ended(5, 7, False), sent(6, 2, 7), sent(8, 1, -1), ended(9, 7, True),
+        ended(10, 8, True), sent(11, 2, 7), ended(13, 7, False), sent(14, 1, -1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("committed", "expected"),
+    [
+        pytest.param(True, [3, 4, 6, 7, 8, 14], id="read_committed"),
+        pytest.param(False, [0, 1, 2, 3, 4, 6, 7, 8, 11, 12, 14], id="read_uncommitted"),
+    ],
+)
+def test_a_producer_that_aborted_counts_again_in_its_next_transaction(committed: bool, expected: list[int]) -> None:
+    raw, aborted = b"".join(map(naive.written, transactions())), [(7, 0), (7, 11)]
+    assert [record.offset for record in records_of(list(reader(raw, 0, committed, aborted)))] == expected
+    assert_like_aiokafka(raw, 0, committed, aborted)
+
+
 def test_a_block_without_records_still_moves_the_offset() -> None:
     marker = Record(5, START_MS, b"\0\0\0\1", b"\0" * 6)
     [block] = list(reader(naive.written(Batch(5, (marker,), 6, 0, 7, True, True)), 5, committed=True))
@@ -177,7 +206,7 @@ def broken(raw: bytes, at: int) -> bytes:
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 def test_a_corrupt_batch_is_named_with_topic_partition_and_offset(codec: int) -> None:
-    with pytest.raises(CorruptRecordException, match="offset 70 of events/3.*its CRC is wrong"):
+    with pytest.raises(CorruptRecordException, match=r"offset 70 of events/3.*its CRC is wrong"):
         list(reader(broken(built_by_aiokafka(70, 30, codec), 80), 70))
 
 
