@@ -1,7 +1,8 @@
 """`burnline produce FILE`: a recorded trace into Kafka, at its own pace, compressed or at once.
 
 The shell around jobs.traces. Events keep their distances; by default they are moved in time as a whole, to
-end now (or, in real time, to begin now): a worker takes events of the last days only.
+end now (or, in real time, to begin now). A worker counts events of any age, but ClickHouse keeps 10 s slices for
+8 days and 1 min slices for 40, and an alert is only judged of seconds that the watermark has not passed.
 """
 
 import json
@@ -113,7 +114,11 @@ def produce(
     mapping: Annotated[str, typer.Option(help="a mapping file, or the name of a shipped one")],
     speed: Annotated[str, typer.Option(help="real, a factor such as 60, or max")] = "max",
     start: Annotated[
-        str, typer.Option(help="time of the first event; auto: so that it ends now; original")
+        str,
+        typer.Option(
+            help="time of the first event; auto: so that the last one is now; original: as recorded, which may be "
+            "older than what ClickHouse keeps (10 s slices: 8 days)"
+        ),
     ] = "auto",
     limit: Annotated[int | None, typer.Option(help="at most so many events", min=0)] = None,
     rejects: Annotated[
@@ -139,16 +144,12 @@ def produce(
         Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar,
     ):
         task = bar.add_task(file.name, total=len(events))
-        report = replay(
-            events, sink, None if dry_run else factor, lambda n: bar.update(task, completed=n), stop
-        )
+        report = replay(events, sink, None if dry_run else factor, lambda n: bar.update(task, completed=n), stop)
     report.rejects, report.reject_reasons = len(refused), _reasons(refused)
     _tell(file, refused, rejects)
     _print(report, as_json)
     if report.failed:
-        typer.echo(
-            f"{report.failed:,} events were not delivered: {getattr(sink, 'first_error', '')}", err=True
-        )
+        typer.echo(f"{report.failed:,} events were not delivered: {getattr(sink, 'first_error', '')}", err=True)
     if report.failed or (refused and not len(events)):
         raise typer.Exit(1)
 

@@ -32,9 +32,7 @@ def live(phase: str, produced: int, watch: Watch) -> RenderableType:
         f"event time {clock(watch.watermark_us)}   produced {produced:,}   counted {watch.ingested:,}   "
         f"alerts {len(watch.alerts)}",
     )
-    table = Table(
-        "SLO", "instance", "state", "compliance", "budget left", "burn, short", "burn, long", box=None
-    )
+    table = Table("SLO", "instance", "state", "compliance", "budget left", "burn, short", "burn, long", box=None)
     ordered = sorted(watch.statuses.values(), key=lambda status: -(shortest_burn(status) or -1.0))
     for status in ordered[:SHOWN_INSTANCES]:
         colour = COLOURS[status["severity"]]

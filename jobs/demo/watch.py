@@ -40,11 +40,7 @@ class Watch:
         self._names = {topic_name(self.settings, base): base for base in (COUNTS, STATUS, ALERTS)}
         found = self._consumer.list_topics(timeout=10).topics
         self._consumer.assign(
-            [
-                TopicPartition(name, partition, 0)
-                for name in self._names
-                for partition in found[name].partitions
-            ]
+            [TopicPartition(name, partition, 0) for name in self._names for partition in found[name].partitions]
         )
         self._next: dict[int, int] = {}
 
@@ -52,9 +48,7 @@ class Watch:
         """Take what has come."""
         for message in self._consumer.consume(2000, timeout=timeout_s):
             if message.error() is None and message.value() is not None:
-                {COUNTS: self._counts, STATUS: self._status, ALERTS: self._alert}[
-                    self._names[message.topic()]
-                ](message)
+                {COUNTS: self._counts, STATUS: self._status, ALERTS: self._alert}[self._names[message.topic()]](message)
 
     def close(self) -> None:
         self._consumer.close()
@@ -74,9 +68,7 @@ class Watch:
         self.watermark_us = max(self.watermark_us, status["watermark"])
 
     def _alert(self, message: Message) -> None:
-        self.alerts.append(
-            SeenAlert(blocks.decode("burn_rate_alert", message.value()), message.timestamp()[1])
-        )
+        self.alerts.append(SeenAlert(blocks.decode("burn_rate_alert", message.value()), message.timestamp()[1]))
 
     def fired(self, slo_event: str) -> list[SeenAlert]:
         """Alert events of one kind: FIRED, UPDATED or RESOLVED."""

@@ -22,7 +22,14 @@ LARGE_FRAME = 256 << 10
 LARGE_FIELD = 4 << 10
 SCRATCH_BYTES = 64 << 10
 KEPT_FRAMES = 2  #: one is being taken apart while the next is received
-UNUSED_REFERENCES = 3  #: the tuple's, the loop's and the question's own; a view of it would be one more
+
+
+def references_of(memories: tuple[NDArray[np.uint8], ...]) -> list[int]:
+    """How many references there are to each; every view of it is one."""
+    return [sys.getrefcount(memory) for memory in memories]
+
+
+UNUSED = references_of((np.empty(1, np.uint8),))[0]  #: as this Python counts them
 
 
 class FrameReader(asyncio.StreamReader):
@@ -68,8 +75,8 @@ class FrameReader(asyncio.StreamReader):
 
         Fresh memory costs a page fault every 4 KB: in a consumer's thread, a third of its processor time.
         """
-        for kept in self._kept:
-            if len(kept) >= n and sys.getrefcount(kept) == UNUSED_REFERENCES:
+        for references, kept in zip(references_of(self._kept), self._kept, strict=True):
+            if references == UNUSED and len(kept) >= n:
                 return kept[:n].data
         fresh = np.empty(n, np.uint8)
         self._kept = (fresh, *self._kept)[:KEPT_FRAMES]

@@ -100,6 +100,11 @@ class Owned:
         self.quiet_since_s = self.quiet_since_s or now_s
         return int((now_s - self.quiet_since_s) * 1_000_000)
 
+    @property
+    def is_flushing(self) -> bool:
+        """Whether a unit of it is being folded, or waits for its turn."""
+        return self.flush is not None and not self.flush.done()
+
     def waiting_since_s(self) -> float | None:
         """Time since which the oldest block waits to be written; None: none does."""
         return min((s for s in (*self.in_flight_since_s, self.queued_since_s) if s is not None), default=None)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import cramjam
 import numpy as np
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException
@@ -25,7 +26,8 @@ RECORD_BYTES_MIN = 7
 ABORT = 0
 READ_COMMITTED = 1
 
-DECODERS = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: codec.lz4_decode, 4: codec.zstd_decode}
+#: cramjam itself where aiokafka would copy its buffer into bytes
+DECODERS = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: cramjam.lz4.decompress, 4: cramjam.zstd.decompress}
 
 
 class Header(NamedTuple):

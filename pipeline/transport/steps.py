@@ -87,6 +87,7 @@ class Step:
         self._room = asyncio.Event()
         self._room.set()
         self._executor = ThreadPoolExecutor(spec.threads, thread_name_prefix=spec.name)
+        self._turn = asyncio.Semaphore(spec.threads)
         self._ticker: asyncio.Task[None] | None = None
         self._source: Source | None = None
         self._generation: int | None = None
@@ -217,6 +218,18 @@ class Step:
             self._room.clear()
         if owned.queued_bytes >= self.spec.unit_bytes:
             self._start_flush(owned)
+        self._relieve()
+
+    def _relieve(self) -> None:
+        """Flush the fullest partition when half the queue is full and no fold is under way.
+
+        Many partitions fill the queue before any of them has a whole unit, and then all wait for the clock.
+        """
+        if self.counters.queued_bytes < self.spec.queue_bytes // 2 or self._turn.locked():
+            return
+        idle = [owned for owned in self.owned.values() if owned.blocks and not owned.is_flushing]
+        if idle:
+            self._start_flush(max(idle, key=lambda owned: owned.queued_bytes))
 
     def _unqueue(self, owned: Owned, size: int) -> None:
         owned.queued_bytes -= size
@@ -239,6 +252,7 @@ class Step:
             await asyncio.sleep(TICK_S)
             now_s = time.monotonic()
             self._watch(now_s)
+            self._relieve()
             for owned in list(self.owned.values()):
                 if now_s >= owned.due_s or owned.queued_bytes >= self.spec.unit_bytes:
                     self._start_flush(owned)
@@ -253,8 +267,7 @@ class Step:
             self._fail(TimeoutError(f"the consumer group gave no assignment within {UNASSIGNED_S:.0f} s"))
 
     def _start_flush(self, owned: Owned) -> None:
-        is_busy = owned.flush is not None and not owned.flush.done()
-        if not (is_busy or owned.is_leaving or owned.is_void or self.failed.done()):
+        if not (owned.is_flushing or owned.is_leaving or owned.is_void or self.failed.done()):
             owned.flush = asyncio.create_task(self._flush(owned))
 
     async def _flush(self, owned: Owned) -> None:
@@ -271,16 +284,17 @@ class Step:
     async def _fold(self, owned: Owned) -> None:
         """Fold one unit, while the one before may still be being written; then have it written."""
         assert self._source is not None
-        end = self._source.end(owned.tp)
-        frozen = owned.freeze(end, time.monotonic(), time.time_ns() // 1000)
-        began_s = time.perf_counter()
-        try:
-            work = self._executor.submit(owned.fold.fold, frozen.blocks, frozen.facts)
-            unit = await asyncio.wrap_future(work)
-        finally:
-            frozen.blocks.clear()
-            self._unqueue(owned, frozen.bytes)
-        self.counters.fold_s += time.perf_counter() - began_s
+        async with self._turn:  # frozen when its turn comes: what comes while it waits belongs to it
+            end = self._source.end(owned.tp)
+            frozen = owned.freeze(end, time.monotonic(), time.time_ns() // 1000)
+            began_s = time.perf_counter()
+            try:
+                work = self._executor.submit(owned.fold.fold, frozen.blocks, frozen.facts)
+                unit = await asyncio.wrap_future(work)
+            finally:
+                frozen.blocks.clear()
+                self._unqueue(owned, frozen.bytes)
+            self.counters.fold_s += time.perf_counter() - began_s
         if owned.writing is not None:
             await asyncio.wait([owned.writing])
         if not owned.is_void:

@@ -91,7 +91,7 @@ def _show_ingest(result: dict[str, Any], around: dict[str, Any]) -> None:
 def kernel(
     events: Annotated[int, typer.Option(help="distinct events")] = 200_000,
     series: Series = 1_000,
-    repeats: Annotated[int, typer.Option(help="the best is shown")] = 9,
+    repeats: Annotated[int, typer.Option(help="the best is shown")] = 40,
     out: Out = RESULTS,
 ) -> None:
     """Time decode and fold alone, on one core."""

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.transport.frames import LARGE_FIELD, LARGE_FRAME, Frame, FrameIO, FrameProtocol
@@ -84,6 +85,41 @@ def test_frames_come_through_tls_too(certificate: Path) -> None:
     assert asyncio.run(asyncio.wait_for(received(FRAMES, [70_000, 3], certificate), 30)) == FRAMES
 
 
+def fed(protocol: FrameProtocol, data: bytes) -> None:
+    """Give bytes to a protocol as a transport does."""
+    while data:
+        room = protocol.get_buffer(-1)[: len(data)]
+        room[:] = data[: len(room)]
+        protocol.buffer_updated(len(room))
+        data = data[len(room) :]
+
+
+def test_memory_is_used_again_only_when_nobody_looks_at_it() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=1 << 16, loop=loop)
+        protocol = FrameProtocol(loop.create_future(), reader, loop=loop)
+
+        async def read(byte: int) -> memoryview:
+            reading: asyncio.Task[Any] = asyncio.create_task(reader.readexactly(LARGE_FRAME))
+            await asyncio.sleep(0)
+            fed(protocol, bytes([byte]) * LARGE_FRAME)
+            frame: memoryview = await reading
+            return frame
+
+        held = [await read(byte) for byte in range(5)]
+        part, held = held[4][100:9000], held[:4]  # a field of it is enough
+        addresses = [np.frombuffer(frame, np.uint8).ctypes.data for frame in [*held, part]]
+        assert len(set(addresses)) == 5
+        assert [set(frame) for frame in [*held, part]] == [{byte} for byte in range(5)]
+        held.clear()
+        again = await read(9)
+        assert np.frombuffer(again, np.uint8).ctypes.data == addresses[3]  # the youngest that is free
+        assert set(part) == {4}
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("sent", [0, 1, LARGE_FRAME])
 def test_a_stream_that_ends_inside_a_large_frame_is_told(sent: int) -> None:
     async def work() -> None:
@@ -92,12 +128,7 @@ def test_a_stream_that_ends_inside_a_large_frame_is_told(sent: int) -> None:
         protocol = FrameProtocol(loop.create_future(), reader, loop=loop)
         reading: asyncio.Task[Any] = asyncio.create_task(reader.readexactly(LARGE_FRAME * 2))
         await asyncio.sleep(0)
-        at = 0
-        while at < sent:
-            room = protocol.get_buffer(-1)[: sent - at]
-            room[:] = bytes(len(room))
-            protocol.buffer_updated(len(room))
-            at += len(room)
+        fed(protocol, bytes(sent))
         protocol.eof_received()
         with pytest.raises(asyncio.IncompleteReadError) as told:
             await asyncio.wait_for(reading, 5)

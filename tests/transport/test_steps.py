@@ -188,17 +188,43 @@ def test_a_partition_whose_write_hangs_does_not_hold_the_others() -> None:
 
 def test_taking_waits_while_too_much_is_queued() -> None:
     async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
+        writing = asyncio.Event()
+
+        async def wait(tp: TP) -> None:
+            await writing.wait()
+
+        ledger.before_write = wait
         await step.own(partitions)
-        for i in range(4):
-            await step.take(A, block(i, i + 1, size=1 << 18))
+        step.start()
+        for i in range(2):  # one unit is being written, the next is folded and waits for that
+            await step.take(A, block(i, i + 1, size=1 << 19))
+            await until(lambda: step.counters.queued_bytes == 0)
+        for i in range(2, 4):
+            await step.take(A, block(i, i + 1, size=1 << 19))
         waiting = asyncio.create_task(step.take(B, block(0, 5, 1)))
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        step.start()  # units are written now: room is made
+        writing.set()  # room is made
         await asyncio.wait_for(waiting, 5)
         assert step.counters.queued_bytes < 1 << 20
 
-    assert run(work, replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 30)).spans(B) == [(0, 5)]
+    spec = replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 30, unit_s=1000.0)
+    assert run(work, spec).spans(B) == [(0, 5)]
+
+
+def test_a_half_full_queue_is_relieved_without_waiting_for_the_clock() -> None:
+    async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
+        await step.own(partitions)
+        step.start()
+        await step.take(A, block(0, 1, size=1 << 17))
+        await step.take(B, block(0, 1, 1, size=1 << 18))
+        await asyncio.sleep(0.1)
+        assert ledger.written == []
+        await step.take(A, block(1, 2, size=1 << 18))
+        await until(lambda: ledger.spans(A) == [(0, 2)])  # the fullest
+        assert ledger.spans(B) == []
+
+    run(work, replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 30, unit_s=1000.0))
 
 
 def test_after_a_failed_write_nothing_of_the_partition_is_written_any_more() -> None:

@@ -1,0 +1,107 @@
+"""kill -9 of the worker under load, twice: ClickHouse and a read_committed reader sum exactly to what was produced."""
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from jobs.event_sink import KafkaEventSink
+from jobs.fleet import FleetSpec, Truth
+from jobs.simulate import SimulationReport, SimulationSpec, run
+from pipeline.embedded.site import Site
+from pipeline.spec import load
+from schemas import HOME
+from tests.acceptance.harness import Pipeline, pipeline_on
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(240)]
+
+RATE, LOAD_S = 4_000.0, 24
+KILLS_S = (7, 14)
+OUTCOMES = ("success", "error", "timeout", "cancelled", "shed", "rate_limited", "rejected", "unknown")
+
+
+@pytest.fixture
+def crashing(site: Site) -> Any:
+    with pipeline_on(site, "crash", HOME / "demo", session_timeout_s=6) as running:
+        yield running
+
+
+def load_for(pipeline: Pipeline, truth: Truth) -> tuple[threading.Thread, list[SimulationReport]]:
+    """Produce in real time, in a thread of its own."""
+    start_us = time.time_ns() // 1000
+    spec = SimulationSpec(FleetSpec(rate=RATE, tenants=3, zero_us=start_us), 11, start_us, LOAD_S * 1_000_000, 1.0)
+    reports: list[SimulationReport] = []
+
+    def produce() -> None:
+        with KafkaEventSink(pipeline.settings) as sink:
+            reports.append(run(spec, sink, truth))
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    return thread, reports
+
+
+def counted(pipeline: Pipeline) -> dict[tuple[str, str], tuple[int, ...]]:
+    """(slo, instance) -> good, bad, excluded, by a reader of committed records."""
+    sums: dict[tuple[str, str], Counter[str]] = {}
+    for unit in pipeline.columns("slo.counts", "slo_counts"):
+        for i, which in enumerate(unit["instance_index"].tolist()):
+            key = unit["slos"][which], unit["instances"][which]
+            sums.setdefault(key, Counter()).update({name: int(unit[name][i]) for name in ("good", "bad", "excluded")})
+    return {key: (total["good"], total["bad"], total["excluded"]) for key, total in sums.items()}
+
+
+def expected(truth: Truth) -> dict[tuple[str, str], tuple[int, ...]]:
+    return {
+        (slo, labels): tuple(sums.values()) for slo, found in truth.totals().items() for labels, sums in found.items()
+    }
+
+
+def stored(pipeline: Pipeline, view: str) -> dict[tuple[str, str], tuple[int, ...]]:
+    rows = pipeline.ask(
+        f"SELECT slo, instance, sum(good), sum(bad), sum(excluded) FROM {view} WHERE revision IN "
+        f"({', '.join(repr(o.indicator_revision) for o in objectives())}) GROUP BY slo, instance"
+    )
+    return {(slo, instance): tuple(map(int, rest)) for slo, instance, *rest in rows}
+
+
+def objectives() -> Any:
+    return load([HOME / "demo"]).checked().objectives
+
+
+def test_two_kills_under_load_lose_nothing_and_count_nothing_twice(crashing: Pipeline) -> None:
+    truth = Truth(objectives())
+    crashing.start_worker()
+    producing, reports = load_for(crashing, truth)
+    began = time.monotonic()
+    for at_s in KILLS_S:
+        time.sleep(max(0.0, at_s - (time.monotonic() - began)))
+        crashing.workers[-1].kill()
+        crashing.workers[-1].process.wait()
+        crashing.begin_worker()
+    producing.join()
+    crashing.workers[-1].ready()
+    assert reports[0].failed == 0
+
+    requests, truths = reports[0].events, expected(truth)
+
+    def all_counted() -> bool:
+        return total(counted(crashing)) >= total(truths)
+
+    crashing.wait_until(all_counted, f"{requests} events counted")
+    assert counted(crashing) == truths
+    assert sliced(crashing) == requests
+    for view in ("slo_counts", "slo_counts_1m", "slo_counts_1h"):
+        crashing.becomes(lambda view=view: stored(crashing, view), truths)
+
+
+def total(found: dict[tuple[str, str], tuple[int, ...]]) -> int:
+    return sum(map(sum, found.values()))
+
+
+def sliced(pipeline: Pipeline) -> int:
+    """Requests in slo.slices, of every outcome."""
+    units = pipeline.columns("slo.slices", "slo_slice")
+    return sum(int(unit[outcome].sum()) for unit in units for outcome in OUTCOMES)
