@@ -11,9 +11,7 @@ from pipeline.sinks.clickhouse import FAILURES, said
 from pipeline.sinks.migrations import MigrationError, migrate
 from pipeline.topics import TopicsError, create_topics
 
-REMEDY = (
-    "is a server running at BURNLINE_CLICKHOUSE_URL, with the password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?"
-)
+REMEDY = "is a server running at BURNLINE_CLICKHOUSE_URL, with the password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?"
 
 
 def bring_up_to_date(settings: Settings, dry_run: bool = False, topics: bool = True) -> dict[str, Any]:
@@ -30,9 +28,7 @@ def bring_up_to_date(settings: Settings, dry_run: bool = False, topics: bool = T
 
 
 def command(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="say which migrations would run, run none")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say which migrations would run, run none")] = False,
     topics: Annotated[bool, typer.Option(help="create missing topics too")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
 ) -> None:

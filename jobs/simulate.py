@@ -121,9 +121,7 @@ def _spec(options: dict[str, Any], scenario: Scenario) -> SimulationSpec:
     if speed != 1.0 and length is None:
         raise PaceError("compressed and full speed need a --duration")
     if speed != 1.0 and started + (length or 0) > now + 1_000_000:
-        raise PaceError(
-            "event time would end in the future; choose an earlier --start or a shorter --duration"
-        )
+        raise PaceError("event time would end in the future; choose an earlier --start or a shorter --duration")
     fleet = FleetSpec(
         rate=float(options["rate"] or asked.get("rate") or 1000.0),
         models=tuple(names),
@@ -139,21 +137,13 @@ def _listed(names: Any) -> list[str]:
 
 
 def simulate(
-    rate: Annotated[
-        float | None, typer.Option(help="events a second, averaged over a day [default: 1000]")
-    ] = None,
-    models: Annotated[
-        str | None, typer.Option(help="how many of the catalogue, or names with commas")
-    ] = None,
+    rate: Annotated[float | None, typer.Option(help="events a second, averaged over a day [default: 1000]")] = None,
+    models: Annotated[str | None, typer.Option(help="how many of the catalogue, or names with commas")] = None,
     tenants: Annotated[int | None, typer.Option(help="how many [default: 20]", min=1)] = None,
     seed: Annotated[int, typer.Option(help="same seed, same events")] = 0,
     scenario: Annotated[str, typer.Option(help="a scenario file, or the name of a shipped one")] = "healthy",
-    start: Annotated[
-        str | None, typer.Option(help="event time to begin at [default: so that it ends now]")
-    ] = None,
-    duration: Annotated[
-        str | None, typer.Option(help="of event time: 10m, 1h30m [default: until Ctrl-C]")
-    ] = None,
+    start: Annotated[str | None, typer.Option(help="event time to begin at [default: so that it ends now]")] = None,
+    duration: Annotated[str | None, typer.Option(help="of event time: 10m, 1h30m [default: until Ctrl-C]")] = None,
     speed: Annotated[str, typer.Option(help="real, full, or compressed: x60")] = "real",
     truth: Annotated[Path | None, typer.Option(help="write the exact truth into this directory")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="make events, send nothing")] = False,

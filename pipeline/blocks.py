@@ -115,9 +115,7 @@ class _Resolved:
     """How one version's values become the newest one's."""
 
     readers: tuple[tuple[str, Reader], ...]  # the writer's fields, on the wire
-    fields: tuple[
-        tuple[str, str | None, Any], ...
-    ]  # ours: name, the writer's name for it, default or conversion
+    fields: tuple[tuple[str, str | None, Any], ...]  # ours: name, the writer's name for it, default or conversion
 
 
 @cache

@@ -38,9 +38,7 @@ def front_door(
     """Set up logs for every command."""
     del say_version
     if log_level not in {"debug", "info", "warning", "error"}:
-        raise typer.BadParameter(
-            f"{log_level!r} is none of debug, info, warning, error", param_hint="--log-level"
-        )
+        raise typer.BadParameter(f"{log_level!r} is none of debug, info, warning, error", param_hint="--log-level")
     logs.configure(log_level, log_json)
 
 

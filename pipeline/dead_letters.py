@@ -89,9 +89,7 @@ class Letters:
         """The value, or as much of it as the broker takes and the words that say so."""
         if value is None or len(value) <= self.max_bytes:
             return value, ""
-        return value[
-            : self.max_bytes
-        ], f"; only the first {self.max_bytes} of its {len(value)} bytes are kept"
+        return value[: self.max_bytes], f"; only the first {self.max_bytes} of its {len(value)} bytes are kept"
 
     def _detail(self, code: int, value: bytes | None) -> str:
         return "" if value is None else self._explained(code, value)

@@ -49,9 +49,7 @@ class FoldSpec:
     limit_label_bytes: int = 256
     limit_event_bytes: int = 1 << 20
     future_us: int = 5_000_000  # later than the append time by more: clamped to it, and counted
-    age_us: int = (
-        0  # older than the append time by more: a dead letter; 0: no limit, so that history goes through
-    )
+    age_us: int = 0  # older than the append time by more: a dead letter; 0: no limit, so that history goes through
 
 
 @dataclass
@@ -91,9 +89,7 @@ class EventFold:
         if isinstance(writer, Writer):
             none = np.zeros(0, np.int64)
             nothing = np.zeros(PAD, np.uint8)
-            self._fold_with(
-                writer, _Columns(nothing, none, none.astype(np.int32), none, none.astype(np.uint8)), []
-            )
+            self._fold_with(writer, _Columns(nothing, none, none.astype(np.int32), none, none.astype(np.uint8)), [])
 
     def add(self, block: RecordBlock) -> tuple[NDArray[np.uint8], list[UnitColumns]]:
         """Fold a block into the unit; return what became of each record, and columns taken on the way.

@@ -96,9 +96,7 @@ def _joined(parts: Sequence[Any]) -> Column:
     if isinstance(parts[0], Identifiers):
         present = None
         if any(part.present is not None for part in parts):
-            present = np.concatenate(
-                [np.ones(len(p), np.bool_) if p.present is None else p.present for p in parts]
-            )
+            present = np.concatenate([np.ones(len(p), np.bool_) if p.present is None else p.present for p in parts])
         high, low = (np.concatenate([getattr(p, half) for p in parts]) for half in ("high", "low"))
         return Identifiers(high, low, parts[0].dashed, present)
     joined: NDArray[Any] = np.concatenate(list(parts))
@@ -263,9 +261,7 @@ class _Program:
         if self._literal:
             data = np.frombuffer(self._literal + bytes(PAD), np.uint8)
             self._kept.append(data)
-            self.steps.append(
-                ((k.LITERAL, address_of(data), len(self._literal), 0, 0, 0), len(self._literal))
-            )
+            self.steps.append(((k.LITERAL, address_of(data), len(self._literal), 0, 0, 0), len(self._literal)))
             self._literal = b""
 
     def _step(self, kind: int, words: Sequence[int], longest: int) -> None:

@@ -129,9 +129,7 @@ def decoder_for(schema_text: str, layout: Layout, cache_dir: Path) -> EventDecod
         raise SchemaMismatch(f"an event is a record, this schema is {schema.type}")
     _check_types(schema, layout)
     text, made = generator.module_text(schema, layout)
-    return EventDecoder(
-        schema_text, load_module(text, cache_dir), tuple(made.label_types), made.label_types, layout
-    )
+    return EventDecoder(schema_text, load_module(text, cache_dir), tuple(made.label_types), made.label_types, layout)
 
 
 def load_module(text: str, cache_dir: Path) -> ModuleType:
@@ -148,8 +146,6 @@ def load_module(text: str, cache_dir: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = (
-        module  # before it runs, or Numba's cache stores `<dynamic>` and a second process fails
-    )
+    sys.modules[name] = module  # before it runs, or Numba's cache stores `<dynamic>` and a second process fails
     spec.loader.exec_module(module)
     return module

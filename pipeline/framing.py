@@ -49,9 +49,7 @@ def shipped_schemas() -> dict[str, tuple[str, ...]]:
 class Framing:
     """Headers known to this process. Without a registry: the fingerprints of every shipped schema."""
 
-    output_ids: Mapping[str, int] = field(
-        default_factory=dict
-    )  # schema name -> registry id of its newest version
+    output_ids: Mapping[str, int] = field(default_factory=dict)  # schema name -> registry id of its newest version
     registered: Mapping[int, str] = field(default_factory=dict)  # registry id -> schema text
     _known: dict[str, dict[bytes, str]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -77,9 +75,7 @@ class Framing:
         length = 10 if value[:2] == SINGLE_OBJECT_MAGIC else 5
         text = self.known(name).get(bytes(value[:length]))
         if text is None:
-            raise UnknownSchema(
-                f"no schema is known for the header {value[:length].hex() or '(empty)'} of a {name}"
-            )
+            raise UnknownSchema(f"no schema is known for the header {value[:length].hex() or '(empty)'} of a {name}")
         return text, length
 
 

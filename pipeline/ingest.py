@@ -127,9 +127,7 @@ class IngestFold:
             yield OutRecord(topic, encode(name, about | piece, self.spec.framing), partition=partition)
 
 
-def _tallied(
-    taken_blocks: list[RecordBlock], taken: list[UnitColumns], letters: list[OutRecord]
-) -> dict[str, int]:
+def _tallied(taken_blocks: list[RecordBlock], taken: list[UnitColumns], letters: list[OutRecord]) -> dict[str, int]:
     records = sum(len(block) for block in taken_blocks)
     return {
         "records": records,
@@ -218,9 +216,7 @@ class Placement:
 
     spec: IngestSpec
     events: EventFold
-    instance_at: dict[int, tuple[bytes, bytes, bytes]] = field(
-        default_factory=dict
-    )  # place -> slo, revision, labels
+    instance_at: dict[int, tuple[bytes, bytes, bytes]] = field(default_factory=dict)  # place -> slo, revision, labels
     series_at: dict[int, bytes] = field(default_factory=dict)  # place -> its labels
     _instances: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
     _series: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
@@ -231,14 +227,9 @@ class Placement:
         bindings = self.events.bindings
         instances = [
             self._place_of_instance(number, *instance)
-            for number, instance in enumerate(
-                bindings.instances[len(self._instances) :], len(self._instances)
-            )
+            for number, instance in enumerate(bindings.instances[len(self._instances) :], len(self._instances))
         ]
-        series = [
-            self._place_of_series(labels[: len(BASE_LABELS)])
-            for labels in bindings.labels[len(self._series) :]
-        ]
+        series = [self._place_of_series(labels[: len(BASE_LABELS)]) for labels in bindings.labels[len(self._series) :]]
         self._instances = np.append(self._instances, np.array(instances, np.uint32))
         self._series = np.append(self._series, np.array(series, np.uint32))
         return Places(self._instances, self._series)

@@ -144,9 +144,7 @@ class Instances:
         """Let the alert of a row that a kernel stopped take the second at which it stopped."""
         instance, watched, words = self.known[row], self.watched(row), self.words(row)
         before, code, hold_s = instance.alert, int(words[k.CODE]), watched.policy.clear.hold_s
-        judged = Judged(
-            int(words[k.AT]), Severity(code & 3), bool(code & k.SUSPECT), bool(code & k.UNMEASURED)
-        )
+        judged = Judged(int(words[k.AT]), Severity(code & 3), bool(code & k.SUSPECT), bool(code & k.UNMEASURED))
         instance.alert, notice = step(before, judged, hold_s)
         wake = instance.alert.wake_s(hold_s)
         words[k.WAKE] = k.NEVER if wake is None else wake

@@ -277,9 +277,7 @@ class JudgeFold:
     def _status(self, row: int, judged_at_us: int) -> OutRecord:
         instances = self.judgement.instances
         instance, reading = instances.known[row], instances.reading(row, self.judgement.coverage)
-        columns = status_columns(
-            instances.watched(row), instance.key.labels, instance.alert, reading, judged_at_us
-        )
+        columns = status_columns(instances.watched(row), instance.key.labels, instance.alert, reading, judged_at_us)
         return status_record(self.spec.status_topic, columns, self.spec.framing)
 
     def _is_snapshot_due(self, now_us: int, has_notices: bool) -> bool:

@@ -72,9 +72,7 @@ def instance_key(name: str, labels: str) -> str:
     return f"{name}|{labels}"
 
 
-def status_columns(
-    watched: Watched, labels: str, alert: Alert, reading: Reading, judged_at_us: int
-) -> dict[str, Any]:
+def status_columns(watched: Watched, labels: str, alert: Alert, reading: Reading, judged_at_us: int) -> dict[str, Any]:
     """Columns of a SloStatus."""
     objective, windows = watched.objective, range(len(reading.spans_s) - 1)
     good, bad = reading.sums[-1]

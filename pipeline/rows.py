@@ -206,9 +206,7 @@ def _check_lengths(block: Block, columns: Sequence[str], length: int) -> None:
 
 
 # -- how far the store has come
-def mark_rows(
-    topic: str, partition: int, first_offset: int, last_offset: int, blocks: Sequence[Block]
-) -> Rows:
+def mark_rows(topic: str, partition: int, first_offset: int, last_offset: int, blocks: Sequence[Block]) -> Rows:
     """Say that [first_offset, last_offset] of a derived partition is stored: one row per source partition."""
     sources: dict[tuple[str, int], list[Block]] = {}
     for block in blocks:

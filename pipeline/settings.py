@@ -41,21 +41,13 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr | None = Field(None, description="ClickHouse password; prefer the file")
     clickhouse_password_file: Path | None = Field(None, description="file that holds ClickHouse's password")
     slo_dir: Path = Field(Path("slo"), description="directory of SLO files (*.yaml)")
-    topic_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put in front of every topic name"
-    )
-    group: str = Field(
-        "burnline", min_length=1, description="prefix of consumer groups and transactional ids"
-    )
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put in front of every topic name")
+    group: str = Field("burnline", min_length=1, description="prefix of consumer groups and transactional ids")
     data_dir: Path = Field(Path(".burnline"), description="embedded servers, compiled kernels")
     steps: str = Field(",".join(STEPS), description="which agents this worker runs, comma separated")
-    session_timeout_s: float = Field(
-        30.0, ge=6, description="a worker that is silent for so long loses its partitions"
-    )
+    session_timeout_s: float = Field(30.0, ge=6, description="a worker that is silent for so long loses its partitions")
     grace_s: float = Field(2.0, ge=0, description="wait for stragglers behind the greatest event time")
-    unit_s: float = Field(
-        1.0, gt=0, description="longest unit of ingest: a transaction per partition and unit"
-    )
+    unit_s: float = Field(1.0, gt=0, description="longest unit of ingest: a transaction per partition and unit")
     unit_bytes: int = Field(16 << 20, gt=0, description="largest unit of ingest, in bytes of record batches")
     store_batch_s: float = Field(2.0, gt=0, description="length of the store's batches")
     source_idle_s: float = Field(
@@ -63,12 +55,8 @@ class Settings(BaseSettings):
         gt=0,
         description="a source partition read to its end and silent so long no longer holds the watermark",
     )
-    source_silence_s: float = Field(
-        300.0, gt=0, description="longer silence of every source is unmeasured time"
-    )
-    limit_series: int = Field(
-        20_000, gt=0, description="distinct series a partition; more are counted as `other`"
-    )
+    source_silence_s: float = Field(300.0, gt=0, description="longer silence of every source is unmeasured time")
+    limit_series: int = Field(20_000, gt=0, description="distinct series a partition; more are counted as `other`")
     limit_instances: int = Field(10_000, gt=0, description="SLO instances; more are counted as `other`")
     limit_label_bytes: int = Field(256, gt=0, description="longest label value")
     limit_event_bytes: int = Field(1 << 20, gt=0, description="largest event; larger ones are dead letters")
@@ -101,9 +89,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Self:
         sasl = self.kafka_security_protocol.startswith("SASL_")
-        if sasl and not (
-            self.kafka_sasl_username and (self.kafka_sasl_password or self.kafka_sasl_password_file)
-        ):
+        if sasl and not (self.kafka_sasl_username and (self.kafka_sasl_password or self.kafka_sasl_password_file)):
             raise ValueError(
                 f"{PREFIX}KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}: set "
                 f"{PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD_FILE too"

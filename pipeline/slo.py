@@ -113,9 +113,7 @@ def greatest_burn_rate(target: Ratio) -> float:
     return target.scale / (target.scale - target.numerator)
 
 
-def time_to_exhaustion_s(
-    target: Ratio, good: int, bad: int, window_us: int, rate: float | None
-) -> float | None:
+def time_to_exhaustion_s(target: Ratio, good: int, bad: int, window_us: int, rate: float | None) -> float | None:
     """Seconds until the budget is gone at burn `rate`; 0: it is gone; None: not burning, or no data."""
     left = budget_remaining_ratio(target, good, bad)
     if left is None or not rate:

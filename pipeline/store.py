@@ -154,9 +154,7 @@ class RecordFold:
 
         Raises: framing.UnknownSchema, blocks.Malformed for a status or an alert that cannot be read.
         """
-        batches = [
-            self._batch(block, indexes, facts) for block in blocks for indexes in _within(block, self.cut)
-        ]
+        batches = [self._batch(block, indexes, facts) for block in blocks for indexes in _within(block, self.cut)]
         return Unit(batches=batches)
 
     def _batch(self, block: RecordBlock, indexes: range, facts: UnitFacts) -> Batch:

@@ -83,12 +83,9 @@ def load_topics(path: Path) -> dict[str, TopicSpec]:
     entries = YAML(typ="safe", pure=True).load(path)
     if set(entries) != set(NAMES):
         odd = ", ".join(sorted(set(entries) ^ set(NAMES)))
-        raise TopicsError(
-            f"{path.name}: topics must be exactly {', '.join(NAMES)}; missing or unknown: {odd}"
-        )
+        raise TopicsError(f"{path.name}: topics must be exactly {', '.join(NAMES)}; missing or unknown: {odd}")
     specs = {
-        name: TopicSpec(int(entry["partitions"]), _texts(entry.get("config", {})))
-        for name, entry in entries.items()
+        name: TopicSpec(int(entry["partitions"]), _texts(entry.get("config", {}))) for name, entry in entries.items()
     }
     for name, spec in specs.items():
         if spec.partitions < 1:
@@ -100,9 +97,7 @@ def load_topics(path: Path) -> dict[str, TopicSpec]:
 
 def _texts(config: Mapping[str, Any]) -> dict[str, str]:
     """Write values as Kafka does, so that they can be compared with what a broker answers."""
-    return {
-        key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()
-    }
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()}
 
 
 def create_topics(settings: Settings, specs: Mapping[str, TopicSpec] | None = None) -> Report:

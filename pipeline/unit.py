@@ -229,8 +229,7 @@ class UnitState:
             used,
         )
         return {
-            name: SketchRuns(lengths[i], bins[i, : used[i]], counts[i, : used[i]])
-            for i, name in enumerate(SKETCHES)
+            name: SketchRuns(lengths[i], bins[i, : used[i]], counts[i, : used[i]]) for i, name in enumerate(SKETCHES)
         }
 
 

@@ -12,15 +12,21 @@ OUTCOMES = ("SUCCESS",) * 6 + ("UNKNOWN", "ERROR", "TIMEOUT", "CANCELLED", "SHED
 DURATIONS = (0, 1, 2, 127, 128, 999_999, 1_000_000, 1_000_001, 2_000_000, 16_383, 1 << 34, (1 << 34) + 1)
 
 
+def maybe(random: Random, value: Any, chance: float = 0.7) -> Any:
+    return value if random.random() < chance else None
+
+
+def duration(random: Random) -> int:
+    return random.choice(DURATIONS) if random.random() < 0.3 else int(random.lognormvariate(13, 2))
+
+
 def sample(random: Random, span_us: int = 25_000_000) -> dict[str, Any]:
     """One plausible event; optional fields are often missing."""
+    return _measured(random, span_us) | _described(random)
 
-    def maybe(value: Any, chance: float = 0.7) -> Any:
-        return value if random.random() < chance else None
 
-    def duration() -> int:
-        return random.choice(DURATIONS) if random.random() < 0.3 else int(random.lognormvariate(13, 2))
-
+def _measured(random: Random, span_us: int) -> dict[str, Any]:
+    """Who, when, how long, how many tokens."""
     completed = START_US + random.randrange(span_us)
     return {
         "event_id": f"{random.getrandbits(128):032x}"[: random.choice((36, 32, 7, 0))],
@@ -28,57 +34,63 @@ def sample(random: Random, span_us: int = 25_000_000) -> dict[str, Any]:
         "attempt": random.choice((1, 1, 2)),
         "final_attempt": random.random() < 0.8,
         "vantage": random.choice(("UNKNOWN", "GATEWAY", "ENGINE")),
-        "trace_id": maybe(f"{random.getrandbits(128):032x}"),
-        "span_id": maybe("ab" * 4),
-        "received_at": completed - random.choice((0, 1, duration())),
+        "trace_id": maybe(random, f"{random.getrandbits(128):032x}"),
+        "span_id": maybe(random, "ab" * 4),
+        "received_at": completed - random.choice((0, 1, duration(random))),
         "completed_at": completed,
         "emitted_at": completed + random.randrange(-5, 5),
-        "e2e_us": duration(),
-        "ttft_us": maybe(duration()),
-        "ttfo_us": maybe(duration()),
-        "queue_us": maybe(duration()),
-        "prefill_us": maybe(duration()),
-        "decode_us": maybe(duration()),
-        "itl_max_us": maybe(duration()),
-        "itl_sketch": maybe(random.randbytes(9), 0.2),
-        "input_tokens": maybe(random.choice((0, 1, 4096))),
-        "output_tokens": maybe(random.choice((0, 1, 2, 3, 777)), 0.9),
+        "e2e_us": duration(random),
+        "ttft_us": maybe(random, duration(random)),
+        "ttfo_us": maybe(random, duration(random)),
+        "queue_us": maybe(random, duration(random)),
+        "prefill_us": maybe(random, duration(random)),
+        "decode_us": maybe(random, duration(random)),
+        "itl_max_us": maybe(random, duration(random)),
+        "itl_sketch": maybe(random, random.randbytes(9), 0.2),
+        "input_tokens": maybe(random, random.choice((0, 1, 4096))),
+        "output_tokens": maybe(random, random.choice((0, 1, 2, 3, 777)), 0.9),
         "cached_input_tokens": random.randrange(3),
         "cache_write_input_tokens": 0,
         "reasoning_output_tokens": 1,
         "usage_source": random.choice(("NONE", "ENGINE")),
+    }
+
+
+def _described(random: Random) -> dict[str, Any]:
+    """What became of it, on what, for whom, at which price."""
+    return {
         "outcome": random.choice(OUTCOMES),
-        "http_status": maybe(random.choice((200, 200, 200, 429, 499, 500, 503))),
-        "error_type": maybe("x", 0.1),
+        "http_status": maybe(random, random.choice((200, 200, 200, 429, 499, 500, 503))),
+        "error_type": maybe(random, "x", 0.1),
         "failure_kind": random.choice(("NONE",) * 8 + ("OOM", "TRUNCATED", "OTHER")),
-        "drop_reason": maybe("ttl", 0.1),
-        "finish_reason": maybe("stop"),
+        "drop_reason": maybe(random, "ttl", 0.1),
+        "finish_reason": maybe(random, "stop"),
         "tenant_id": random.choice(TENANTS),
         "service": random.choice(("chat", "embed")),
         "operation": "chat",
-        "provider": maybe("p") or "",
+        "provider": maybe(random, "p") or "",
         "request_model": random.choice(MODELS),
-        "response_model": maybe("rm", 0.3),
+        "response_model": maybe(random, "rm", 0.3),
         "adapter": None,
         "priority": random.choice((0, 0, 1, -1)),
-        "objective": maybe("gold", 0.2),
+        "objective": maybe(random, "gold", 0.2),
         "stream": random.random() < 0.5,
-        "slo_ttft_ms": maybe(500, 0.1),
+        "slo_ttft_ms": maybe(random, 500, 0.1),
         "slo_tpot_ms": None,
-        "endpoint_id": maybe(f"pod-{random.randrange(9)}"),
-        "region": maybe(random.choice(("eu", "us"))),
-        "engine": maybe("vllm"),
-        "variant": maybe("h100"),
+        "endpoint_id": maybe(random, f"pod-{random.randrange(9)}"),
+        "region": maybe(random, random.choice(("eu", "us"))),
+        "engine": maybe(random, "vllm"),
+        "variant": maybe(random, "h100"),
         "accelerator": None,
         "cold_start": random.random() < 0.1,
-        "adm_running": maybe(random.randrange(99)),
+        "adm_running": maybe(random, random.randrange(99)),
         "adm_waiting": None,
-        "adm_kv_usage": maybe(0.5),
-        "cost_picousd": maybe(random.randrange(1 << 40)),
+        "adm_kv_usage": maybe(random, 0.5),
+        "cost_picousd": maybe(random, random.randrange(1 << 40)),
         "cost_source": "NONE",
         "price_version": None,
-        "gpu_us": maybe(random.randrange(1 << 30)),
-        "end_user_hash": maybe("0" * 24, 0.3),
+        "gpu_us": maybe(random, random.randrange(1 << 30)),
+        "end_user_hash": maybe(random, "0" * 24, 0.3),
         "sample_weight": random.choice((1, 1, 1, 10)),
         "attributes": {"k": "v" * random.randrange(9)} if random.random() < 0.2 else {},
     }
@@ -120,13 +132,9 @@ def objectives() -> tuple[Objective, ...]:
         objective("errors", Indicator("error_rate", group_by=("request_model", "region"))),
         objective(
             "ttft",
-            Indicator(
-                "ttft", 1_000_000, where=(("tenant_id", ("acme", "zen")),), group_by=("request_model",)
-            ),
+            Indicator("ttft", 1_000_000, where=(("tenant_id", ("acme", "zen")),), group_by=("request_model",)),
         ),
-        objective(
-            "e2e", Indicator("e2e", 2_000_000, vantage="GATEWAY", group_by=("tenant_id", "priority_class"))
-        ),
+        objective("e2e", Indicator("e2e", 2_000_000, vantage="GATEWAY", group_by=("tenant_id", "priority_class"))),
         objective("slow", Indicator("e2e", 100_000, at_most=False, final_attempts_only=False)),
         objective("tpot", Indicator("tpot", 1_000, group_by=("endpoint_id",))),
         objective("embed", Indicator("availability", group_by=("stream",)), "embed"),

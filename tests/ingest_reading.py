@@ -113,9 +113,7 @@ def add_slices(totals: naive.Totals, partition: int, block: dict[str, Any]) -> N
             at[name] = span.stop
             bins = block[f"{name}_bins"][span].tolist()
             assert bins == sorted(set(bins))
-            totals.bins[*key, name] += Counter(
-                dict(zip(bins, block[f"{name}_counts"][span].tolist(), strict=True))
-            )
+            totals.bins[*key, name] += Counter(dict(zip(bins, block[f"{name}_counts"][span].tolist(), strict=True)))
 
 
 def plain(totals: naive.Totals) -> Any:

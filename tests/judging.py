@@ -183,9 +183,7 @@ def slices_of(second: Iterable[int]) -> list[int]:
 steps = st.lists(
     st.tuples(
         st.integers(0, 4_000),  # how far time goes on
-        st.lists(
-            st.tuples(st.integers(0, 9_500), *[st.integers(0, 50)] * 3), max_size=6
-        ),  # how far back, counts
+        st.lists(st.tuples(st.integers(0, 9_500), *[st.integers(0, 50)] * 3), max_size=6),  # how far back, counts
     ),
     min_size=1,
     max_size=12,

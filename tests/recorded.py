@@ -33,9 +33,7 @@ def _bytes(text: bytes) -> bytes:
     return _varint(len(text)) + text
 
 
-def block_of(
-    topic: str, partition: int, records: Sequence[Recorded], first: int | None = None
-) -> RecordBlock:
+def block_of(topic: str, partition: int, records: Sequence[Recorded], first: int | None = None) -> RecordBlock:
     """One block of records, beginning at `first`, or at the first record."""
     buffer, spans = bytearray(), []
     for record in records:
@@ -60,9 +58,7 @@ def block_of(
     )  # fmt: skip
 
 
-def blocks_of(
-    topic: str, partition: int, records: Sequence[Recorded], cuts: Iterable[int]
-) -> list[RecordBlock]:
+def blocks_of(topic: str, partition: int, records: Sequence[Recorded], cuts: Iterable[int]) -> list[RecordBlock]:
     """The same records in blocks that end at the indexes `cuts`."""
     edges = [0, *sorted(set(cuts) & set(range(1, len(records)))), len(records)]
     return [

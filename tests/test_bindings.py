@@ -25,16 +25,12 @@ LABELS = {"service": "chat", "tenant_id": "acme", "region": "eu", "vantage": "GA
         pytest.param(False, {}, "embed", id="another service"),
         pytest.param(True, {"where": (("tenant_id", ("zen", "acme")),)}, "chat", id="one of several values"),
         pytest.param(False, {"where": (("tenant_id", ("zen",)),)}, "chat", id="another value"),
-        pytest.param(
-            False, {"where": (("tenant_id", ("acme",)), ("region", ("us",)))}, "chat", id="all must match"
-        ),
+        pytest.param(False, {"where": (("tenant_id", ("acme",)), ("region", ("us",)))}, "chat", id="all must match"),
         pytest.param(True, {"vantage": "GATEWAY"}, "chat", id="its vantage"),
         pytest.param(False, {"vantage": "ENGINE"}, "chat", id="another vantage"),
     ],
 )
-def test_a_selector_matches_by_service_labels_and_vantage(
-    found: bool, indicator: dict[str, Any], service: str
-) -> None:
+def test_a_selector_matches_by_service_labels_and_vantage(found: bool, indicator: dict[str, Any], service: str) -> None:
     assert applies(objective(service=service, **indicator), LABELS) is found
 
 
@@ -89,6 +85,4 @@ def test_past_the_limit_of_instances_groups_become_other_and_are_counted() -> No
 
 
 def test_a_key_is_routed_by_its_crc() -> None:
-    assert [route(text, 7) for text in ("", "a|b=c", "é")] == [
-        zlib.crc32(t.encode()) % 7 for t in ("", "a|b=c", "é")
-    ]
+    assert [route(text, 7) for text in ("", "a|b=c", "é")] == [zlib.crc32(t.encode()) % 7 for t in ("", "a|b=c", "é")]

@@ -75,8 +75,7 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 def test_the_values_make_valid_settings() -> None:
     for name in OURS:
         values = {
-            variable.removeprefix(PREFIX).lower(): value
-            for variable, value in SERVICES[name]["environment"].items()
+            variable.removeprefix(PREFIX).lower(): value for variable, value in SERVICES[name]["environment"].items()
         }
         Settings(**values)
 
@@ -94,9 +93,7 @@ def test_workers_reach_both_servers_by_their_service_names() -> None:
     for name in OURS:
         environment = SERVICES[name]["environment"]
         assert f"INSIDE://{environment['BURNLINE_KAFKA_BROKERS']}" in listeners
-        assert environment["BURNLINE_CLICKHOUSE_URL"] == DEFAULTS.clickhouse_url.replace(
-            "127.0.0.1", "clickhouse"
-        )
+        assert environment["BURNLINE_CLICKHOUSE_URL"] == DEFAULTS.clickhouse_url.replace("127.0.0.1", "clickhouse")
     assert f"OUTSIDE://{DEFAULTS.kafka_brokers}" in listeners
 
 
@@ -104,10 +101,7 @@ def test_users_and_their_passwords_are_the_embedded_servers_users() -> None:
     environment = SERVICES["clickhouse"]["environment"]
     assert environment["CLICKHOUSE_USER"] == clickhouse_config.WRITER
     assert environment["CLICKHOUSE_DB"] == clickhouse_config.DATABASE
-    assert (
-        environment["CLICKHOUSE_PASSWORD"]
-        == SERVICES["worker"]["environment"]["BURNLINE_CLICKHOUSE_PASSWORD"]
-    )
+    assert environment["CLICKHOUSE_PASSWORD"] == SERVICES["worker"]["environment"]["BURNLINE_CLICKHOUSE_PASSWORD"]
     users = ElementTree.fromstring(COMPOSE["configs"]["clickhouse_reader"]["content"])
     reader = users.find(f"users/{clickhouse_config.READER}")
     assert reader is not None
@@ -203,11 +197,7 @@ def test_the_makefile_and_the_image_install_with_the_same_tool() -> None:
 @pytest.mark.parametrize("package", ["schemas", "infra"])
 def test_an_installed_package_has_all_its_data(package: str) -> None:
     """The image installs a wheel, not this checkout."""
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
-        package
-    ]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][package]
     shipped = {path for pattern in patterns for path in (ROOT / package).glob(pattern)}
-    data = {
-        path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    }
+    data = {path for path in (ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert {path for path in data - shipped if path.suffix != ".py"} == set()

@@ -24,9 +24,7 @@ def parts(declared: dict[str, Any]) -> tuple[str, bool, list[str]]:
     kind = declared["type"]
     nullable = isinstance(kind, list)
     kind = kind[1] if nullable else kind
-    return (
-        (kind["type"], nullable, kind.get("symbols", [])) if isinstance(kind, dict) else (kind, nullable, [])
-    )
+    return (kind["type"], nullable, kind.get("symbols", [])) if isinstance(kind, dict) else (kind, nullable, [])
 
 
 def values_of(declared: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -58,9 +56,7 @@ def column_of(declared: dict[str, Any], values: list[Any]) -> Any:
         numbers = [0 if v is None else uuid.UUID(str(v)).int for v in values]
         high = np.array([number >> 64 for number in numbers], np.uint64)
         low = np.array([number & ((1 << 64) - 1) for number in numbers], np.uint64)
-        return Identifiers(
-            high, low, IDENTIFIERS[declared["name"]], np.array([v is not None for v in values], bool)
-        )
+        return Identifiers(high, low, IDENTIFIERS[declared["name"]], np.array([v is not None for v in values], bool))
     if kind in {"string", "bytes", "map"}:
         return Words([v for v in values if v is not None], codes(values))
     if kind == "enum":
@@ -118,9 +114,7 @@ def test_a_buffer_that_was_guessed_too_small_grows() -> None:
     row = {"service": "s" * 3000, "request_model": "m" * 3000}
     n = 2000
     columns: dict[str, Any] = {name: Words([text], np.zeros(n, np.int32)) for name, text in row.items()}
-    numbers = {
-        name: np.arange(n) for name in ("received_at", "completed_at", "emitted_at", "e2e_us", "outcome")
-    }
+    numbers = {name: np.arange(n) for name in ("received_at", "completed_at", "emitted_at", "e2e_us", "outcome")}
     numbers["outcome"] = np.ones(n, np.int32)
     identifiers = Identifiers(np.arange(n, dtype=np.uint64), np.zeros(n, np.uint64))
     events = EventColumns({**columns, **numbers, "event_id": identifiers, "request_id": identifiers})
@@ -153,14 +147,10 @@ def a_word(*codes: int) -> Words:
     ("columns", "message"),
     [
         pytest.param({"surprise": np.zeros(1)}, "no such field: surprise", id="unknown column"),
-        pytest.param(
-            {"event_id": a_word(0), "request_id": a_word(0, 0)}, "request_id: 2 rows", id="other length"
-        ),
+        pytest.param({"event_id": a_word(0), "request_id": a_word(0, 0)}, "request_id: 2 rows", id="other length"),
         pytest.param({"attempt": np.ones(1, int)}, "event_id: required", id="required column missing"),
         pytest.param({"event_id": np.ones(1, int)}, "event_id: numbers for a field of type", id="wrong kind"),
-        pytest.param(
-            {"event_id": a_word(-1)}, r"event_id: codes must be in 0\.\.0", id="null where none may be"
-        ),
+        pytest.param({"event_id": a_word(-1)}, r"event_id: codes must be in 0\.\.0", id="null where none may be"),
         pytest.param({"event_id": a_word(1)}, r"event_id: codes must be in 0\.\.0", id="code past the words"),
     ],
 )

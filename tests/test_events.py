@@ -148,9 +148,7 @@ def test_damaged_values_of_a_later_writer_never_pass_for_events(
     random = Random(seed)
     value = bytearray(naive.write(later(random), LATER))
     for _ in range(data.draw(st.integers(1, 3))):
-        value[data.draw(st.integers(0, len(value) - 1))] = data.draw(
-            st.sampled_from((0, 1, 2, 127, 128, 254, 255))
-        )
+        value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.sampled_from((0, 1, 2, 127, 128, 254, 255)))
     del value[data.draw(st.one_of(st.just(len(value)), st.integers(1, len(value)))) :]
     block = block_of([confluent_header(2) + bytes(value)], append_ms=-1)
     found = read_back([ingest.fold([block], facts_of([block]))])
@@ -174,9 +172,7 @@ SMALL = Layout(
 )
 
 
-def small_rows(
-    cache_dir: Path, schema: Any, payloads: list[bytes]
-) -> tuple[list[int], np.ndarray, list[bytes]]:
+def small_rows(cache_dir: Path, schema: Any, payloads: list[bytes]) -> tuple[list[int], np.ndarray, list[bytes]]:
     """Codes, rows and keys that the bare decoder makes of values."""
     text, _ = generator.module_text(avro.schema.parse(json.dumps(schema)), SMALL)
     module = load_module(text, cache_dir)
@@ -270,9 +266,7 @@ def retyped(name: str, kind: Any) -> Any:
         pytest.param(retyped("ttft_us", ["null", "long", "string"]), "ttft_us", id="union of three"),
     ],
 )
-def test_a_schema_that_cannot_be_read_as_events_is_refused_by_field(
-    cache_dir: Path, schema: Any, says: str
-) -> None:
+def test_a_schema_that_cannot_be_read_as_events_is_refused_by_field(cache_dir: Path, schema: Any, says: str) -> None:
     layout = event_layout(("service", "region"), ())
     with pytest.raises(SchemaMismatch, match=says):
         decoder_for(json.dumps(schema), layout, cache_dir)

@@ -61,9 +61,7 @@ def test_headers_of_different_schemas_differ() -> None:
 
 
 def test_with_a_registry_outputs_carry_its_ids_and_inputs_of_both_kinds_are_known() -> None:
-    framing = Framing(
-        output_ids={"slo_counts": 12}, registered={12: avro_text("slo_counts"), 13: json.dumps("int")}
-    )
+    framing = Framing(output_ids={"slo_counts": 12}, registered={12: avro_text("slo_counts"), 13: json.dumps("int")})
     assert framing.header("slo_counts") == b"\x00\x00\x00\x00\x0c"
     assert framing.header("slo_status") == SINGLE_OBJECT.header("slo_status")
     assert framing.split("slo_counts", b"\x00\x00\x00\x00\x0cxyz") == (avro_text("slo_counts"), 5)

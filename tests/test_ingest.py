@@ -61,16 +61,12 @@ def test_a_unit_holds_exactly_what_counting_one_by_one_gives(ingest: IngestFold,
 
 @settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, LARGEST), max_size=5), units=st.booleans())
-def test_splitting_a_batch_anywhere_changes_no_sum(
-    ingest: IngestFold, seed: int, cuts: list[int], units: bool
-) -> None:
+def test_splitting_a_batch_anywhere_changes_no_sum(ingest: IngestFold, seed: int, cuts: list[int], units: bool) -> None:
     random = Random(seed)
     events = [sample(random) for _ in range(LARGEST)]
     edges = [0, *sorted(cuts), LARGEST]
     parts = [block_of(framed(events[a:b]), a) for a, b in pairwise(edges)]
-    folded = (
-        [ingest.fold([p], facts_of([p])) for p in parts] if units else [ingest.fold(parts, facts_of(parts))]
-    )
+    folded = [ingest.fold([p], facts_of([p])) for p in parts] if units else [ingest.fold(parts, facts_of(parts))]
     assert plain(read_back(folded)) == plain(expected(events))
 
 
@@ -99,9 +95,7 @@ def test_every_record_is_counted_or_a_dead_letter(ingest: IngestFold) -> None:
     events = [spoilt(random) if i % 5 == 0 else sample(random) | {"sample_weight": 1} for i in range(LARGEST)]
     block = block_of(framed(events))
     counts, slices, letters = decoded(ingest.fold([block], facts_of([block])))
-    matched = sum(
-        naive.matches(o, e) for o in objectives() for e in events if naive_events.refused(e) is None
-    )
+    matched = sum(naive.matches(o, e) for o in objectives() for e in events if naive_events.refused(e) is None)
     assert sum(int(b[n].sum()) for _, b in counts for n in ("good", "bad", "excluded")) == matched
     counters = [b["counters"] for _, b in slices if b["counters"]]
     assert len(counters) == 1  # in exactly one block of a unit
@@ -148,9 +142,7 @@ def test_a_large_unit_is_cut_into_parts_that_sum_to_the_whole(cache_dir: Path) -
     assert max(len(r.value or b"") for r in unit.records) < 4_000
     for partition in range(2):
         mine = [b for p, b in slices if p == partition]
-        assert [b["part"] for b in mine] == list(range(len(mine))) and {b["parts"] for b in mine} == {
-            len(mine)
-        }
+        assert [b["part"] for b in mine] == list(range(len(mine))) and {b["parts"] for b in mine} == {len(mine)}
         assert len(mine) > 1
         assert [b["max_event_time"] is None for b in mine] == [True] * (len(mine) - 1) + [False]
 
@@ -230,12 +222,8 @@ def test_an_oversized_dead_letter_is_cut_to_what_the_broker_takes(cache_dir: Pat
     spec = IngestSpec("c", "s", "inference.events.dlq", 1, 1, max_dead_letter_bytes=50)
     fold = IngestFold(spec, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
     block = block_of([b"z" * 60])
-    [letter] = [
-        r for r in fold.fold([block], facts_of([block])).records if r.topic == spec.dead_letters_topic
-    ]
-    assert (
-        letter.value == b"z" * 50 and b"only the first 50 of its 60 bytes" in dict(letter.headers)["detail"]
-    )
+    [letter] = [r for r in fold.fold([block], facts_of([block])).records if r.topic == spec.dead_letters_topic]
+    assert letter.value == b"z" * 50 and b"only the first 50 of its 60 bytes" in dict(letter.headers)["detail"]
 
 
 def test_records_without_append_time_are_taken_as_they_are_until_the_year_2106(ingest: IngestFold) -> None:
@@ -253,9 +241,7 @@ def test_past_the_cap_of_series_labels_become_other_and_are_counted(cache_dir: P
     """Objectives stay exact while labels that none of them uses become `other`."""
     limits = FoldSpec(limit_series=5, limit_instances=8)
     fold = IngestFold(SPEC, EventFold(limits, objectives(), SINGLE_OBJECT, cache_dir))
-    events = [
-        sample(Random(1)) | {"service": "chat", "variant": f"v{i}", "sample_weight": 1} for i in range(30)
-    ]
+    events = [sample(Random(1)) | {"service": "chat", "variant": f"v{i}", "sample_weight": 1} for i in range(30)]
     block = block_of(framed(events))
     _counts, slices, letters = decoded(fold.fold([block], facts_of([block])))
     counters = next(b["counters"] for _, b in slices if b["counters"])
@@ -297,9 +283,7 @@ def test_confluent_and_single_object_values_of_one_schema_count_alike(cache_dir:
     framing = Framing(registered={7: avro_text("inference_event")})
     fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, cache_dir))
     events = [sample(Random(i)) for i in range(20)]
-    values = [
-        (confluent_header(7) if i % 3 else HEADER) + naive_events.write(e) for i, e in enumerate(events)
-    ]
+    values = [(confluent_header(7) if i % 3 else HEADER) + naive_events.write(e) for i, e in enumerate(events)]
     block = block_of(values)
     assert plain(read_back([fold.fold([block], facts_of([block]))])) == plain(expected(events))
 

@@ -23,9 +23,7 @@ def rules_of(each) -> Rules:
     def exact(ratio):
         return Fraction(ratio.numerator, ratio.scale)
 
-    pairs = tuple(
-        Pair(int(p.severity), exact(p.factor), p.long_us // 10**6, p.short_us // 10**6) for p in policy.pairs
-    )
+    pairs = tuple(Pair(int(p.severity), exact(p.factor), p.long_us // 10**6, p.short_us // 10**6) for p in policy.pairs)
     guards = policy.guards
     return Rules(
         exact(each.objective.target), pairs, guards.min_events, guards.min_bad, exact(guards.min_coverage),
@@ -257,9 +255,7 @@ def test_the_cut_into_units_changes_nothing_even_when_entries_are_late(random_):
         while driver.position < len(driver.log):
             driver.unit(cut)
         final = driver.fold.judgement
-        results.append(
-            ([{**a, "evaluated_at": 0} for a in driver.alerts], final.instances.reading(0, final.coverage))
-        )
+        results.append(([{**a, "evaluated_at": 0} for a in driver.alerts], final.instances.reading(0, final.coverage)))
     assert results[0] == results[1]
 
 
@@ -316,9 +312,7 @@ def test_blocks_that_the_state_already_has_are_not_counted_again():
 
 def test_only_touched_instances_are_written():
     driver = Driver(spec(snapshot_us=0))
-    driver.feed(
-        counts([*steady(T0, T0 + 50, 1, labels="m=a"), *steady(T0, T0 + 50, 1, labels="m=b")], newest=T0 + 60)
-    )
+    driver.feed(counts([*steady(T0, T0 + 50, 1, labels="m=a"), *steady(T0, T0 + 50, 1, labels="m=b")], newest=T0 + 60))
     unit = driver.feed(counts(steady(T0 + 60, T0 + 70, 1, labels="m=a")))
     keys = {record.key for record in unit.records if record.topic == "slo.state"}
     assert keys == {b"chat|m=a", PARTITION_KEY.encode()}

@@ -26,9 +26,7 @@ FIELDS: list[dict[str, Any]] = [
 
 def decoder_of(fields: list[Any]) -> EventDecoder:
     """A decoder without its module: reading keys needs none."""
-    needed = [
-        f for f in naive.READER["fields"] if f["name"] in {"received_at", "completed_at", "e2e_us", "outcome"}
-    ]
+    needed = [f for f in naive.READER["fields"] if f["name"] in {"received_at", "completed_at", "e2e_us", "outcome"}]
     schema = {"type": "record", "name": "E", "fields": [*needed, *fields]}
     layout = event_layout(NAMES, (("service", "priority_class"),))
     made = Generator(avro.schema.parse(json.dumps(schema)), layout)
@@ -45,9 +43,7 @@ def key_of(tier: int, sign: int, *parts: tuple[Any, Any]) -> bytes:
     st.booleans(),
     st.sampled_from(["ENGINE", "GATEWAY"]),
 )
-def test_a_key_reads_as_the_labels_it_was_made_of(
-    service: str, region: str | None, stream: bool, vantage: str
-) -> None:
+def test_a_key_reads_as_the_labels_it_was_made_of(service: str, region: str | None, stream: bool, vantage: str) -> None:
     kinds = [f["type"] for f in FIELDS]
     key = key_of(0, 1, *zip(kinds, (region, service, stream, vantage), strict=True))
     labels = dict(zip(NAMES, read_key(decoder_of(FIELDS), key, NAMES), strict=True))
@@ -61,9 +57,7 @@ def test_a_key_reads_as_the_labels_it_was_made_of(
     }
 
 
-@pytest.mark.parametrize(
-    ("sign", "shown"), [(0, "sheddable"), (1, "standard"), (2, "critical"), (3, "other")]
-)
+@pytest.mark.parametrize(("sign", "shown"), [(0, "sheddable"), (1, "standard"), (2, "critical"), (3, "other")])
 def test_the_sign_of_the_priority_is_the_class(sign: int, shown: str) -> None:
     key = key_of(1, sign, ("string", "chat"))
     labels = dict(zip(NAMES, read_key(decoder_of(FIELDS), key, NAMES), strict=True))

@@ -11,16 +11,10 @@ E, G, B, C, R = Verdict.EXCLUDED, Verdict.GOOD, Verdict.BAD, Verdict.COMPARE, Ve
     ("event", "case", "verdicts"),
     [
         pytest.param(("SUCCESS", "NONE", 200, 0), Case.COMPLETE, (G, C, C, C), id="2xx complete"),
-        pytest.param(
-            ("SUCCESS", "NONE", None, 0), Case.COMPLETE, (G, C, C, C), id="complete, status unknown"
-        ),
-        pytest.param(
-            ("SUCCESS", "TRUNCATED", 200, 0), Case.TRUNCATED, (B, E, C, E), id="stream breaks under 200"
-        ),
+        pytest.param(("SUCCESS", "NONE", None, 0), Case.COMPLETE, (G, C, C, C), id="complete, status unknown"),
+        pytest.param(("SUCCESS", "TRUNCATED", 200, 0), Case.TRUNCATED, (B, E, C, E), id="stream breaks under 200"),
         pytest.param(("ERROR", "TRUNCATED", 200, 0), Case.TRUNCATED, (B, E, C, E), id="stream breaks"),
-        pytest.param(
-            ("SUCCESS", "NONE", 500, 0), Case.ERROR, (B, E, E, E), id="5xx whatever the outcome says"
-        ),
+        pytest.param(("SUCCESS", "NONE", 500, 0), Case.ERROR, (B, E, E, E), id="5xx whatever the outcome says"),
         pytest.param(("SUCCESS", "OOM", 200, 0), Case.ERROR, (B, E, E, E), id="OOM under 200"),
         pytest.param(("ERROR", "NONE", None, 0), Case.ERROR, (B, E, E, E), id="engine crash"),
         pytest.param(("TIMEOUT", "NONE", 504, 0), Case.TIMEOUT, (B, B, E, E), id="deadline"),

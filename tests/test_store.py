@@ -62,9 +62,7 @@ def test_batches_do_not_depend_on_the_blocks_they_arrive_in(
 
 @pytest.mark.parametrize("schema", MAKERS)
 @given(seed=st.integers(0, 99), flushes=FLUSHES)
-def test_a_restart_behind_any_batch_goes_on_with_the_same_batches(
-    schema: str, seed: int, flushes: list[int]
-) -> None:
+def test_a_restart_behind_any_batch_goes_on_with_the_same_batches(schema: str, seed: int, flushes: list[int]) -> None:
     records = records_of(schema, columns_of(schema, seed, flushes))
     whole = batches_of(schema, records, [])
     for number, batch in enumerate(whole):
@@ -226,9 +224,7 @@ def test_a_tombstone_deletes_its_slo_instance() -> None:
 def test_small_records_are_cut_into_batches_that_cover_them_all() -> None:
     records = [Recorded(i, bytes(1000), b"k") for i in range(100)]
     fold = STORED["inference.events.dlq"](CutSpec(bytes_most=10_000))
-    unit = fold.fold(
-        [block_of("inference.events.dlq", 0, records)], UnitFacts("inference.events.dlq", 0, 1, 0, 0, 0)
-    )
+    unit = fold.fold([block_of("inference.events.dlq", 0, records)], UnitFacts("inference.events.dlq", 0, 1, 0, 0, 0))
     assert [(b.first_offset, b.last_offset) for b in unit.batches] == [(i, i + 9) for i in range(0, 100, 10)]
 
 

@@ -43,9 +43,7 @@ def test_topics_are_created_as_the_file_wants_them(kafka: EmbeddedKafka, topic_p
 
 
 @pytest.mark.servers
-def test_the_second_time_nothing_is_created_and_nothing_differs(
-    kafka: EmbeddedKafka, topic_prefix: str
-) -> None:
+def test_the_second_time_nothing_is_created_and_nothing_differs(kafka: EmbeddedKafka, topic_prefix: str) -> None:
     settings = settings_on(kafka, topic_prefix)
     topics.create_topics(settings)
     report = topics.create_topics(settings)
@@ -90,9 +88,7 @@ def test_a_state_topic_unlike_its_counts_is_refused(kafka: EmbeddedKafka, topic_
 
 
 @pytest.mark.servers
-def test_a_configuration_the_broker_refuses_is_told_in_its_words(
-    kafka: EmbeddedKafka, topic_prefix: str
-) -> None:
+def test_a_configuration_the_broker_refuses_is_told_in_its_words(kafka: EmbeddedKafka, topic_prefix: str) -> None:
     specs = {**topics.topics(), STATUS: TopicSpec(1, {"cleanup.policy": "shrink"})}
     with pytest.raises(TopicsError, match=r"slo\.status.*cleanup\.policy"):
         topics.create_topics(settings_on(kafka, topic_prefix), specs)
@@ -127,14 +123,10 @@ def test_names_get_the_prefix_in_front() -> None:
 
 
 BAD_FILES = [
-    pytest.param(
-        "slo.status:", "slo.status: {partitions: 0}\nunused:", "missing or unknown: unused", id="extra"
-    ),
+    pytest.param("slo.status:", "slo.status: {partitions: 0}\nunused:", "missing or unknown: unused", id="extra"),
     pytest.param("slo.status:", "slo.stats:", "missing or unknown: slo.stats, slo.status", id="misspelled"),
     pytest.param("partitions: 8", "partitions: 0", "at least 1", id="no partitions"),
-    pytest.param(
-        "partitions: 4                           #", "partitions: 5 #", "give slo.state", id="state"
-    ),
+    pytest.param("partitions: 4                           #", "partitions: 5 #", "give slo.state", id="state"),
 ]
 
 

@@ -73,9 +73,7 @@ def ask(server: EmbeddedClickHouse, sql: str, **parameters: Any) -> list[dict[st
 
 
 @pytest.mark.parametrize("view", CONTRACT)
-def test_a_view_answers_and_describes_itself_and_every_column(
-    clickhouse: EmbeddedClickHouse, view: str
-) -> None:
+def test_a_view_answers_and_describes_itself_and_every_column(clickhouse: EmbeddedClickHouse, view: str) -> None:
     ask(
         clickhouse,
         f"SELECT {STAR} FROM {view} LIMIT 1" if view.startswith("sli") else f"SELECT * FROM {view} LIMIT 1",
@@ -119,9 +117,7 @@ def test_the_latest_judgement_is_the_one_that_is_shown(
         topic_prefix,
         [status(topic_prefix, 1_800_000_000), status(topic_prefix, 1_800_000_001, good=971)],
     )
-    store(
-        "slo.status", topic_prefix, [status(topic_prefix, 1_799_999_999, good=1)]
-    )  # a replay does not go back
+    store("slo.status", topic_prefix, [status(topic_prefix, 1_799_999_999, good=1)])  # a replay does not go back
     (row,) = ask(clickhouse, "SELECT * FROM compliance WHERE slo = %(slo)s", slo=topic_prefix)
     end = datetime.fromtimestamp(1_800_000_001, UTC)
     assert row == {
@@ -168,9 +164,7 @@ def test_compliance_of_nothing_is_null_whatever_the_judgement_says(
     assert (budget["budget_remaining_ratio"], budget["time_to_exhaustion_s"]) == (None, None)
 
 
-def test_a_deleted_judgement_leaves_every_view(
-    clickhouse: EmbeddedClickHouse, store: Any, topic_prefix: str
-) -> None:
+def test_a_deleted_judgement_leaves_every_view(clickhouse: EmbeddedClickHouse, store: Any, topic_prefix: str) -> None:
     gone = Recorded(1_800_000_001, None, f"{topic_prefix}|region=eu".encode(), (), 1_800_000_001_000)
     store("slo.status", topic_prefix, [status(topic_prefix, 1_800_000_000), gone])
     for view in ("compliance", "error_budget", "burn_rate", "late_events"):
@@ -245,10 +239,7 @@ def test_a_dead_letter_keeps_every_byte_and_comes_once(
         "FROM dead_letters WHERE dlq_topic = %(t)s"
     )
     row = {"reason": "MALFORMED", "detail": "why", "topic": "t", "partition": 3, "offset": 9, "key": "FF00"}
-    assert (
-        ask(clickhouse, sql, t=f"{topic_prefix}inference.events.dlq")
-        == [{**row, "value": raw.hex().upper()}] * 2
-    )
+    assert ask(clickhouse, sql, t=f"{topic_prefix}inference.events.dlq") == [{**row, "value": raw.hex().upper()}] * 2
 
 
 def test_sketches_merge_in_plain_sql_to_the_true_quantiles(
@@ -297,15 +288,11 @@ def test_sketches_merge_in_plain_sql_to_the_true_quantiles(
     assert (one["tpot_p50_us"], one["tpot_p95_us"], one["tpot_p99_us"]) == (None, None, None)
 
 
-def test_health_tells_how_far_each_stage_is(
-    clickhouse: EmbeddedClickHouse, store: Any, topic_prefix: str
-) -> None:
+def test_health_tells_how_far_each_stage_is(clickhouse: EmbeddedClickHouse, store: Any, topic_prefix: str) -> None:
     story = story_of("slo.slices", topic_prefix, topic_prefix, int(time.time()))
     for columns in story.columns:
         columns["source_topic"] = topic_prefix
-    records = [
-        Recorded(r.offset, encode("slo_slice", c)) for r, c in zip(story.records, story.columns, strict=True)
-    ]
+    records = [Recorded(r.offset, encode("slo_slice", c)) for r, c in zip(story.records, story.columns, strict=True)]
     store("slo.slices", topic_prefix, records)
     sql = "SELECT * FROM pipeline_health WHERE startsWith(topic, %(p)s) ORDER BY stage, partition"
     *sources, stored = ask(clickhouse, sql, p=topic_prefix)

@@ -44,10 +44,7 @@ def test_readiness_says_why_not() -> None:
     ids=["no token", "wrong token", "right token"],
 )
 def test_metrics_want_the_token_when_there_is_one(said: str | None, status: int) -> None:
-    assert (
-        serve("127.0.0.1:0", "right", "/metrics", {"Authorization": said} if said else {}).status_code
-        == status
-    )
+    assert serve("127.0.0.1:0", "right", "/metrics", {"Authorization": said} if said else {}).status_code == status
 
 
 def test_an_address_off_loopback_needs_a_token() -> None:

@@ -23,9 +23,7 @@ def test_a_ring_has_room_for_every_cell_a_window_can_touch():
     rings = layout([300, 3_600], 86_400)
     assert rings.spans_s == (300, 3_600, 86_400)
     for size, cells, _, longest in rings.tiers:
-        touched = max(
-            len({s // size for s in (*range(end - longest, end, size), end - 1)}) for end in range(size)
-        )
+        touched = max(len({s // size for s in (*range(end - longest, end, size), end - 1)}) for end in range(size))
         assert cells == touched
 
 
@@ -47,9 +45,7 @@ def test_snapshot_restore_continue_equals_continue(plan, cut):
     through.judge()
     entries = [through.instances.snapshot(row, 0, rules.framing) for row in through.instances.known]
     again = Judgement(rules)
-    again.restore(
-        decode("judge_state", through.snapshot(0, rules.framing))["payload"], entries, rules.framing
-    )
+    again.restore(decode("judge_state", through.snapshot(0, rules.framing))["payload"], entries, rules.framing)
     for judge in (through, again):
         for block in blocks[cut:]:
             judge.observe(block)
@@ -92,9 +88,7 @@ def test_packed_arrays_come_back():
     arrays = {"a": np.arange(6).reshape(3, 2), "b": np.zeros((0, 5), np.int64)}
     facts, back = unpack(pack({"x": None}, arrays))
     assert facts == {"x": None}
-    assert all(
-        (back[name] == arrays[name]).all() and back[name].shape == arrays[name].shape for name in arrays
-    )
+    assert all((back[name] == arrays[name]).all() and back[name].shape == arrays[name].shape for name in arrays)
 
 
 # -- the clock
@@ -115,9 +109,7 @@ def clock(*facts):
         pytest.param([(0, 2, 100, 0), (1, 2, 90, 3)], 98, id="an idle partition does not hold it up"),
         pytest.param([(0, 2, 100, 0), (1, 2, None, 2)], None, id="no event yet, and not idle"),
         pytest.param([(0, 2, 100, 0), (1, 2, None, 3)], 98, id="no event ever, and idle"),
-        pytest.param(
-            [(0, 2, 100, 7), (1, 2, 90, 5)], 103, id="all idle: the clock goes on with the least silence"
-        ),
+        pytest.param([(0, 2, 100, 7), (1, 2, 90, 5)], 103, id="all idle: the clock goes on with the least silence"),
         pytest.param([(0, 2, None, 9), (1, 2, None, 9)], None, id="no event at all"),
         pytest.param([(0, 1, 100, 0), (0, 1, 50, 0)], 98, id="the greatest event time counts"),
         pytest.param([(0, 1, 100, 9), (0, 1, 101, 0)], 107, id="it never goes back"),
@@ -128,9 +120,7 @@ def test_watermark(facts, expected):
     assert clock(*facts) == expected
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 500) | st.none(), st.integers(0, 6)), max_size=40)
-)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 500) | st.none(), st.integers(0, 6)), max_size=40))
 def test_the_watermark_never_goes_back(facts):
     made, last = SourceClock(2, 3), -10
     for partition, event, silent in facts:
@@ -176,9 +166,7 @@ def test_trimmed_coverage_counts_the_same():
 # -- entries that wait
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 50), max_size=5), max_size=90), st.lists(st.integers(0, 60), max_size=5)
-)
+@given(st.lists(st.lists(st.integers(0, 50), max_size=5), max_size=90), st.lists(st.integers(0, 60), max_size=5))
 def test_waiting_entries_come_once_and_in_order(batches, cuts):
     waiting, taken = Waiting(), []
     for batch in batches:

@@ -111,9 +111,7 @@ def draw_requests(tables: Tables, rng: np.random.Generator, pool: NDArray[np.int
     read = np.clip(read, 1, INPUT_TOKENS_MAX).astype(np.int64)
     written = np.clip(np.ceil(written), 0, OUTPUT_TOKENS_MAX).astype(np.int64)
     cached = (read * np.minimum(2 * u[1] * tables.cached_ratio[pool], 0.98)).astype(np.int64)
-    return Requests(
-        pool, cell, tenant, u[0] < tables.stream_ratio[pool], adapter, read, cached // 16 * 16, written
-    )
+    return Requests(pool, cell, tenant, u[0] < tables.stream_ratio[pool], adapter, read, cached // 16 * 16, written)
 
 
 def draw_attempts(
@@ -143,9 +141,7 @@ def draw_attempts(
     token_us = tables.tpot[pool] * factor * np.exp(0.06 * z[1])
     decode = token_us * np.maximum(requests.output_tokens - 1, 0)
     # a new request waits for the running step of the batch, and in line when the pool is full
-    queue = (
-        300 + token_us * u[4] + _flat(state.wait_us)[cell] * rng.standard_exponential(n, np.float32) * slow
-    )
+    queue = 300 + token_us * u[4] + _flat(state.wait_us)[cell] * rng.standard_exponential(n, np.float32) * slow
     queue[cold] += COLD_US[0] + COLD_US[1] * u[2][cold]
     patience = tables.patience_s[pool] * 1e6 * np.exp(1.2 * z[0] * z[1] + 0.4 * z[1])
     ending = _endings(tables, rng, requests, state, u[3])
@@ -154,9 +150,7 @@ def draw_attempts(
         ending[ending == Ending.TRUNCATED] = Ending.UNAVAILABLE
     else:
         _incidents(tables, rng, requests, replica & 1, at_us, ending)
-    ending[(ending == Ending.TRUNCATED) & (~requests.stream | (requests.output_tokens < 2))] = (
-        Ending.EXECUTION
-    )
+    ending[(ending == Ending.TRUNCATED) & (~requests.stream | (requests.output_tokens < 2))] = Ending.EXECUTION
     deadline = np.minimum(tables.deadline_s[pool] * np.float32(1e6), np.float32(longest_us))
     times = (queue, prefill, decode, token_us, patience, deadline)
     return _cut(requests, ending, replica, cold, times, u, tables.reasoning[pool])
@@ -166,9 +160,7 @@ def _flat(values: NDArray[np.float64]) -> Floats:
     return values.astype(np.float32).ravel()
 
 
-def _hit(
-    tables: Tables, incident: Incident, requests: Requests, variant: NDArray[np.int32], at_us: Ints
-) -> Any:
+def _hit(tables: Tables, incident: Incident, requests: Requests, variant: NDArray[np.int32], at_us: Ints) -> Any:
     """Return the incident's amount for each request, 0 where labels do not match; None: it hits nobody."""
     level = severity(incident, at_us - tables.layout.spec.zero_us)
     if not level.any():
@@ -202,9 +194,7 @@ def _incidents(
             level = _hit(tables, incident, requests, variant, at_us)
             if level is not None:
                 kind = (
-                    Ending.UNAVAILABLE
-                    if incident.kind == "outage"
-                    else endings.OF_FAILURE_KIND[incident.failure_kind]
+                    Ending.UNAVAILABLE if incident.kind == "outage" else endings.OF_FAILURE_KIND[incident.failure_kind]
                 )
                 ending[rng.random(len(level)) < level] = kind
 
@@ -258,9 +248,7 @@ def _cut(
     ending[late], limit[late] = Ending.TIMEOUT, deadline[late]
     gone = fair & (patience < np.minimum(whole, deadline))
     ending[gone], limit[gone] = Ending.CANCELLED, patience[gone]
-    return _shown(
-        requests, ending, replica, cold, (queue, prefill, token_us, whole, limit), u, reasoning_ratio
-    )
+    return _shown(requests, ending, replica, cold, (queue, prefill, token_us, whole, limit), u, reasoning_ratio)
 
 
 def _shown(

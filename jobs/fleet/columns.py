@@ -57,9 +57,7 @@ class Vocabulary:
             "accelerator": _coded([v.accelerator for v in variants]),
         }
         self.gpu_count = np.array([v.gpu_count for v in variants], np.int64)
-        self.of_ending = {
-            name: endings.words(name) for name in ("error_type", "drop_reason", "finish_reason")
-        }
+        self.of_ending = {name: endings.words(name) for name in ("error_type", "drop_reason", "finish_reason")}
         self.first_replica = np.cumsum([0, *[p.replicas for p in pools]])[:-1].astype(np.int32)
         self.adapters = tuple(a for a in ADAPTERS if a)
         self.provider, self.price_version = (PROVIDER,), (PRICE_VERSION,)
@@ -78,9 +76,7 @@ class Vocabulary:
     @cached_property
     def endpoints(self) -> tuple[str, ...]:
         return tuple(
-            f"{p.workload.service}-{p.model.name}-{p.region.name}-{n}"
-            for p in self._pools
-            for n in range(p.replicas)
+            f"{p.workload.service}-{p.model.name}-{p.region.name}-{n}" for p in self._pools for n in range(p.replicas)
         )
 
 

@@ -68,9 +68,7 @@ OF_FAILURE_KIND = {SHOWN[ending].failure_kind: ending for ending in (*FAILURES, 
 
 OUTCOME = np.array([OUTCOMES.index(SHOWN[e].outcome) for e in Ending], np.int32)
 FAILURE_KIND = np.array([FAILURE_KINDS.index(SHOWN[e].failure_kind) for e in Ending], np.int32)
-HTTP_STATUS = np.array(
-    [NULL if SHOWN[e].http_status is None else SHOWN[e].http_status for e in Ending], np.int64
-)
+HTTP_STATUS = np.array([NULL if SHOWN[e].http_status is None else SHOWN[e].http_status for e in Ending], np.int64)
 
 
 def words(column: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:

@@ -126,9 +126,7 @@ class Fleet:
         received: Ints | None = None
         parts = []
         for number in range(1, ATTEMPTS_MAX + 1):
-            attempts = draw_attempts(
-                self._tables, rng, requests, state, completed, number == 1, CHAIN_E2E_US_MAX
-            )
+            attempts = draw_attempts(self._tables, rng, requests, state, completed, number == 1, CHAIN_E2E_US_MAX)
             if received is None:
                 received = np.maximum(completed - attempts.e2e_us, 0)
             else:

@@ -43,9 +43,7 @@ class FleetSpec:
         known = {model.name for model in MODELS}
         unknown = [name for name in self.models if name not in known]
         if unknown or not self.models:
-            raise ValueError(
-                f"models: {', '.join(unknown) or 'none'}; the catalogue has {', '.join(sorted(known))}"
-            )
+            raise ValueError(f"models: {', '.join(unknown) or 'none'}; the catalogue has {', '.join(sorted(known))}")
         if not self.rate > 0 or self.tenants < 1:
             raise ValueError("rate and tenants must be positive")
 
@@ -131,9 +129,7 @@ class Layout:
         full_us = c["base"] + c["growth"] * c["batch"]
         busy = x * full_us / c["batch"]  # offered over capacity
         slack = 1 - x * c["growth"]
-        running = np.where(
-            busy < 1, np.minimum(x * c["base"] / np.maximum(slack, 1e-9), c["batch"]), c["batch"]
-        )
+        running = np.where(busy < 1, np.minimum(x * c["base"] / np.maximum(slack, 1e-9), c["batch"]), c["batch"])
         capped = np.minimum(busy, 0.995)
         servers = c["batch"] * replicas
         wait_us = full_us * capped ** (np.sqrt(2 * (servers + 1)) - 1) / (servers * (1 - capped))

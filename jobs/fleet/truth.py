@@ -125,9 +125,7 @@ class Truth:
         if not len(rows):
             return
         names = indicator.group_by
-        ids = _instance_ids(
-            self.instances, objective.name, names, [label_codes(events, n) for n in names], rows
-        )
+        ids = _instance_ids(self.instances, objective.name, names, [label_codes(events, n) for n in names], rows)
         verdict = _judged(objective, numbers)[rows]
         w = numbers.weight[rows]
         counted = [w * (verdict == v) for v in (Verdict.GOOD, Verdict.BAD, Verdict.EXCLUDED)]
@@ -224,9 +222,7 @@ class _Numbers:
         return np.ones(len(self.case), np.bool_)
 
     def value(self, kind: Kind) -> Ints:
-        return {Kind.E2E: self.e2e_us, Kind.TTFT: self.ttft_us, Kind.TPOT: self.decode_us}.get(
-            kind, self.e2e_us
-        )
+        return {Kind.E2E: self.e2e_us, Kind.TTFT: self.ttft_us, Kind.TPOT: self.decode_us}.get(kind, self.e2e_us)
 
     def scale(self, kind: Kind) -> Ints:
         """What a value is divided by: comparisons multiply the threshold instead."""
@@ -282,9 +278,7 @@ def _ids(known: dict[tuple[str, ...], int], labels: Any) -> tuple[dict[tuple[str
     return known, ids[where]
 
 
-def _instance_ids(
-    known: dict[tuple[str, str], int], slo: str, names: tuple[str, ...], labels: Any, rows: Ints
-) -> Ints:
+def _instance_ids(known: dict[tuple[str, str], int], slo: str, names: tuple[str, ...], labels: Any, rows: Ints) -> Ints:
     tuples, where = _combined(labels, rows)
     texts = [label_text(names, values) for values in tuples]
     return np.array([known.setdefault((slo, text), len(known)) for text in texts], np.int64)[where]

@@ -38,9 +38,7 @@ def _field(declared: dict[str, Any]) -> Field:
     return Field(declared["name"], name, nullable, symbols, "default" in declared, declared.get("default"))
 
 
-FIELDS = {
-    declared["name"]: _field(declared) for declared in json.loads(avro_text("inference_event"))["fields"]
-}
+FIELDS = {declared["name"]: _field(declared) for declared in json.loads(avro_text("inference_event"))["fields"]}
 
 
 def convert(kind: Field, value: Any, unit: str | None = None) -> Any:

@@ -87,9 +87,7 @@ class _Translation:
         event.update(self._ruled(row))
         for name in REQUIRED:
             if name not in event:
-                raise RowError(
-                    _column_of(self._mapping.fields.get(name), name), f"missing, and {name} is required"
-                )
+                raise RowError(_column_of(self._mapping.fields.get(name), name), f"missing, and {name} is required")
         self._place(event, row)
         return event
 

@@ -173,9 +173,7 @@ class _Reading:
             self.problems.append(f"{where}start, every: {error}")
         if written == "relative_s" and not given.get("session"):
             self.problems.append(f"{where}session: missing; relative times count from a session's start")
-        return TimeRule(
-            str(given.get("field")), str(given.get("column")), written, given.get("session"), start, every
-        )
+        return TimeRule(str(given.get("field")), str(given.get("column")), written, given.get("session"), start, every)
 
     def _one_of(self, value: Any, accepted: Any, where: str) -> None:
         if value not in accepted:

@@ -92,9 +92,7 @@ class ClickHouseLedger:
         Nobody commits offsets for the store's group, so None means the log's start.
         Raises: Refused.
         """
-        mark: int | None = await self._persistently(
-            partial(self._sink.high_mark, tp.topic, tp.partition), tp.topic
-        )
+        mark: int | None = await self._persistently(partial(self._sink.high_mark, tp.topic, tp.partition), tp.topic)
         self._written_at_s[tp.topic, tp.partition] = self._now_s()
         return None if mark is None else mark + 1
 

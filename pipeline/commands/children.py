@@ -59,9 +59,7 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             self.process.wait()
-            raise WorkerFailed(
-                f"a worker ended before it was ready; its log ends:\n{self.log.read_text()[-2000:]}"
-            )
+            raise WorkerFailed(f"a worker ended before it was ready; its log ends:\n{self.log.read_text()[-2000:]}")
         said: dict[str, Any] = json.loads(line)
         return said
 

@@ -91,9 +91,7 @@ def findings(settings: Settings) -> list[Finding]:
         try:
             found.append(check(settings))
         except Exception as error:  # whatever a client library raises
-            found.append(
-                Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0][:300], REMEDIES[name])
-            )
+            found.append(Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0][:300], REMEDIES[name]))
     return found
 
 

@@ -13,9 +13,7 @@ def configure(level: str = "info", as_json: bool = False) -> None:
     """Send our logs and the libraries' warnings to stderr, for people or for machines."""
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[
@@ -29,8 +27,6 @@ def configure(level: str = "info", as_json: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(
-        format="%(asctime)s %(name)s %(message)s", level=logging.WARNING, stream=sys.stderr, force=True
-    )
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)

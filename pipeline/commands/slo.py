@@ -105,14 +105,10 @@ def new(
     name: Annotated[str, typer.Argument(help="name of the SLO, such as chat-ttft")],
     metric: Annotated[str, typer.Option(help=f"one of {', '.join(METRICS)}")] = "error_rate",
     service: Annotated[str, typer.Option(help="service of the events")] = "chat",
-    target: Annotated[
-        str, typer.Option(help="ratio such as 0.99; typical for the metric when not given")
-    ] = "",
+    target: Annotated[str, typer.Option(help="ratio such as 0.99; typical for the metric when not given")] = "",
     threshold: Annotated[str, typer.Option(help="with a unit, such as 500ms; typical when not given")] = "",
     team: Annotated[str, typer.Option(help="who answers for it")] = "",
-    output: Annotated[
-        Path | None, typer.Option(help="file to write; SLO_DIR/NAME.yaml when not given")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="file to write; SLO_DIR/NAME.yaml when not given")] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="print the file, write nothing")] = False,
     as_json: Json = False,
 ) -> None:
@@ -153,9 +149,7 @@ def _check(option: str, text: str, reader: scalars.Read, may_be_empty: bool = Fa
     try:
         reader(text)
     except Refused as refused:
-        raise typer.BadParameter(
-            f"{text!r} {refused.rule} -> {refused.remedy}", param_hint=option
-        ) from refused
+        raise typer.BadParameter(f"{text!r} {refused.rule} -> {refused.remedy}", param_hint=option) from refused
 
 
 def _error_ratio(text: str) -> Fraction:

@@ -52,20 +52,12 @@ def shown(value: Any, kind: str = "") -> str:
         return f"{value / 86400:.1f} d" if value >= 86400 else f"{value / 3600:.1f} h"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:,.1f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if isinstance(value, float) else str(value)
 
 
 def print_json(found: list[dict[str, Any]]) -> None:
     typer.echo(
-        json.dumps(
-            found, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value)
-        )
+        json.dumps(found, default=lambda value: value.isoformat() if isinstance(value, datetime) else str(value))
     )
 
 
@@ -75,14 +67,13 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table(
-        "SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad"
-    )
+    table = Table("SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad")
     for row in found:
         budget = row["budget_remaining_ratio"]
         colour = "" if budget is None else "red" if budget < 0 else "yellow" if budget < 0.5 else "green"
         table.add_row(
-            row["slo"], row["instance"] or "-", shown(row["compliance_ratio"], "percent"), shown(row["target"], "percent"),
+            row["slo"], row["instance"] or "-",
+            shown(row["compliance_ratio"], "percent"), shown(row["target"], "percent"),
             f"[{colour}]{shown(budget, 'percent')}[/{colour}]" if colour else shown(budget),
             shown(row["time_to_exhaustion_s"], "seconds") if row["time_to_exhaustion_s"] is not None else "-",
             shown(row["coverage_ratio"], "percent"), shown(row["good"]), shown(row["bad"]),

@@ -14,12 +14,8 @@ from pipeline.commands.children import Worker, WorkerFailed
 
 
 def up(
-    data_dir: Annotated[Path, typer.Option(help="everything the servers and workers keep")] = Path(
-        ".burnline"
-    ),
-    slo: Annotated[
-        Path | None, typer.Option(help="directory of SLO files; the shipped examples when unset")
-    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="everything the servers and workers keep")] = Path(".burnline"),
+    slo: Annotated[Path | None, typer.Option(help="directory of SLO files; the shipped examples when unset")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="worker processes; one a core is plenty")] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")

@@ -15,15 +15,11 @@ from pipeline.settings import Settings
 
 
 def worker(
-    steps: Annotated[
-        str | None, typer.Option(help="steps to run, comma separated; BURNLINE_STEPS when unset")
-    ] = None,
+    steps: Annotated[str | None, typer.Option(help="steps to run, comma separated; BURNLINE_STEPS when unset")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")
     ] = False,
-    warm: Annotated[
-        bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")
-    ] = False,
+    warm: Annotated[bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")] = False,
     lifeline_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
     """Run ingest, judge and store until SIGTERM or Ctrl-C; then flush and leave in order."""
@@ -69,9 +65,7 @@ def compile_kernels(settings: Settings) -> None:
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("transport, judge and store", total=None)
         for module in (record_batches, judging, states):
             module.warm()

@@ -135,9 +135,7 @@ class EmbeddedKafka:
             self._lifeline = None
 
     def _write_properties(self, port: int) -> None:
-        text = PROPERTIES.format(
-            host=HOST, port=port, controller_port=free_port(), log_dir=self.data_dir / "log"
-        )
+        text = PROPERTIES.format(host=HOST, port=port, controller_port=free_port(), log_dir=self.data_dir / "log")
         self._properties.write_text(text)
 
     def _launch(self, runtime: list[str], port: int, lock: int) -> bool:
@@ -189,9 +187,7 @@ def format_storage(runtime: list[str], properties: Path, cluster_id: str) -> Non
     """
     # One argument, not two: an id may begin with a minus sign, which alone would read as an option.
     tool = ["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
-    done = subprocess.run(
-        [*runtime, *tool, "--config", str(properties)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*runtime, *tool, "--config", str(properties)], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr).strip()[-2000:]
         raise EmbeddedError(f"Kafka cannot format the directory of {properties}: {said}")

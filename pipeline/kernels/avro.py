@@ -112,9 +112,7 @@ class Generator:
         """Emit the reading of one wanted number, widened to int64."""
         if kind.type == "union":
             null, other = branches(kind, column.name)
-            self.code.add(
-                indent, "x = np.int64(ld_u8(p))", "p += 1", "if p > e: break", f"if x == {2 * null}:"
-            )
+            self.code.add(indent, "x = np.int64(ld_u8(p))", "p += 1", "if p > e: break", f"if x == {2 * null}:")
             absent = f"st_i64(r + {offset}, {NULL})" if column.optional else "break"
             self.code.add(indent + 4, absent)
             self.code.add(indent, f"elif x == {2 * (1 - null)}:")
@@ -135,17 +133,13 @@ class Generator:
         elif kind.type == "enum" and column.symbols:
             self._enum(kind, column, offset, indent)
         else:
-            raise SchemaMismatch(
-                f"field {column.name}: {kind.type} is no {'symbol' if column.symbols else 'number'}"
-            )
+            raise SchemaMismatch(f"field {column.name}: {kind.type} is no {'symbol' if column.symbols else 'number'}")
 
     def _enum(self, kind: Any, column: Column, offset: int, indent: int) -> None:
         ours = [column.symbols.index(s) if s in column.symbols else column.fallback for s in kind.symbols]
         unknown = [s for s, index in zip(kind.symbols, ours, strict=True) if index is None]
         if unknown:
-            raise SchemaMismatch(
-                f"field {column.name}: unknown symbols {', '.join(unknown)} and no enum default"
-            )
+            raise SchemaMismatch(f"field {column.name}: unknown symbols {', '.join(unknown)} and no enum default")
         self.code.add(indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(ours)}: break")
         for theirs, index in enumerate(ours):
             if theirs != index:
@@ -179,13 +173,9 @@ class Generator:
         elif kind.type in _INTEGRAL:
             self.code.add(indent, "p = skip_long(p)", "if p > e: break")
         elif kind.type == "enum":
-            self.code.add(
-                indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(kind.symbols)}: break"
-            )
+            self.code.add(indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(kind.symbols)}: break")
         elif kind.type == "map":
-            self.code.add(
-                indent, "if ld_u8(p) == np.uint64(0): p += 1", f"else: p = {self.skipper(kind)}(p, e)"
-            )
+            self.code.add(indent, "if ld_u8(p) == np.uint64(0): p += 1", f"else: p = {self.skipper(kind)}(p, e)")
             self.code.add(indent, "if p > e: break")
         elif kind.type == "union" and is_optional(kind):
             self._skip_optional(kind, indent)

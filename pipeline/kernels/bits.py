@@ -108,9 +108,7 @@ def _fold_product(typing_context, a, b):
 
 @intrinsic
 def _bits_of(typing_context, value):
-    return types.int64(types.float64), lambda context, builder, signature, args: builder.bitcast(
-        args[0], _I64
-    )
+    return types.int64(types.float64), lambda context, builder, signature, args: builder.bitcast(args[0], _I64)
 
 
 @intrinsic

@@ -106,9 +106,7 @@ def _new_fine(fold, series, second, entry):
     st_u64(entry, _slot_key(series, second) + np.uint64(1))
     st_i64(entry + 8, slot)
     cell = second // SLICE_S
-    coarse_entry = _probe(
-        ld_i64(fold + 8 * COARSE_TABLE), ld_i64(fold + 8 * COARSE_MASK), _slot_key(series, cell)
-    )
+    coarse_entry = _probe(ld_i64(fold + 8 * COARSE_TABLE), ld_i64(fold + 8 * COARSE_MASK), _slot_key(series, cell))
     if ld_u64(coarse_entry) == np.uint64(0):
         coarse = _new_coarse(fold, series, cell, coarse_entry)
     else:

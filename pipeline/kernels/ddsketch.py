@@ -55,9 +55,7 @@ def carry_table() -> np.ndarray:
 
 
 TABLE = carry_table()
-TOP_BIN = (
-    _key((FIRST_BUCKET + len(TABLE) << SHIFT) - 1) + 1
-)  #: the last bin; greater values are clamped into it
+TOP_BIN = _key((FIRST_BUCKET + len(TABLE) << SHIFT) - 1) + 1  #: the last bin; greater values are clamped into it
 BINS = 1184  #: a row of bins, rounded up to a cache line
 
 

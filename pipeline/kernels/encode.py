@@ -56,12 +56,8 @@ def _hex8(word):
     x = ((x << np.uint64(4)) | x) & np.uint64(0x0F0F0F0F0F0F0F0F)
     letters = ((x + np.uint64(0x0606060606060606)) >> np.uint64(4)) & np.uint64(0x0101010101010101)
     x = x + np.uint64(0x3030303030303030) + letters * np.uint64(39)  # 39 from behind "9" to "a"
-    x = ((x & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8)) | (
-        (x >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
-    )
-    x = ((x & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16)) | (
-        (x >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
-    )
+    x = ((x & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8)) | ((x >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF))
+    x = ((x & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16)) | ((x >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF))
     return (x << np.uint64(32)) | (x >> np.uint64(32))
 
 

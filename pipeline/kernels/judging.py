@@ -142,9 +142,7 @@ def _observe(row, plan, t, measured):
                 frozen = max(frozen, severity)
             continue
         any_measured = True
-        if latched & bit and not _burns(
-            row, plan, short, age, pair(plan, p, CLEAR_A), pair(plan, p, CLEAR_B)
-        ):
+        if latched & bit and not _burns(row, plan, short, age, pair(plan, p, CLEAR_A), pair(plan, p, CLEAR_B)):
             latched &= ~bit
         a, b = pair(plan, p, FIRE_A), pair(plan, p, FIRE_B)
         if _burns(row, plan, short, age, a, b) and _burns(row, plan, long, age, a, b):

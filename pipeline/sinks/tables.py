@@ -86,9 +86,7 @@ TABLES: dict[str, dict[str, Kind]] = {
 #: columns the server fills in at the moment of the insert
 FILLED = {"marks": {"stored_at": "now64(6, 'UTC')"}}
 
-HIGH_MARK_SQL = (
-    "SELECT count(), max(last_offset) FROM marks WHERE topic = %(topic)s AND partition = %(partition)s"
-)
+HIGH_MARK_SQL = "SELECT count(), max(last_offset) FROM marks WHERE topic = %(topic)s AND partition = %(partition)s"
 
 
 @cache

@@ -147,9 +147,7 @@ def _policy(reading: Reading, prefix: str, pairs: tuple[WindowPair, ...]) -> Ale
 
 
 def _pair(reading: Reading, path: str) -> WindowPair:
-    severity, factor, long_us, short_us = (
-        reading.get(path + key) for key in ("severity", "factor", "long", "short")
-    )
+    severity, factor, long_us, short_us = (reading.get(path + key) for key in ("severity", "factor", "long", "short"))
     return WindowPair(severity, factor, long_us, short_us)
 
 

@@ -75,9 +75,7 @@ Node = Scalar | Sequence | Mapping | Unknown
 
 def is_empty(node: Node | None) -> bool:
     """Tell whether YAML would read null."""
-    return node is None or (
-        isinstance(node, Scalar) and node.plain and node.text in {"", "~", "null", "Null", "NULL"}
-    )
+    return node is None or (isinstance(node, Scalar) and node.plain and node.text in {"", "~", "null", "Null", "NULL"})
 
 
 @dataclass
@@ -171,9 +169,7 @@ class _Reader:
                     return
         except YAMLError as error:
             self._syntax(error)
-        except (
-            Exception
-        ) as error:  # ruamel lets others escape on odd input, such as OverflowError on "\\UFFFFFFFF"
+        except Exception as error:  # ruamel lets others escape on odd input, such as OverflowError on "\\UFFFFFFFF"
             words = f"cannot be read as YAML: {shown(str(error))}"
             self.report.add(Place(lines + 1, 1), "", "", words, "mend the YAML of this document")
 
@@ -200,9 +196,7 @@ class _Reader:
 
     def _look_at(self, event: Any, place: Place) -> None:
         if isinstance(event, AliasEvent):
-            self.report.add(
-                place, "", f"*{shown(event.anchor)}", "aliases are not supported", "write the value out"
-            )
+            self.report.add(place, "", f"*{shown(event.anchor)}", "aliases are not supported", "write the value out")
         elif event.anchor is not None:
             self.report.add(
                 place,
@@ -242,10 +236,7 @@ class _Reader:
     def _syntax(self, error: YAMLError) -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = self._place(mark) if mark else Place(self._lines + 1, 1)
-        words = (
-            " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
-            or "no YAML"
-        )
+        words = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", "")))) or "no YAML"
         remedy = "mend the YAML: look at indentation, quotes and brackets here and in the line above"
         self.report.add(place, "", "", f"cannot be read as YAML: {' '.join(words.split())}", remedy)
 

@@ -16,9 +16,7 @@ from pipeline.spec.scalars import duration_text, fraction, written
 from pipeline.spec.slos import Slo
 
 #: error ratios to tell times for, as far as some pair fires at them
-ERROR_RATIOS = tuple(
-    map(Fraction, ("1", "0.5", "0.2", "0.1", "0.05", "0.02", "0.01", "0.005", "0.002", "0.001"))
-)
+ERROR_RATIOS = tuple(map(Fraction, ("1", "0.5", "0.2", "0.1", "0.05", "0.02", "0.01", "0.005", "0.002", "0.001")))
 
 
 def explained(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> dict[str, Any]:
@@ -80,9 +78,7 @@ def sentence(slo: Slo) -> str:
     if indicator.threshold_us is not None:
         least = "most" if indicator.at_most else "least"
         promise = f"have {indicator.metric} of at {least} {duration_text(indicator.threshold_us)}"
-    return (
-        f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {duration_text(objective.window_us)}"
-    )
+    return f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {duration_text(objective.window_us)}"
 
 
 def percent(ratio: Fraction) -> str:

@@ -51,14 +51,10 @@ def _files(path: Path, problems: list[Problem]) -> Iterator[Path]:
         yield path
         return
     candidates = (file for suffix in SUFFIXES for file in path.rglob(f"*{suffix}"))
-    visible = (
-        file for file in candidates if not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+    visible = (file for file in candidates if not any(part.startswith(".") for part in file.relative_to(path).parts))
     files = sorted(file for file in visible if not file.is_dir())
     if len(files) > FILES_MAX:
-        problems.append(
-            _about(path, f"holds {len(files)} SLO files; at most {FILES_MAX} are read", "join files")
-        )
+        problems.append(_about(path, f"holds {len(files)} SLO files; at most {FILES_MAX} are read", "join files"))
     yield from files[:FILES_MAX]
 
 
@@ -73,9 +69,7 @@ def _read(file: Path, texts: dict[str, bytes], problems: list[Problem]) -> None:
     except FileNotFoundError:
         problems.append(_about(file, "does not exist", NONE_YET))
     except OSError as error:
-        problems.append(
-            _about(file, f"cannot be read: {error.strerror}", "check the path and its permissions")
-        )
+        problems.append(_about(file, f"cannot be read: {error.strerror}", "check the path and its permissions"))
 
 
 def _about(path: Path, rule: str, remedy: str) -> Problem:

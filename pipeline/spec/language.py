@@ -24,9 +24,7 @@ _ONE_BY_ONE = "write one SLO for each member"
 ENVELOPE = Language(
     {
         "apiVersion": Field(
-            one_of(
-                (API_VERSION,), dict.fromkeys(("openslo/v1", "openslo/v1alpha", "openslo.com/v2alpha"), _ANEW)
-            ),
+            one_of((API_VERSION,), dict.fromkeys(("openslo/v1", "openslo/v1alpha", "openslo.com/v2alpha"), _ANEW)),
             f"write apiVersion: {API_VERSION}",
         ),
         "kind": Field(

@@ -69,9 +69,7 @@ class Refused(Exception):
 
 def shown(text: str) -> str:
     """Write a value on one line: shortened, without control characters; what is empty looks empty."""
-    printable = "".join(
-        char if char.isprintable() else ascii(char)[1:-1] for char in text[: VALUE_CHARS_MAX + 1]
-    )
+    printable = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: VALUE_CHARS_MAX + 1])
     if len(printable) > VALUE_CHARS_MAX:
         return f"{printable[:VALUE_CHARS_MAX]}…"
     return printable or "(empty)"

@@ -91,9 +91,7 @@ class Reading:
         """Return the place of the first of these paths that the file has; else that of the document."""
         return next((self.places[path] for path in paths if path in self.places), self.place)
 
-    def refuse(
-        self, path: str, rule: str, remedy: str, place: Place | None = None, value: str | None = None
-    ) -> None:
+    def refuse(self, path: str, rule: str, remedy: str, place: Place | None = None, value: str | None = None) -> None:
         """Report a problem with what was read at a path."""
         found = self.values.get(path)
         text = value if value is not None else "" if found is None else shown(found.text)
@@ -129,9 +127,7 @@ def _branch(language: Language, reading: Reading, node: Node, pattern: str, path
 def _list(language: Language, reading: Reading, node: Node, pattern: str, path: str) -> None:
     most = language.items_max.get(pattern, ITEMS_MAX)
     if not isinstance(node, document.Sequence) or not 0 < len(node.items) <= most:
-        reading.refuse(
-            path, f"must be a list of 1 to {most} items", "write `- ` items", node.place, _glance(node)
-        )
+        reading.refuse(path, f"must be a list of 1 to {most} items", "write `- ` items", node.place, _glance(node))
         return
     reading.lengths[path] = len(node.items)
     for index, item in enumerate(node.items):
@@ -154,9 +150,7 @@ def _free_keys(language: Language, reading: Reading, node: document.Mapping, pat
     reading.keys[path] = tuple(names)
 
 
-def _fixed_keys(
-    language: Language, reading: Reading, node: document.Mapping, pattern: str, path: str
-) -> None:
+def _fixed_keys(language: Language, reading: Reading, node: document.Mapping, pattern: str, path: str) -> None:
     known = language.children[pattern]
     for key, child in node.entries:
         if key.text not in known:
@@ -165,16 +159,12 @@ def _fixed_keys(
             _node(language, reading, child, _below(pattern, key.text), _below(path, key.text))
     for name in known:
         below = _below(pattern, name)
-        remedy = (
-            language.fields[below].missing if below in language.fields else language.required.get(below, "")
-        )
+        remedy = language.fields[below].missing if below in language.fields else language.required.get(below, "")
         if remedy and is_empty(node.get(name)):
             reading.refuse(_below(path, name), "is missing", remedy, node.place, "")
 
 
-def _unknown_key(
-    language: Language, reading: Reading, key: Scalar, child: Node, pattern: str, path: str
-) -> None:
+def _unknown_key(language: Language, reading: Reading, key: Scalar, child: Node, pattern: str, path: str) -> None:
     below = _below(path, shown(key.text))
     later = language.later.get(_below(pattern, key.text))
     if later:
@@ -183,13 +173,7 @@ def _unknown_key(
     known = language.children[pattern]
     home = language.home_of(key.text)
     meant = nearest(key.text, known)
-    remedy = (
-        f"move it to {home}"
-        if home
-        else f"did you mean {meant}?"
-        if meant
-        else f"known keys are {listed(known)}"
-    )
+    remedy = f"move it to {home}" if home else f"did you mean {meant}?" if meant else f"known keys are {listed(known)}"
     reading.refuse(below, "is an unknown key", remedy, key.place, _glance(child))
 
 
@@ -229,9 +213,7 @@ def _many(reading: Reading, node: Node, path: str, read_text: Read) -> Value | N
         single = _one(reading, node, path, read_text)
         return single and Value((single.value,), single.place, path, single.text, (single,))
     if not 0 < len(node.items) <= ITEMS_MAX:
-        reading.refuse(
-            path, f"must be 1 to {ITEMS_MAX} values", "write [one, two]", node.place, _glance(node)
-        )
+        reading.refuse(path, f"must be 1 to {ITEMS_MAX} values", "write [one, two]", node.place, _glance(node))
         return None
     read_items = [_one(reading, item, f"{path}[{index}]", read_text) for index, item in enumerate(node.items)]
     items = tuple(item for item in read_items if item is not None)
@@ -242,9 +224,7 @@ def _many(reading: Reading, node: Node, path: str, read_text: Read) -> Value | N
         seen.add(item.value)
     if len(items) < len(node.items):
         return None
-    return Value(
-        tuple(item.value for item in items), node.place, path, listed(item.text for item in items), items
-    )
+    return Value(tuple(item.value for item in items), node.place, path, listed(item.text for item in items), items)
 
 
 def _below(path: str, name: str) -> str:

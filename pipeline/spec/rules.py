@@ -51,9 +51,7 @@ def threshold_of_the_metric(reading: Reading, presets: Presets) -> None:
     ):
         path = f"{INDICATOR}.{key}"
         if METRICS[name].has_threshold and not reading.is_given(path):
-            reading.refuse(
-                path, f"is missing: {name} compares a value", remedy, reading.at(f"{INDICATOR}.metric")
-            )
+            reading.refuse(path, f"is missing: {name} compares a value", remedy, reading.at(f"{INDICATOR}.metric"))
         elif not METRICS[name].has_threshold and reading.is_given(path):
             reading.refuse(path, f"must not be given: {name} compares nothing", "remove it")
 
@@ -64,9 +62,7 @@ def threshold_in_range(reading: Reading, presets: Presets) -> None:
         return
     most = THRESHOLD_US_MAX[METRICS[name].kind]
     if threshold_us > most:
-        reading.refuse(
-            f"{INDICATOR}.threshold", f"must be at most {duration_text(most)} for {name}", "lower it"
-        )
+        reading.refuse(f"{INDICATOR}.threshold", f"must be at most {duration_text(most)} for {name}", "lower it")
 
 
 def op_of_the_metric(reading: Reading, presets: Presets) -> None:
@@ -83,9 +79,7 @@ def selector_says_each_thing_once(reading: Reading, presets: Presets) -> None:
             reading.refuse(path, f"is already said by {field}", "remove one of them")
     path = f"{WHERE}.final_attempt"
     if path in reading.values and reading.get(f"{INDICATOR}.attempts", "final") == "final":
-        reading.refuse(
-            path, "contradicts or repeats attempts: final, the default", "remove it, or write attempts: all"
-        )
+        reading.refuse(path, "contradicts or repeats attempts: final, the default", "remove it, or write attempts: all")
 
 
 def label_values_exist(reading: Reading, presets: Presets) -> None:
@@ -184,9 +178,7 @@ def sla_is_looser(reading: Reading, presets: Presets) -> None:
     if target is None or promised is None or fraction(promised) <= fraction(target):
         return
     rule = f"must not be stricter than the SLO's target, {written(fraction(target))}"
-    reading.refuse(
-        "spec.sla.target", rule, f"write {written(fraction(target))} or less, or raise spec.target"
-    )
+    reading.refuse("spec.sla.target", rule, f"write {written(fraction(target))} or less, or raise spec.target")
 
 
 def own_pairs(reading: Reading) -> list[str]:

@@ -60,11 +60,7 @@ def one_of(known: Collection[str], later: Mapping[str, str] | None = None) -> Re
         if later and text in later:
             raise Refused("is not supported yet", later[text])
         meant = nearest(text, known)
-        remedy = (
-            f"did you mean {meant}?"
-            if meant
-            else f"write {listed(known) if len(known) == 1 else 'one of them'}"
-        )
+        remedy = f"did you mean {meant}?" if meant else f"write {listed(known) if len(known) == 1 else 'one of them'}"
         raise Refused(f"must be {'' if len(known) == 1 else 'one of '}{listed(known)}", remedy)
 
     return read
@@ -96,9 +92,7 @@ def name(value: str) -> str:
         return value
     proposal = re.sub(r"[^a-z0-9.]+", "-", value.lower())[:100].strip("-.")
     rule = "must be 1 to 100 of a-z, 0-9, dot and dash, with a letter or digit at both ends"
-    raise Refused(
-        rule, f"write {proposal}" if _NAME.fullmatch(proposal) else "write a name such as chat-ttft"
-    )
+    raise Refused(rule, f"write {proposal}" if _NAME.fullmatch(proposal) else "write a name such as chat-ttft")
 
 
 def decimal(value: str) -> Ratio:
@@ -141,9 +135,7 @@ def target(value: str) -> Ratio:
         whole = ratio.numerator == ratio.scale or fraction(ratio) == 100
         raise Refused(rule, "leave a budget: write 0.999 or less" if whole else "write a share such as 0.99")
     if decimals(ratio) > TARGET_DECIMALS_MAX:
-        raise Refused(
-            f"must have at most {TARGET_DECIMALS_MAX} decimals", f"write {written(fraction(ratio))}"
-        )
+        raise Refused(f"must have at most {TARGET_DECIMALS_MAX} decimals", f"write {written(fraction(ratio))}")
     return ratio
 
 
@@ -200,9 +192,7 @@ def duration(value: str, hints: tuple[str, ...] = ("ms", "s")) -> int:
     """Read `1s`, `500ms`, `1.5h`, `1h30m` as microseconds; a unit is required, nothing is rounded."""
     terms = _TERM.findall(value)
     if not terms or _TERM.sub("", value):
-        raise Refused(
-            "must be a duration with a unit", "write a number and a unit, such as 500ms, 2s, 5m, 1h or 30d"
-        )
+        raise Refused("must be a duration with a unit", "write a number and a unit, such as 500ms, 2s, 5m, 1h or 30d")
     total = Fraction(0)
     for amount, unit in terms:
         if not unit:

@@ -49,9 +49,7 @@ class Slo:
     sla: Sla | None = None
     labels: tuple[tuple[str, str], ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
-    places: tuple[tuple[str, Place], ...] = field(
-        default=(), compare=False, repr=False
-    )  # path -> where it is
+    places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)  # path -> where it is
 
     def place_of(self, path: str) -> Place:
         """Return where a path stands, or the nearest branch above it that is written."""

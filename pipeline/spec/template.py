@@ -48,9 +48,7 @@ _LINES = (
 )
 
 
-def template(
-    name: str, metric: str, service: str, target: str = "", threshold: str = "", team: str = ""
-) -> str:
+def template(name: str, metric: str, service: str, target: str = "", threshold: str = "", team: str = "") -> str:
     """Write an SLO file; what is left empty starts from a typical value, or is left out.
 
     Values must be what `pipeline.spec.scalars` accepts for their fields; any `service` and `team` is safe.

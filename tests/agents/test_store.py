@@ -114,9 +114,7 @@ async def test_a_batch_with_other_borders_than_what_is_stored_is_given_up(
 
 
 @in_a_loop
-async def test_the_ledger_waits_while_clickhouse_is_away(
-    mortal: EmbeddedClickHouse, topic_prefix: str
-) -> None:
+async def test_the_ledger_waits_while_clickhouse_is_away(mortal: EmbeddedClickHouse, topic_prefix: str) -> None:
     told = story(topic_prefix)
     tp, ledger = Partition(told.topic, 0), ClickHouseLedger(settings_of(mortal))
     await ledger.open(tp)
@@ -131,16 +129,12 @@ async def test_the_ledger_waits_while_clickhouse_is_away(
 
 
 @in_a_loop
-async def test_a_server_too_full_for_inserts_is_waited_for(
-    mortal: EmbeddedClickHouse, topic_prefix: str
-) -> None:
+async def test_a_server_too_full_for_inserts_is_waited_for(mortal: EmbeddedClickHouse, topic_prefix: str) -> None:
     """The 10 s tier takes the insert, the 1 m tier refuses: the repetition fills in what is missing."""
     told = story(topic_prefix)
     tp, ledger = Partition(told.topic, 0), ClickHouseLedger(settings_of(mortal))
     with mortal.client() as client:
-        client.execute(
-            "ALTER TABLE counts_1m MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1"
-        )
+        client.execute("ALTER TABLE counts_1m MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1")
         client.execute("SYSTEM STOP MERGES")
         writing = asyncio.create_task(ledger.write(tp, Unit(batches=told.batches), FACTS))
         await asyncio.sleep(1.5)

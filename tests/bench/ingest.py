@@ -52,23 +52,30 @@ class OurRun:
 
 
 def measure(plan: IngestPlan, home: Path, data_dir: Path) -> dict[str, Any]:
-    """Run everything; kernels are compiled into `data_dir`, servers live in `home`."""
-    base = make_base(plan.base, plan.series)
+    """Run everything; kernels are compiled into `data_dir`, the server lives in `home`."""
     with EmbeddedKafka(home / "kafka", heap="1g") as kafka:
-        settings = Settings(
-            kafka_brokers=kafka.brokers, slo_dir=write_slos(home / "slo"), data_dir=data_dir, steps="ingest"
-        )
-        topic.create(settings)
-        filled = topic.fill(settings, base, plan.repeats, plan.codec)
-        rivals, sums = {}, {}
-        for kind in plan.rivals:
-            rivals[kind], sums[kind] = run_rival(kind, settings, min(filled.per_partition), home / f"{kind}.json")
-        ours = []
-        for number in range(plan.runs):
-            run, found = run_ours(settings, f"bench{number}", filled, kafka.pid, home / f"worker{number}.log")
-            if "stock" in sums:
-                run.differences = found.differences(sums["stock"].times(plan.repeats))
-            ours.append(run)
+        return measure_on(kafka, plan, home, data_dir)
+
+
+def measure_on(kafka: EmbeddedKafka, plan: IngestPlan, home: Path, data_dir: Path, prefix: str = "") -> dict[str, Any]:
+    """Run everything on a broker that is there."""
+    base = make_base(plan.base, plan.series)
+    settings = Settings(
+        kafka_brokers=kafka.brokers, slo_dir=write_slos(home / "slo"), data_dir=data_dir, steps="ingest",
+        topic_prefix=prefix,
+    )  # fmt: skip
+    topic.create(settings)
+    filled = topic.fill(settings, base, plan.repeats, plan.codec)
+    rivals, sums = {}, {}
+    for kind in plan.rivals:
+        rivals[kind], sums[kind] = run_rival(kind, settings, min(filled.per_partition), home / f"{kind}.json")
+    ours = []
+    for number in range(plan.runs):
+        log = home / f"worker{number}.log"
+        run, found = run_ours(settings, f"{prefix}bench{number}", filled, kafka.pid, log)
+        if "stock" in sums:
+            run.differences = found.differences(sums["stock"].times(plan.repeats))
+        ours.append(run)
     agree = {kind: sums[kind].differences(sums["stock"]) for kind in sums} if "stock" in sums else {}
     return {
         "plan": asdict(plan), "filled": asdict(filled), "mean_event_bytes": base.mean_bytes, "series": base.series,
@@ -79,7 +86,8 @@ def measure(plan: IngestPlan, home: Path, data_dir: Path) -> dict[str, Any]:
 
 def run_rival(kind: str, settings: Settings, per_partition: int, out: Path) -> tuple[Run, Sums]:
     """Run one rival over the first base of each partition."""
-    where = kind, settings.kafka_brokers, topics.topic_name(settings, topics.EVENTS), per_partition, out
+    source, target = topics.topic_name(settings, topics.EVENTS), topics.topic_name(settings, topic.FLUSHED)
+    where = kind, settings.kafka_brokers, source, target, per_partition, out
     with processes.module("tests.bench.rivals", *where) as process:
         processes.finished(process, PATIENCE_S)
     result = json.loads(out.read_text())
@@ -98,7 +106,7 @@ def run_ours(settings: Settings, group: str, filled: topic.Filled, broker_pid: i
         worker.ready()
         began = time.monotonic()
         watch, broker = processes.Watch(worker.process.pid), processes.Watch(broker_pid)
-        wait_committed(settings, f"{group}-ingest", filled.events, worker)
+        wait_committed(settings, f"{group}-{settings.topic_prefix}ingest", filled.events, worker)
         wall_s = time.monotonic() - began
         usage, broker_usage = watch.stop(), broker.stop()
     finally:

@@ -9,6 +9,8 @@ full second reach the factor. Its tick's sending began before its append, so a d
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from tests.bench.paced import PacePlan, Sent
 
 LONG_S, SHORT_S = 60, 5
 TARGET, FACTORS = 0.99, (5, 10, 20)  # due 3, 6 and 12 s after a model turns bad
-SETTLE_S = 10.0  #: after the last event, for the last alerts
 BASE_S = 75.0  #: of good events first: the long window is full
 
 SLO = """\
@@ -63,59 +64,52 @@ class Delay:
         return (self.appended_ms - self.window_end_ms) / 1000
 
 
-class Steadily:
-    """A site, a worker under watch and a producer beside it, until the producer is done."""
+@contextmanager
+def fresh_site(home: Path, data_dir: Path) -> Iterator[Settings]:
+    """Both servers, for one benchmark; give the settings of a worker on them."""
+    site = Site(home / "site", slo_dir=write_slos(home / "slo"))
+    try:
+        site.kafka.start()
+        topic.create(Settings(kafka_brokers=site.kafka.brokers))  # before the site creates its own
+        site.start()
+        yield site.settings.model_copy(update={"data_dir": data_dir.resolve()})
+    finally:
+        site.stop()
 
-    def __init__(self, home: Path, data_dir: Path) -> None:
-        self.home, self.data_dir = home, data_dir
-        slos = home / "slo"
-        slos.mkdir(parents=True)
-        for factor in FACTORS:
-            text = SLO.format(factor=factor, target=TARGET, long=LONG_S, short=SHORT_S)
-            (slos / f"errors-{factor}.yaml").write_text(text)
-        self.site = Site(home / "site", slo_dir=slos)
 
-    def run(self, plan: PacePlan) -> tuple[Sent, processes.Usage, Settings]:
-        """Run the plan against a fresh worker; the site stays up."""
-        settings = self.site.settings.model_copy(update={"data_dir": self.data_dir.resolve()})
-        plan = replace(plan, brokers=settings.kafka_brokers, topic=topics.topic_name(settings, topics.EVENTS))
-        wanted, out = self.home / "plan.json", self.home / "sent.json"
-        wanted.write_text(json.dumps(asdict(plan)))
-        worker = Worker(settings, self.home / "worker.log")
-        try:
-            worker.ready()
-            watch = processes.Watch(worker.process.pid, every_s=1.0)
-            with processes.module("tests.bench.paced", wanted, out) as producer:
-                processes.finished(producer, plan.seconds * 1.5 + 120)
-            time.sleep(SETTLE_S)
-            usage = watch.stop()
-            if worker.process.poll() is not None:
-                raise RuntimeError(f"the worker ended:\n{worker.log.read_text()[-2000:]}")
-        finally:
-            worker.stop()
-        return Sent(**json.loads(out.read_text())), usage, settings
+def write_slos(directory: Path) -> Path:
+    """Write SLOs that become due one after the other."""
+    directory.mkdir(parents=True)
+    for factor in FACTORS:
+        text = SLO.format(factor=factor, target=TARGET, long=LONG_S, short=SHORT_S)
+        (directory / f"errors-{factor}.yaml").write_text(text)
+    return directory
 
-    def __enter__(self) -> "Steadily":
-        """Start both servers; the topics first, alerts with the broker's timestamps."""
-        topics_made = self.site
-        topics_made.kafka.start()
-        try:
-            topic.create(Settings(kafka_brokers=topics_made.kafka.brokers))
-            self.site.start()
-        except BaseException:
-            self.site.stop()
-            raise
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop both servers."""
-        self.site.stop()
+def run_steadily(settings: Settings, plan: PacePlan, home: Path) -> tuple[Sent, processes.Usage]:
+    """Run a worker under watch, and a producer beside it until that is done."""
+    plan = replace(plan, brokers=settings.kafka_brokers, topic=topics.topic_name(settings, topics.EVENTS))
+    wanted, out = home / "plan.json", home / "sent.json"
+    wanted.write_text(json.dumps(asdict(plan)))
+    worker = Worker(settings, home / "worker.log")
+    try:
+        worker.ready()
+        watch = processes.Watch(worker.process.pid, every_s=1.0)
+        with processes.module("tests.bench.paced", wanted, out) as producer:
+            processes.finished(producer, plan.seconds * 1.5 + 120)
+        time.sleep(plan.settle_s)
+        usage = watch.stop()
+        if worker.process.poll() is not None:
+            raise RuntimeError(f"the worker ended:\n{worker.log.read_text()[-2000:]}")
+    finally:
+        worker.stop()
+    return Sent(**json.loads(out.read_text())), usage
 
 
 def measure_latency(plan: PacePlan, home: Path, data_dir: Path) -> dict[str, Any]:
     """Let models turn bad one after the other, and time the alerts."""
-    with Steadily(home, data_dir) as steadily:
-        sent, usage, settings = steadily.run(plan)
+    with fresh_site(home, data_dir) as settings:
+        sent, usage = run_steadily(settings, plan, home)
         found = read_values(settings, topics.ALERTS, [0] * len(ends(settings, topics.ALERTS)))
     delays, unexplained = delays_of(sent, [(stamp, blocks.decode("burn_rate_alert", value)) for stamp, value in found])
     after_event = [delay.after_event_s for delay in delays]
@@ -168,8 +162,13 @@ def due_tick(
 
 def measure_soak(plan: PacePlan, home: Path, data_dir: Path) -> dict[str, Any]:
     """Run steadily and watch the worker's memory."""
-    with Steadily(home, data_dir) as steadily:
-        sent, usage, _ = steadily.run(plan)
+    with fresh_site(home, data_dir) as settings:
+        return soak_on(settings, plan, home)
+
+
+def soak_on(settings: Settings, plan: PacePlan, home: Path) -> dict[str, Any]:
+    """Watch a worker's memory on servers that are there."""
+    sent, usage = run_steadily(settings, plan, home)
     seconds, rss = np.array(usage.seconds), np.array(usage.rss_bytes)
     settled = seconds >= seconds[-1] / 3
     slope = float(np.polyfit(seconds[settled], rss[settled], 1)[0]) if settled.sum() > 1 else 0.0

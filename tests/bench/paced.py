@@ -39,6 +39,7 @@ class PacePlan:
     series: int = 1_000
     bad_from_s: float = 1e9  # the first model turns bad
     bad_every_s: float = 1.0  # and then another one
+    settle_s: float = 10.0  # after the last event, for the last alerts
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The rivals, each in a process of its own: `python -m tests.bench.rivals KIND BROKERS TOPIC EVENTS OUT`.
+"""The rivals, each in a process of its own: `python -m tests.bench.rivals KIND BROKERS TOPIC FLUSHED EVENTS OUT`.
 
 `stock`: an ordinary Faust agent on the ordinary transport. `confluent`: librdkafka's batches in a loop. Both read the
 first EVENTS of each partition and write what they summed into OUT as JSON.
@@ -18,7 +18,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from tests.bench.by_hand import ByHand
-from tests.bench.topic import FLUSHED, PARTITIONS
+from tests.bench.topic import PARTITIONS
 
 FLUSH_S = 10.0
 
@@ -71,7 +71,7 @@ class Course:
         out.write_text(json.dumps({"run": asdict(self.run), "flushed": [f.decode() for f in self.flushed]}))
 
 
-async def stock(brokers: str, topic: str, course: Course) -> None:
+async def stock(brokers: str, topic: str, target: str, course: Course) -> None:
     """Run the Faust agent until the course is over."""
     import faust
 
@@ -81,7 +81,7 @@ async def stock(brokers: str, topic: str, course: Course) -> None:
         broker_commit_interval=2.0,
     )  # fmt: skip
     source = app.topic(topic, value_type=bytes, value_serializer="raw")
-    flushed = app.topic(FLUSHED, value_type=bytes, value_serializer="raw")
+    flushed = app.topic(target, value_type=bytes, value_serializer="raw")
     done = asyncio.get_running_loop().create_future()
 
     async def agent(stream: Any) -> None:
@@ -121,18 +121,18 @@ def confluent(brokers: str, topic: str, course: Course) -> None:
     course.finish()
 
 
-def main(kind: str, brokers: str, topic: str, events: str, out: str) -> None:
+def main(kind: str, brokers: str, topic: str, target: str, events: str, out: str) -> None:
     """Run one rival."""
     logging.basicConfig(level=logging.ERROR)
     course = Course(int(events))
     if kind == "stock":
-        asyncio.run(_stock_only(brokers, topic, course, Path(out)))
+        asyncio.run(_stock_only(brokers, topic, target, course, Path(out)))
     confluent(brokers, topic, course)
     course.save(Path(out))
 
 
-async def _stock_only(brokers: str, topic: str, course: Course, out: Path) -> None:
-    await stock(brokers, topic, course)
+async def _stock_only(brokers: str, topic: str, target: str, course: Course, out: Path) -> None:
+    await stock(brokers, topic, target, course)
     course.save(out)
     os._exit(0)  # a Faust app takes its time to leave, and has nothing left that counts
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bench import ingest, kernel, latency, report
+from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
+from pipeline.settings import Settings
+from tests.bench import ingest, kernel, latency, report, topic
 from tests.bench.by_hand import ByHand, Sums, verdicts
 from tests.bench.fleet_events import make_base
 from tests.bench.paced import PacePlan, Sent
@@ -17,9 +19,9 @@ DATA_DIR = Path(".burnline")
 
 
 @pytest.mark.servers
-def test_the_worker_and_every_rival_add_up_to_the_same(tmp_path: Path) -> None:
+def test_the_worker_and_every_rival_add_up_to_the_same(kafka: EmbeddedKafka, topic_prefix: str, tmp_path: Path) -> None:
     plan = ingest.IngestPlan(base=5_000, repeats=4, series=200, runs=1)
-    result = ingest.measure(plan, tmp_path, DATA_DIR)
+    result = ingest.measure_on(kafka, plan, tmp_path, DATA_DIR, topic_prefix)
     assert result["rivals_differ"] == {"stock": 0, "confluent": 0}
     assert [run["differences"] for run in result["ours"]] == [0]
     assert result["series"] == 200
@@ -40,9 +42,16 @@ def test_every_event_of_the_kernel_benchmark_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.servers
-def test_a_steady_load_is_sent_and_watched(tmp_path: Path) -> None:
-    plan = PacePlan("", "", rate=4_000, seconds=5, models=5, base=5_000, series=200)
-    result = latency.measure_soak(plan, tmp_path, DATA_DIR)
+def test_a_steady_load_is_sent_and_watched(
+    kafka: EmbeddedKafka, clickhouse: EmbeddedClickHouse, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = Settings(
+        kafka_brokers=kafka.brokers, topic_prefix=topic_prefix, clickhouse_url=clickhouse.url, data_dir=DATA_DIR,
+        clickhouse_password_file=clickhouse.password_file, slo_dir=latency.write_slos(tmp_path / "slo"),
+    )  # fmt: skip
+    topic.create(settings)
+    plan = PacePlan("", "", rate=4_000, seconds=5, models=5, base=5_000, series=200, settle_s=0)
+    result = latency.soak_on(settings, plan, tmp_path)
     assert result["events"] == 20_000
     assert result["peak_bytes"] > 0
     report.plot_soak(result, tmp_path / "soak.png")

@@ -45,7 +45,7 @@ def create(settings: Settings) -> None:
         specs[name] = topics.TopicSpec(spec.partitions, {**spec.config, "message.timestamp.type": "LogAppendTime"})
     topics.create_topics(settings, specs)
     admin = AdminClient(topics.confluent_config(settings))
-    for future in admin.create_topics([NewTopic(FLUSHED, 1, 1)]).values():
+    for future in admin.create_topics([NewTopic(topics.topic_name(settings, FLUSHED), 1, 1)]).values():
         future.result()
 
 

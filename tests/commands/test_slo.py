@@ -97,9 +97,7 @@ def test_lint_fails_on_warnings_and_marks_them(slo_dir: Path) -> None:
     (slo_dir / "a.yaml").write_text(SHORT)
     result = run("lint")
     assert result.exit_code == 1
-    assert result.stdout.splitlines()[0].startswith(
-        f"warning: {slo_dir}/a.yaml:3:11  metadata.labels  names no owner"
-    )
+    assert result.stdout.splitlines()[0].startswith(f"warning: {slo_dir}/a.yaml:3:11  metadata.labels  names no owner")
     assert result.stderr == "1 good SLO in 1 file: no problems, 3 warnings\n"
     told = as_json(run("lint", "--json"))
     assert told["ok"]

@@ -63,9 +63,7 @@ def test_a_locked_jar_is_fetched_once(repository: Path, lock: Path, tmp_path: Pa
     assert [path.name for path in cache.iterdir()] == ["thing-1.0.jar"]
 
 
-def test_a_jar_with_another_checksum_is_refused_and_not_kept(
-    repository: Path, lock: Path, tmp_path: Path
-) -> None:
+def test_a_jar_with_another_checksum_is_refused_and_not_kept(repository: Path, lock: Path, tmp_path: Path) -> None:
     serve(repository, b"PK evil jar")
     with pytest.raises(EmbeddedError, match=r"thing-1\.0\.jar is not the locked one"):
         jars.class_path(lock, tmp_path / "cache")

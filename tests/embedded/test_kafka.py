@@ -62,9 +62,7 @@ def test_a_second_broker_on_the_same_directory_is_refused(kafka: EmbeddedKafka) 
     assert AdminClient({"bootstrap.servers": kafka.brokers}).list_topics(timeout=10).brokers
 
 
-def test_a_port_that_is_taken_is_refused_with_the_brokers_reason(
-    kafka: EmbeddedKafka, tmp_path: Path
-) -> None:
+def test_a_port_that_is_taken_is_refused_with_the_brokers_reason(kafka: EmbeddedKafka, tmp_path: Path) -> None:
     with pytest.raises(EmbeddedError, match="Address already in use"):
         EmbeddedKafka(tmp_path, port=kafka.port).start()
 

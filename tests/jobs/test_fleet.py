@@ -77,9 +77,7 @@ def test_every_event_is_sound_in_itself() -> None:
             assert event["ttft_us"] + event["decode_us"] == event["e2e_us"], event
             assert (event["itl_max_us"] or 0) <= event["decode_us"], event
         if event["outcome"] in ("SHED", "RATE_LIMITED", "REJECTED"):
-            assert event["cost_picousd"] == event["output_tokens"] == 0 and event["endpoint_id"] is None, (
-                event
-            )
+            assert event["cost_picousd"] == event["output_tokens"] == 0 and event["endpoint_id"] is None, event
 
 
 def test_attempts_of_a_request_follow_one_another_and_only_the_last_is_final() -> None:
@@ -88,9 +86,7 @@ def test_attempts_of_a_request_follow_one_another_and_only_the_last_is_final() -
     for event in events:
         requests[event["request_id"]].append(event)
     inside = [
-        r
-        for r in requests.values()
-        if START_US < r[0]["completed_at"] < START_US + MINUTE_US and r[0]["attempt"] == 1
+        r for r in requests.values() if START_US < r[0]["completed_at"] < START_US + MINUTE_US and r[0]["attempt"] == 1
     ]
     for attempts in inside:
         assert [a["attempt"] for a in attempts] == list(range(1, len(attempts) + 1))
@@ -143,11 +139,7 @@ def test_an_error_burst_hits_its_model_at_its_ratio_while_it_lasts_and_nobody_el
     before, during, after = (
         fleet.events(START_US + m * MINUTE_US, START_US + m * MINUTE_US + 10_000_000) for m in (9, 15, 21)
     )
-    hit = (
-        (words_of(during, "request_model") == "llama-3.3-70b")
-        & (during["attempt"] == 1)
-        & during["final_attempt"]
-    )
+    hit = (words_of(during, "request_model") == "llama-3.3-70b") & (during["attempt"] == 1) & during["final_attempt"]
     assert error_ratio(during, hit) == pytest.approx(0.15, abs=0.015)
     assert error_ratio(during, words_of(during, "request_model") != "llama-3.3-70b") < 0.002
     for calm in (before, after):
@@ -180,9 +172,7 @@ def test_an_outage_recovers_gradually_and_cold() -> None:
 
 
 def test_a_latency_regression_slows_what_it_names() -> None:
-    slow = incident(
-        "latency", 3.0, where=(("request_model", ("gpt-oss-120b",)), ("variant", ("mi300x-bf16-tp1",)))
-    )
+    slow = incident("latency", 3.0, where=(("request_model", ("gpt-oss-120b",)), ("variant", ("mi300x-bf16-tp1",))))
     events, calm = (
         Fleet(FleetSpec(rate=3000, zero_us=START_US, incidents=i)).events(START_US, START_US + 10_000_000)
         for i in ((slow,), ())

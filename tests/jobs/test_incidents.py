@@ -38,22 +38,14 @@ def test_a_scenario_says_what_goes_wrong_where_and_when(tmp_path: Path) -> None:
     [
         pytest.param("kind: Scenario", "kind: SLO", "kind: expected", id="another kind"),
         pytest.param("duration: 1h30m", "duration: 90", "'?90'? is no duration", id="no unit"),
-        pytest.param(
-            "ratio: 0.15", "ratio: 15", r"incidents\[0\].ratio: 15; expected 0 to 1", id="a percentage"
-        ),
-        pytest.param(
-            "ratio: 0.15", "factor: 2", r"incidents\[0\].factor: unknown", id="another kind's number"
-        ),
-        pytest.param(
-            "kind: errors", "kind: fire", r"incidents\[0\].kind: 'fire'; expected", id="unknown kind"
-        ),
+        pytest.param("ratio: 0.15", "ratio: 15", r"incidents\[0\].ratio: 15; expected 0 to 1", id="a percentage"),
+        pytest.param("ratio: 0.15", "factor: 2", r"incidents\[0\].factor: unknown", id="another kind's number"),
+        pytest.param("kind: errors", "kind: fire", r"incidents\[0\].kind: 'fire'; expected", id="unknown kind"),
         pytest.param("region:", "planet:", r"incidents\[0\].where.planet: unknown", id="unknown label"),
         pytest.param("lasts: 10m, ", "", r"incidents\[0\].lasts: missing", id="no end"),
         pytest.param("tenants:", "users:", "spec.fleet.users: unknown", id="unknown option of the fleet"),
         pytest.param("spec:", "spec: [", "s.yaml", id="no YAML"),
-        pytest.param(
-            "ratio: 0.15", "ratio: 0.1, failure_kind: FIRE", "failure_kind: 'FIRE'", id="failure kind"
-        ),
+        pytest.param("ratio: 0.15", "ratio: 0.1, failure_kind: FIRE", "failure_kind: 'FIRE'", id="failure kind"),
     ],
 )
 def test_a_scenario_that_cannot_be_used_says_where(tmp_path: Path, good: str, bad: str, message: str) -> None:

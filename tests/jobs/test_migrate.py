@@ -20,9 +20,7 @@ app.command()(command)
 
 
 @pytest.fixture
-def environment(
-    clickhouse: EmbeddedClickHouse, kafka: EmbeddedKafka, topic_prefix: str
-) -> Iterator[dict[str, str]]:
+def environment(clickhouse: EmbeddedClickHouse, kafka: EmbeddedKafka, topic_prefix: str) -> Iterator[dict[str, str]]:
     """Variables that point at real servers, a database that does not exist and a prefix nobody has used."""
     database = f"m{uuid.uuid4().hex}"
     yield {
@@ -55,9 +53,7 @@ def test_the_first_run_creates_everything_and_the_second_nothing(environment: di
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        pytest.param(
-            "clickhouse://burnline_writer@127.0.0.1:1/burnline", "is a server running", id="nobody there"
-        ),
+        pytest.param("clickhouse://burnline_writer@127.0.0.1:1/burnline", "is a server running", id="nobody there"),
         pytest.param(None, "Authentication failed", id="wrong password"),
     ],
 )

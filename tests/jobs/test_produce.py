@@ -90,9 +90,7 @@ def test_it_fails_when_every_row_is_bad(trace: tuple[Path, Path]) -> None:
         pytest.param(["--limit=10", "--start=original"], 1_700_000_000_000_000, id="limited"),
     ],
 )
-def test_the_first_event_is_where_it_is_wanted(
-    trace: tuple[Path, Path], options: list[str], first_us: int
-) -> None:
+def test_the_first_event_is_where_it_is_wanted(trace: tuple[Path, Path], options: list[str], first_us: int) -> None:
     report = json.loads(invoke(trace[0], "--mapping", trace[1], "--dry-run", "--json", *options).stdout)
     assert report["start_us"] == first_us and report["sent"] == (10 if "--limit=10" in options else 38)
 
@@ -111,9 +109,7 @@ def test_by_default_the_last_event_is_now(trace: tuple[Path, Path]) -> None:
         pytest.param([], 2, id="no mapping"),
     ],
 )
-def test_what_cannot_be_asked_is_a_usage_error(
-    trace: tuple[Path, Path], arguments: list[str], code: int
-) -> None:
+def test_what_cannot_be_asked_is_a_usage_error(trace: tuple[Path, Path], arguments: list[str], code: int) -> None:
     given = [argument.format(mapping=trace[1]) for argument in arguments]
     assert invoke(trace[0], "--dry-run", *given).exit_code == code
 
@@ -125,9 +121,7 @@ def test_a_file_that_cannot_be_read_fails(trace: tuple[Path, Path], tmp_path: Pa
 
 
 @pytest.mark.servers
-def test_a_trace_arrives_in_kafka_whole(
-    trace: tuple[Path, Path], kafka: EmbeddedKafka, topic_prefix: str
-) -> None:
+def test_a_trace_arrives_in_kafka_whole(trace: tuple[Path, Path], kafka: EmbeddedKafka, topic_prefix: str) -> None:
     settings = Settings(kafka_brokers=kafka.brokers, topic_prefix=topic_prefix)
     topics.create_topics(settings)
     events = in_order(read_events(*trace)[0])

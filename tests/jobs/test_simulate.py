@@ -112,15 +112,11 @@ def test_ctrl_c_ends_cleanly_with_a_report() -> None:
 
 
 @pytest.mark.servers
-def test_every_event_arrives_in_kafka_once_keyed_by_its_request(
-    kafka: EmbeddedKafka, topic_prefix: str
-) -> None:
+def test_every_event_arrives_in_kafka_once_keyed_by_its_request(kafka: EmbeddedKafka, topic_prefix: str) -> None:
     settings = Settings(kafka_brokers=kafka.brokers, topic_prefix=topic_prefix)
     topics.create_topics(settings)
     burst = Incident("i", "errors", 0, 60_000_000, 0.5)
-    spec = SimulationSpec(
-        FleetSpec(rate=400, zero_us=START_US, incidents=(burst,)), 2, START_US, 60_000_000, None
-    )
+    spec = SimulationSpec(FleetSpec(rate=400, zero_us=START_US, incidents=(burst,)), 2, START_US, 60_000_000, None)
     with KafkaEventSink(settings) as sink:
         report = run(spec, sink)
     records = consumed(settings, topics.EVENTS)

@@ -20,9 +20,7 @@ from schemas import HOME
 from tests.jobs.decoded import decoded
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-needs_data = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the recorded traces of ../shared/data are not here"
-)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded traces of ../shared/data are not here")
 
 MAPPING = """
 apiVersion: burnline/v1
@@ -87,28 +85,18 @@ TWO_LINES = AT + ',1,1,s,3,"refused\nat line 3"\n' + AT + ",?,1,s,3,\n"
         pytest.param(f"{GOOD}{AT},1500\n", 3, "", "3 columns instead of 7", id="too few columns"),
         pytest.param(f"{GOOD}{AT},1,1,s,3,,x\n", 3, "", "8 columns instead of 7", id="too many columns"),
         pytest.param(f"{GOOD}{AT},soon,1,s,3,\n", 3, "total_ms", "'soon' is no number", id="no number"),
-        pytest.param(
-            "2026-13-01 00:00:02,m,1,1,s,3,\n", 2, "when", "is not in the calendar", id="no such month"
-        ),
+        pytest.param("2026-13-01 00:00:02,m,1,1,s,3,\n", 2, "when", "is not in the calendar", id="no such month"),
         pytest.param("yesterday,m,1,1,s,3,\n", 2, "when", "'yesterday' is no time such as", id="no time"),
         pytest.param(",m,1,1,s,3,\n", 2, "when", "missing, and every event has a time", id="time missing"),
-        pytest.param(
-            f"{AT},,1,s,3,\n", 2, "total_ms", "missing, and e2e_us is required", id="required missing"
-        ),
+        pytest.param(f"{AT},,1,s,3,\n", 2, "total_ms", "missing, and e2e_us is required", id="required missing"),
         pytest.param(f"{AT},-1,1,s,3,\n", 2, "total_ms", "'-1' is negative", id="negative duration"),
         pytest.param(f"{AT},1,nan,s,3,\n", 2, "first_s", "'nan' is not finite", id="not a number"),
-        pytest.param(
-            f"{AT},1,1,s,3000000000,\n", 2, "tokens", "is too large for output_tokens", id="too large"
-        ),
+        pytest.param(f"{AT},1,1,s,3000000000,\n", 2, "tokens", "is too large for output_tokens", id="too large"),
         pytest.param(f"{AT},1,1,x,3,\n", 2, "kind", "'x' is none of s, n", id="not in the map"),
         pytest.param(f"{AT},1,1,s,3,odd\n", 2, "", "no outcome rule holds", id="no rule"),
         pytest.param(TWO_LINES, 4, "total_ms", "'?' is no number", id="lines count within quotes"),
-        pytest.param(
-            f'{AT},?,1,s,3,"a\nb"\n{GOOD}', 2, "total_ms", "'?' is no number", id="a row is where it begins"
-        ),
-        pytest.param(
-            f"\n{GOOD}\nx\n", 5, "", "1 columns instead of 7", id="empty lines are no rows but count"
-        ),
+        pytest.param(f'{AT},?,1,s,3,"a\nb"\n{GOOD}', 2, "total_ms", "'?' is no number", id="a row is where it begins"),
+        pytest.param(f"\n{GOOD}\nx\n", 5, "", "1 columns instead of 7", id="empty lines are no rows but count"),
     ],
 )
 def test_a_bad_row_is_named_and_the_others_go_on(
@@ -145,9 +133,7 @@ def test_every_format_gives_the_same_events(tmp_path: Path, mapping: Mapping, na
     )
     rows = [dict(zip(names, row, strict=True)) for row in cells]
     path = tmp_path / name
-    plain = HEADER + "".join(
-        ",".join("" if v is None else str(v) for v in row.values()) + "\n" for row in rows
-    )
+    plain = HEADER + "".join(",".join("" if v is None else str(v) for v in row.values()) + "\n" for row in rows)
     if "csv" in name:
         path.write_bytes(gzip.compress(plain.encode()))
     elif "jsonl" in name:
@@ -172,21 +158,15 @@ def test_every_format_gives_the_same_events(tmp_path: Path, mapping: Mapping, na
     expected, none = read_events(tmp_path / "west.csv", mapping)
     events, rejects = read_events(path, mapping)
     ids = ("event_id", "request_id")
-    bare = [
-        [{k: v for k, v in event.items() if k not in ids} for event in decoded(e)] for e in (events, expected)
-    ]
+    bare = [[{k: v for k, v in event.items() if k not in ids} for event in decoded(e)] for e in (events, expected)]
     assert bare[0] == bare[1] and len(events) == 2 and rejects == none == []
 
 
 def test_lines_that_are_no_json_objects_are_named(tmp_path: Path, mapping: Mapping) -> None:
     path = tmp_path / "west.jsonl"
-    path.write_text(
-        '{"when": \n[1]\n\n{"when": "2026-01-01 00:00:01", "total_ms": 5, "kind": "n", "tokens": 1}\n'
-    )
+    path.write_text('{"when": \n[1]\n\n{"when": "2026-01-01 00:00:01", "total_ms": 5, "kind": "n", "tokens": 1}\n')
     events, rejects = read_events(path, mapping)
-    assert [(r.line, r.reason[:8]) for r in rejects] == [(1, "not JSON"), (2, "expected")] and len(
-        events
-    ) == 1
+    assert [(r.line, r.reason[:8]) for r in rejects] == [(1, "not JSON"), (2, "expected")] and len(events) == 1
 
 
 def test_a_truncated_avro_file_gives_what_was_whole(tmp_path: Path) -> None:
@@ -203,13 +183,9 @@ def test_a_truncated_avro_file_gives_what_was_whole(tmp_path: Path) -> None:
     assert "the rest of the file cannot be read" in rejects[0].reason
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8b broken", b"not parquet"], ids=["empty", "broken gzip", "binary"]
-)
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken", b"not parquet"], ids=["empty", "broken gzip", "binary"])
 @pytest.mark.parametrize("name", ["west.csv.gz", "west.parquet", "west.avro", "west.txt"])
-def test_a_file_that_cannot_be_read_at_all_says_so(
-    tmp_path: Path, mapping: Mapping, name: str, content: bytes
-) -> None:
+def test_a_file_that_cannot_be_read_at_all_says_so(tmp_path: Path, mapping: Mapping, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(TraceError, match="west"):
@@ -326,9 +302,7 @@ def test_deepseek_errors_are_grouped_as_the_data_page_groups_them() -> None:
 
 @needs_data
 def test_invented_latencies_are_labelled_so() -> None:
-    events, _ = read_events(
-        DATA / "azure-llm-2023/AzureLLMInferenceTrace_code.csv.gz", "azure-llm-2023", limit=2
-    )
+    events, _ = read_events(DATA / "azure-llm-2023/AzureLLMInferenceTrace_code.csv.gz", "azure-llm-2023", limit=2)
     first = decoded(events)[0]
     assert first["attributes"]["latency"] == "synthetic" and first["service"] == "azure-code"
     assert first["received_at"] == 1700158623979960 and (first["input_tokens"], first["output_tokens"]) == (

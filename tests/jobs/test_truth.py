@@ -20,9 +20,7 @@ START_US = 1_760_000_000_000_000
 TARGET = Ratio.parse("0.99")
 
 
-def objective(
-    name: str, service: str, metric: str, threshold_us: int | None = None, **more: Any
-) -> Objective:
+def objective(name: str, service: str, metric: str, threshold_us: int | None = None, **more: Any) -> Objective:
     return Objective(name, service, Indicator(metric, threshold_us, **more), TARGET, 86_400_000_000)
 
 
@@ -32,9 +30,7 @@ OBJECTIVES = (
     objective("whole", "assist", "e2e", 600_000, where=(("operation", ("chat",)),)),
     objective("first", "chat", "ttft", 60_000, group_by=("priority_class",), vantage="GATEWAY"),
     objective("from-the-engine", "chat", "ttft", 60_000, vantage="ENGINE"),
-    objective(
-        "tokens", "assist", "tpot", 16_000, where=(("stream", ("true",)), ("tenant_id", ("acme", "zen")))
-    ),
+    objective("tokens", "assist", "tpot", 16_000, where=(("stream", ("true",)), ("tenant_id", ("acme", "zen")))),
 )
 
 
@@ -45,17 +41,10 @@ def parts() -> list[EventColumns]:
         Incident("a", "errors", 5_000_000, 25_000_000, 0.3, (("request_model", ("llama-3.3-70b",)),)),
         Incident("b", "capacity", 0, 40_000_000, 0.7),
         Incident("c", "errors", 0, 40_000_000, 0.05, failure_kind="TRUNCATED"),
-        Incident(
-            "d", "latency", 0, 40_000_000, 20, (("service", ("batch", "chat")), ("tenant_id", ("acme",)))
-        ),
+        Incident("d", "latency", 0, 40_000_000, 20, (("service", ("batch", "chat")), ("tenant_id", ("acme",)))),
     )
-    fleet = Fleet(
-        FleetSpec(rate=150, tenants=5, incidents=incidents, zero_us=START_US, error_ratio=0.02), seed=7
-    )
-    return [
-        fleet.events(START_US + a * 1_000_000, START_US + b * 1_000_000)
-        for a, b in ((0, 13), (13, 27), (27, 41))
-    ]
+    fleet = Fleet(FleetSpec(rate=150, tenants=5, incidents=incidents, zero_us=START_US, error_ratio=0.02), seed=7)
+    return [fleet.events(START_US + a * 1_000_000, START_US + b * 1_000_000) for a, b in ((0, 13), (13, 27), (27, 41))]
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +60,10 @@ def events(parts: list[EventColumns]) -> list[dict[str, Any]]:
     return [event for part in parts for event in decoded(part)]
 
 
-def test_counts_of_every_series_and_slice_equal_the_recount(
-    truth: Truth, events: list[dict[str, Any]]
-) -> None:
+def test_counts_of_every_series_and_slice_equal_the_recount(truth: Truth, events: list[dict[str, Any]]) -> None:
     assert naive.LABELS == BASE_LABELS
     mine = {key: {n: c for n, c in counts.items() if c} for key, counts in truth.slices().items()}
-    assert mine == {
-        key: {n: c for n, c in counts.items() if c} for key, counts in naive.slices(events).items()
-    }
+    assert mine == {key: {n: c for n, c in counts.items() if c} for key, counts in naive.slices(events).items()}
     assert truth.events == len(events)
 
 
@@ -117,9 +102,7 @@ def test_verdicts_of_every_second_equal_the_recount(truth: Truth, events: list[d
                     naive.verdict(event, o.indicator.metric, o.indicator.threshold_us or 0)
                 ] += 1
     assert truth.verdicts() == {k: (c["good"], c["bad"], c["excluded"]) for k, c in expected.items()}
-    judged = {
-        slo: sum((Counter(c) for c in found.values()), Counter()) for slo, found in truth.totals().items()
-    }
+    judged = {slo: sum((Counter(c) for c in found.values()), Counter()) for slo, found in truth.totals().items()}
     assert set(judged) == {o.name for o in OBJECTIVES} - {"from-the-engine"}
     assert all(min(counts["good"], counts["bad"], counts["excluded"]) > 0 for counts in judged.values())
 

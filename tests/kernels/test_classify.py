@@ -53,12 +53,8 @@ EVENT: dict[str, Any] = {
 
 @pytest.mark.parametrize("at_most", [True, False])
 @pytest.mark.parametrize("threshold", [19, 20, 39, 40, 99, 100, 101])
-@pytest.mark.parametrize(
-    "missing", [(), ("ttft_us",), ("output_tokens",)], ids=["all", "no ttft", "no tokens"]
-)
-def test_verdicts_follow_the_definition_line_by_line(
-    at_most: bool, threshold: int, missing: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("missing", [(), ("ttft_us",), ("output_tokens",)], ids=["all", "no ttft", "no tokens"])
+def test_verdicts_follow_the_definition_line_by_line(at_most: bool, threshold: int, missing: tuple[str, ...]) -> None:
     """Every outcome, failure and status for every metric, with values on both sides of the threshold."""
     names = ["EXCLUDED", "GOOD", "BAD"]
     for (o, f, s, p), metric in product(PRODUCT, ("error_rate", "e2e", "ttft", "tpot")):

@@ -19,9 +19,7 @@ def encoded(steps: list[tuple[int, ...]], rows: int, room: int = 1 << 20) -> tup
     """Run a program; return whole rows and how many there are."""
     program = np.array([(*step, *[0] * (k.STEP_WORDS - len(step))) for step in steps], np.int64)
     out, offsets = np.zeros((1 << 16) + PAD, np.uint8), np.zeros(rows + 1, np.int64)
-    done, _ = k.encode_rows(
-        address_of(program), len(steps), 0, rows, address_of(out), 0, room, address_of(offsets)
-    )
+    done, _ = k.encode_rows(address_of(program), len(steps), 0, rows, address_of(out), 0, room, address_of(offsets))
     ends = offsets.tolist()
     return [out[ends[i] : ends[i + 1]].tobytes() for i in range(done)], done
 

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from pipeline.kernels.bits import PAD
 from pipeline.kernels.intern import Dictionary, intern_all
 
-KEYS = st.lists(
-    st.one_of(st.binary(max_size=30), st.sampled_from([b"", b"a", b"ab", b"a" * 8, b"a" * 9])), max_size=60
-)
+KEYS = st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([b"", b"a", b"ab", b"a" * 8, b"a" * 9])), max_size=60)
 
 
 def interned(dictionary: Dictionary, keys: list[bytes], limit: int) -> list[int]:

@@ -30,9 +30,7 @@ def test_sums_are_those_of_a_dictionary_of_seconds(plan):
 
 def test_what_does_not_fit_into_a_cell_is_clipped_and_counted():
     judge = Judgement(spec())
-    judge.observe(
-        counts([("chat", "", T0, k.MOST_CELL - 1, 0, 0), ("chat", "", T0, 5, 0, 0)], newest=T0 + 10)
-    )
+    judge.observe(counts([("chat", "", T0, k.MOST_CELL - 1, 0, 0), ("chat", "", T0, 5, 0, 0)], newest=T0 + 10))
     judge.judge()
     tiers = len(judge.instances.bank.layouts[0].tiers)
     assert judge.instances.bank.lost[0] == 4 * tiers

@@ -41,9 +41,7 @@ def entry_of(values: np.ndarray) -> Entry:
     return sorted(Counter(bins.tolist()).items())
 
 
-ENTRIES = st.dictionaries(st.integers(0, TOP_BIN), st.integers(1, 2**40), max_size=40).map(
-    lambda d: sorted(d.items())
-)
+ENTRIES = st.dictionaries(st.integers(0, TOP_BIN), st.integers(1, 2**40), max_size=40).map(lambda d: sorted(d.items()))
 
 
 @given(st.lists(st.lists(ENTRIES, max_size=4), max_size=5))

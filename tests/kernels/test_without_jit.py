@@ -20,7 +20,5 @@ SUITES = [
 def test_kernels_pass_their_tests_as_plain_python() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", *SUITES]
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    run = subprocess.run(
-        command, cwd=HOME, env=environment, capture_output=True, text=True, timeout=280, check=False
-    )
+    run = subprocess.run(command, cwd=HOME, env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]

@@ -24,12 +24,8 @@ class Totals:
     """What a set of events adds."""
 
     counts: dict[tuple[str, str, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    slices: dict[tuple[tuple[str, ...], int], Counter[str]] = field(
-        default_factory=lambda: defaultdict(Counter)
-    )
-    bins: dict[tuple[tuple[str, ...], int, str], Counter[int]] = field(
-        default_factory=lambda: defaultdict(Counter)
-    )
+    slices: dict[tuple[tuple[str, ...], int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    bins: dict[tuple[tuple[str, ...], int, str], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     refused: Counter[str] = field(default_factory=Counter)
     clamped: int = 0
     latest: int | None = None

@@ -15,9 +15,7 @@ def fires_after(
     return None
 
 
-def clears_after(
-    budget: Fraction, clear_factor: Fraction, short_s: int, hold_s: int, bad: int, eligible: int
-) -> int:
+def clears_after(budget: Fraction, clear_factor: Fraction, short_s: int, hold_s: int, bad: int, eligible: int) -> int:
     """Seconds after a long incident until the short window was under the factor for `hold_s`."""
     history = [bad] * short_s
     second, under_since = 0, None

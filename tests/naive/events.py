@@ -106,9 +106,7 @@ def shown(event: Event) -> dict[str, float]:
 def refused(event: Event) -> str | None:
     """Why an event that decodes cannot be counted."""
     durations = [event[n] for n in ("e2e_us", "ttft_us", "decode_us") if event[n] is not None]
-    amounts = [
-        event[n] for n in ("input_tokens", "output_tokens", "cost_picousd", "gpu_us") if event[n] is not None
-    ]
+    amounts = [event[n] for n in ("input_tokens", "output_tokens", "cost_picousd", "gpu_us") if event[n] is not None]
     if min(durations) < 0:
         return "negative_duration"
     if amounts and min(amounts) < 0:

@@ -75,9 +75,7 @@ class NaiveJudge:
                 continue
             last = t // 10
             silent = last > self.first // 10 and self.seen(last - 1, last) == 0
-            usable = [
-                p for p in self.rules.pairs if self.is_covered(t, p.long) and self.is_covered(t, p.short)
-            ]
+            usable = [p for p in self.rules.pairs if self.is_covered(t, p.long) and self.is_covered(t, p.short)]
             if not silent:
                 held = self.held_at(t, held, usable)
             now = max((p.severity for p in held if p in usable), default=0)

@@ -62,9 +62,7 @@ def slice_totals(blocks: Iterable[Mapping[str, Any]], span_s: int = 10) -> dict[
             sums[key].update({name: int(block[name][i]) for name in SUMS})
             for j, sketch in enumerate(("e2e", "ttft", "tpot")):
                 end = at[j] + int(block[f"{sketch}_lengths"][i])
-                pairs = zip(
-                    block[f"{sketch}_bins"][at[j] : end], block[f"{sketch}_counts"][at[j] : end], strict=True
-                )
+                pairs = zip(block[f"{sketch}_bins"][at[j] : end], block[f"{sketch}_counts"][at[j] : end], strict=True)
                 bins[key][j] += [(int(b), int(n)) for b, n in pairs]
                 at[j] = end
     return {k: (*(total[n] for n in SUMS), *(state_of(b) for b in bins[k])) for k, total in sums.items()}

@@ -46,9 +46,7 @@ def slices(events: list[dict[str, Any]]) -> dict[Any, Counter[str]]:
     """(label values, start of the slice) -> counts that are not 0."""
     found: dict[Any, Counter[str]] = defaultdict(Counter)
     for event in events:
-        counts = found[
-            tuple(label(event, n) for n in LABELS), event["completed_at"] // 10_000_000 * 10_000_000
-        ]
+        counts = found[tuple(label(event, n) for n in LABELS), event["completed_at"] // 10_000_000 * 10_000_000]
         counts[case(event)] += 1
         counts["retries"] += event["attempt"] > 1
         counts["cold_starts"] += event["cold_start"]

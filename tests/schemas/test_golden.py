@@ -26,10 +26,7 @@ def plain(columns: dict[str, Any]) -> dict[str, Any]:
 
 def with_defaults(name: str, record: dict[str, Any]) -> dict[str, Any]:
     """What the newest reader makes of a record of another version."""
-    return {
-        f["name"]: record[f["name"]] if f["name"] in record else f["default"]
-        for f in schema_of(name)["fields"]
-    }
+    return {f["name"]: record[f["name"]] if f["name"] in record else f["default"] for f in schema_of(name)["fields"]}
 
 
 def test_every_schema_has_a_released_version() -> None:

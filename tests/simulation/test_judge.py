@@ -67,9 +67,7 @@ def test_a_disturbed_worker_tells_what_an_undisturbed_one_tells(seed):
     calm, disturbed = run(blocks), run(blocks, random_)
     told = [[{**alert, "evaluated_at": 0} for alert in driver.alerts] for driver in (calm, disturbed)]
     key = ("window_end", "dedup_key")
-    assert sorted(told[0], key=lambda a: [a[k] for k in key]) == sorted(
-        told[1], key=lambda a: [a[k] for k in key]
-    )
+    assert sorted(told[0], key=lambda a: [a[k] for k in key]) == sorted(told[1], key=lambda a: [a[k] for k in key])
     judge = disturbed.fold.judgement
     for (_, label), row in judge.instances.rows.items():
         seconds = by_second(blocks, label)

@@ -80,16 +80,12 @@ def test_every_row_of_the_10_s_tier_is_the_oracles(
     columns = ", ".join((*BASE_LABELS, "toUnixTimestamp64Micro(slice_start)", *COUNTERS))
     states = ", ".join(f"hex({name}_state)" for name in SKETCHES)
     with clickhouse.client() as client:
-        rows = client.execute(
-            f"SELECT {columns}, {states} FROM sli WHERE service = %(s)s", {"s": topic_prefix}
-        )
+        rows = client.execute(f"SELECT {columns}, {states} FROM sli WHERE service = %(s)s", {"s": topic_prefix})
     found = {row[:9]: (*row[9:23], *(bytes.fromhex(state) for state in row[23:])) for row in rows}
     assert found == naive.slice_totals(story.stored)
 
 
-def test_the_high_mark_is_the_last_offset_of_the_last_whole_batch(
-    sink: ClickHouse, topic_prefix: str
-) -> None:
+def test_the_high_mark_is_the_last_offset_of_the_last_whole_batch(sink: ClickHouse, topic_prefix: str) -> None:
     story = story_of("slo.slices", topic_prefix, topic_prefix, last_midnight_s())
     assert sink.high_mark(story.topic, 0) is None
     for batch in story.batches:

@@ -101,9 +101,7 @@ def test_a_set_gives_the_judge_what_it_watches() -> None:
 def test_strict_comparisons_are_kept_as_the_next_whole_microsecond(
     metric: str, op: str, threshold_us: int, at_most: bool
 ) -> None:
-    indicator = _only(
-        spoiled(("metric: ttft", f"metric: {metric}"), ("op: lte", f"op: {op}"))
-    ).objective.indicator
+    indicator = _only(spoiled(("metric: ttft", f"metric: {metric}"), ("op: lte", f"op: {op}"))).objective.indicator
     assert (indicator.threshold_us, indicator.at_most) == (threshold_us, at_most)
 
 
@@ -188,9 +186,7 @@ def indicators(draw: st.DrawFn) -> dict[str, Any]:
     values = st.one_of(WORDS, st.lists(WORDS, min_size=1, max_size=3, unique=True))
     indicator["where"] = draw(st.dictionaries(st.sampled_from(OPEN_LABELS), values, max_size=3))
     if draw(st.booleans()):
-        indicator["groupBy"] = draw(
-            st.lists(st.sampled_from(list(LABELS)), min_size=1, max_size=3, unique=True)
-        )
+        indicator["groupBy"] = draw(st.lists(st.sampled_from(list(LABELS)), min_size=1, max_size=3, unique=True))
     if draw(st.booleans()):
         indicator["vantage"] = draw(st.sampled_from(VANTAGES))
     indicator["attempts"] = draw(st.sampled_from(["final", "all"]))
@@ -213,9 +209,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "indicator": draw(indicators()),
             "target": target,
             "timeWindow": {"duration": duration_text(window_s * S), "isRolling": "true"},
-            "alerting": {
-                "pairs": draw(st.lists(window_pairs(target, window_s), min_size=1, max_size=PAIRS_MAX))
-            },
+            "alerting": {"pairs": draw(st.lists(window_pairs(target, window_s), min_size=1, max_size=PAIRS_MAX))},
             "guards": {
                 "minEvents": str(draw(st.integers(0, 10**6))),
                 "minBad": str(draw(st.integers(0, 99))),

@@ -41,9 +41,7 @@ def test_values_stay_as_they_are_written_and_know_their_place() -> None:
     assert report.problems == []
     assert isinstance(node, Mapping)
     assert node.get("a") == Scalar("0.990", True, Place(1, 4))
-    assert node.get("b") == Sequence(
-        (Scalar("no", True, Place(3, 5)), Scalar("~", False, Place(4, 5))), Place(3, 3)
-    )
+    assert node.get("b") == Sequence((Scalar("no", True, Place(3, 5)), Scalar("~", False, Place(4, 5))), Place(3, 3))
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
@@ -78,18 +76,14 @@ HOSTILE = [
         id="many nodes",
     ),
     pytest.param(b"---\nx\n" * 170_000, f"must hold at most {DOCUMENTS_MAX} documents", id="many documents"),
-    pytest.param(
-        b"---\n" * 250_000, f"must hold at most {DOCUMENTS_MAX} documents", id="many empty documents"
-    ),
+    pytest.param(b"---\n" * 250_000, f"must hold at most {DOCUMENTS_MAX} documents", id="many empty documents"),
     pytest.param(bytes(range(256)) * 100, "must be UTF-8 text; byte 128 is not", id="bytes"),
     pytest.param(b"\x7fELF\x01\x00\x00", "must be printable text", id="a program"),
     pytest.param("kind: SLO".encode("utf-16"), "must be UTF-8 text; byte 0 is not", id="UTF-16"),
     pytest.param(b'a: "' + b"x\n" * 500_000, "cannot be read as YAML", id="a quote that never ends"),
     pytest.param(b'a: "\\UFFFFFFFF"', "cannot be read as YAML", id="an impossible character"),
     pytest.param(b"a: *" + b"b" * 1_000_000, "aliases are not supported", id="a long alias"),
-    pytest.param(
-        b"!!python/object/apply:os.system [id]", "tags are not supported", id="a tag that would run"
-    ),
+    pytest.param(b"!!python/object/apply:os.system [id]", "tags are not supported", id="a tag that would run"),
     pytest.param(b"%YAML 9.9\n---\na: 1\n", "cannot be read as YAML", id="a directive"),
     pytest.param(b"a: 1\n  b: 2\n\tc: [", "cannot be read as YAML", id="no YAML"),
 ]

@@ -233,8 +233,7 @@ def test_every_key_of_a_later_version_is_refused_by_name(path: str) -> None:
 def test_a_ratio_metric_takes_no_op_and_no_threshold(metric: str) -> None:
     assert problems(spoiled(("metric: ttft", f"metric: {metric}"))) == [
         f"f.yaml:12:9  spec.indicator.op  lte  must not be given: {metric} compares nothing  -> remove it",
-        f"f.yaml:13:16  spec.indicator.threshold  1s  must not be given: {metric} compares nothing"
-        f"  -> remove it",
+        f"f.yaml:13:16  spec.indicator.threshold  1s  must not be given: {metric} compares nothing  -> remove it",
     ]
 
 
@@ -293,16 +292,14 @@ def test_a_window_shorter_than_the_preset_is_refused() -> None:
 
 def test_an_unknown_preset_is_refused_with_the_list() -> None:
     assert problems(SHORT + "  alerting: {preset: workbok}\n") == [
-        "f.yaml:9:22  spec.alerting.preset  workbok  must be one of default, workbook"
-        "  -> did you mean workbook?"
+        "f.yaml:9:22  spec.alerting.preset  workbok  must be one of default, workbook  -> did you mean workbook?"
     ]
 
 
 def test_a_name_is_taken_once_and_both_places_are_named() -> None:
     both = f"{SHORT}---\n{SHORT}"
     assert problems(both) == [
-        "f.yaml:12:18  metadata.name  short  must be unique; f.yaml:1 has this name too"
-        "  -> rename one of them"
+        "f.yaml:12:18  metadata.name  short  must be unique; f.yaml:1 has this name too  -> rename one of them"
     ]
 
 

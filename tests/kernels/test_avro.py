@@ -1,0 +1,58 @@
+"""The generator of decoders; what its decoders read is tested in tests/test_events.py, against fastavro."""
+
+import json
+from typing import Any
+
+import avro.schema
+import pytest
+
+from pipeline.kernels.avro import Column, Layout, SchemaMismatch, branches, is_optional, module_text
+
+
+def schema(*fields: tuple[str, Any]) -> Any:
+    named = [{"name": name, "type": kind} for name, kind in fields]
+    return avro.schema.parse(json.dumps({"type": "record", "name": "Event", "fields": named}))
+
+
+LAYOUT = Layout((Column("e2e_us"), Column("priority", default=0)), ("service", "model", "region"), (("service",),))
+WIRE = schema(
+    ("service", "string"), ("model", "string"), ("e2e_us", "long"), ("region", ["null", "string"]), ("rest", "bytes")
+)
+
+
+def test_labels_are_found_in_the_order_of_the_wire() -> None:
+    _, generator = module_text(schema(("region", "string"), ("e2e_us", "long"), ("service", "string")), LAYOUT)
+    assert list(generator.label_types) == ["region", "service"]
+
+
+def test_labels_that_are_neighbours_on_the_wire_are_copied_as_one_run() -> None:
+    _, generator = module_text(WIRE, LAYOUT)
+    copies = [line for line in generator.key_code(LAYOUT.labels, 0, 0) if "copy_bytes" in line]
+    assert len(copies) == 2
+
+
+def test_the_text_is_a_module_and_the_same_for_the_same_schema() -> None:
+    text, _ = module_text(WIRE, LAYOUT)
+    compile(text, "generated", "exec")
+    assert text == module_text(WIRE, LAYOUT)[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("string", "e2e_us"), (["null", "long", "string"], "unions of null and one type"), ("double", "e2e_us")],
+    ids=["text for a number", "three branches", "floating point for an integer"],
+)
+def test_a_type_that_cannot_be_read_is_refused_by_its_field(kind: Any, said: str) -> None:
+    with pytest.raises(SchemaMismatch, match=said):
+        module_text(schema(("e2e_us", kind)), LAYOUT)
+
+
+def test_a_needed_field_that_is_missing_is_refused_by_name() -> None:
+    with pytest.raises(SchemaMismatch, match="e2e_us is missing"):
+        module_text(schema(("service", "string")), LAYOUT)
+
+
+def test_null_may_be_either_branch() -> None:
+    first, last = (schema(("x", kind)).fields[0].type for kind in (["null", "int"], ["int", "null"]))
+    assert is_optional(first) and is_optional(last)
+    assert [branches(kind, "x")[0] for kind in (first, last)] == [0, 1]
