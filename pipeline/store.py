@@ -39,8 +39,8 @@ class CutSpec:
 class Batch:
     """Rows of [first_offset, last_offset] of one partition, inserted in this order; the last is the mark.
 
-    Rows are built each time they are asked for: as Python objects they are ten times as large as what they are made
-    of, and many batches may wait for a slow server.
+    Rows are built each time they are asked for: as Python objects they are fifty times as large as the values they
+    are made of, and many batches may wait for a slow server.
     """
 
     topic: str
@@ -63,7 +63,7 @@ class _Open:
     cell: int
     last_offset: int = -1
     value_bytes: int = 0
-    blocks: list[Block] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
 
 
 class MergingFold:
@@ -101,7 +101,7 @@ class MergingFold:
                 self._open = None
             if self._open is None:
                 self._open = _Open(offset, cell)
-            self._open.blocks.append(columns)
+            self._open.values.append(value)
             self._open.last_offset = offset
             self._open.value_bytes += len(value)
 
@@ -109,7 +109,7 @@ class MergingFold:
         """Tell whether a batch ends before a record. Only a later cell counts: sources' clocks differ."""
         return (
             cell > batch.cell
-            or len(batch.blocks) >= self.cut.records_most
+            or len(batch.values) >= self.cut.records_most
             or batch.value_bytes + value_bytes > self.cut.bytes_most
         )
 
@@ -126,8 +126,8 @@ class MergingFold:
         token = f"{facts.topic}/{facts.partition}/{first}"
 
         def build() -> tuple[Rows, ...]:
-            mark = mark_rows(facts.topic, facts.partition, first, last, batch.blocks)
-            return (*self._rows(batch.blocks), mark)
+            blocks = [decode(self.schema, value, self.framing) for value in batch.values]
+            return (*self._rows(blocks), mark_rows(facts.topic, facts.partition, first, last, blocks))
 
         return Batch(facts.topic, facts.partition, first, last, token, build)
 

@@ -33,9 +33,9 @@ MINUTE_US = 60_000_000
 HISTORY_US = 24 * 60 * MINUTE_US
 LIVE_US = 40 * MINUTE_US  #: as long as the scenario: 10 minutes healthy, 10 of incident, 20 of recovery
 SPEED = 60.0
-TENANTS = 2  #: few: a day of 10 s slices has a row for each series and slice
+TENANTS = 1  #: few: a day of 10 s slices has a row for each series and slice
 INCIDENT_SLO = "chat-errors"
-SETTLE_S = 30.0
+SETTLE_S = 60.0
 
 STORED_SQL = "SELECT sum(requests) FROM burnline.sli_1h"
 

@@ -55,7 +55,7 @@ def secret(path: Path) -> str:
 class EmbeddedClickHouse:
     """One server on one directory. Start again after stop or kill to go on, on the same ports."""
 
-    def __init__(self, data_dir: Path | str, port: int = 0, http_port: int = 0, memory_bytes: int = 2048 << 20) -> None:
+    def __init__(self, data_dir: Path | str, port: int = 0, http_port: int = 0, memory_bytes: int = 3072 << 20) -> None:
         """Prepare a server that keeps everything under `data_dir`; ports 0: any free ones."""
         self.data_dir = Path(data_dir).resolve()
         self.port = port

@@ -40,7 +40,7 @@ CONFIG = """\
   <max_concurrent_queries>100</max_concurrent_queries>
   <max_server_memory_usage>{memory}</max_server_memory_usage>
   <mark_cache_size>{mark_cache}</mark_cache_size>
-  <background_pool_size>4</background_pool_size>
+  <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>8</background_schedule_pool_size>
   <merge_tree><non_replicated_deduplication_window>1000</non_replicated_deduplication_window></merge_tree>
   <prometheus><endpoint>/metrics</endpoint><metrics>true</metrics><events>true</events></prometheus>

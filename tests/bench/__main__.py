@@ -45,7 +45,7 @@ def everything(out: Out = RESULTS) -> None:
 @cli.command()
 def ingest(
     base: Annotated[int, typer.Option(help="distinct events")] = 200_000,
-    repeats: Annotated[int, typer.Option(help="how often the topic has them")] = 40,
+    repeats: Annotated[int, typer.Option(help="how often the topic has them")] = 50,
     series: Series = 1_000,
     codec: Annotated[str, typer.Option(help="of the topic: lz4, none, zstd, snappy")] = "lz4",
     runs: Annotated[int, typer.Option(help="of our worker; the middle one is compared")] = 3,

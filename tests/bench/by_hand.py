@@ -24,6 +24,7 @@ HEADER = SINGLE_OBJECT.header("inference_event")
 LOG_GAMMA = math.log(1.01 / 0.99)
 E2E_US_MAX, TTFT_US_MAX = 2_000_000, 1_000_000
 GOOD, BAD, EXCLUDED = range(3)
+MESSAGE_LINES = 200
 
 
 class ByHand:
@@ -61,12 +62,17 @@ class ByHand:
                 index = 1 + math.floor(math.log(value) / LOG_GAMMA) if value >= 1 else 0
                 bins[index] = bins.get(index, 0) + 1
 
-    def flush(self) -> bytes:
-        """Hand out what was gathered, as JSON, and begin anew."""
+    def flush(self) -> list[bytes]:
+        """Hand out what was gathered, as JSON in messages of less than a megabyte, and begin anew."""
         counts = [[*key, *line] for key, line in self.counts.items()]
         sketches = [[*key, *(list(bins.items()) for bins in found)] for key, found in self.sketches.items()]
         self.counts, self.sketches = {}, {}
-        return json.dumps({"counts": counts, "sketches": sketches}).encode()
+        named = (("counts", counts), ("sketches", sketches))
+        return [
+            json.dumps({name: lines[at : at + MESSAGE_LINES]}).encode()
+            for name, lines in named
+            for at in range(0, len(lines), MESSAGE_LINES)
+        ]
 
 
 def verdicts(event: Any) -> tuple[int, int, int]:
@@ -123,10 +129,10 @@ class Sums:
     def add_flush(self, text: bytes) -> None:
         """Add what `flush` handed out."""
         flushed = json.loads(text)
-        for slo, instance, second, *line in flushed["counts"]:
+        for slo, instance, second, *line in flushed.get("counts", ()):
             for verdict, count in enumerate(line):
                 self.counts[slo, instance, second, verdict] += count
-        for *labels, cell, e2e, ttft, tpot in flushed["sketches"]:
+        for *labels, cell, e2e, ttft, tpot in flushed.get("sketches", ()):
             for metric, found in (("e2e", e2e), ("ttft", ttft), ("tpot", tpot)):
                 for index, count in found:
                     self.bins((*labels, cell, metric))[index] += count

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,11 @@ class Course:
         self._left -= 1
         return self._left == 0
 
-    def flush(self) -> bytes:
+    def flush(self) -> list[bytes]:
         """Close what was gathered."""
-        self.flushed.append(self.job.flush())
-        return self.flushed[-1]
+        messages = self.job.flush()
+        self.flushed += messages
+        return messages
 
     def finish(self) -> None:
         """Take the times."""
@@ -87,18 +89,21 @@ async def stock(brokers: str, topic: str, target: str, course: Course) -> None:
     async def agent(stream: Any) -> None:
         async for event in stream.events():
             if course.take(event.message.offset, event.value):
-                await flushed.send(value=course.flush())
+                await flush()
                 course.finish()
                 done.set_result(None)
 
     async def flush() -> None:
-        if not done.done():
-            await flushed.send(value=course.flush())
+        for message in course.flush() if not done.done() else ():
+            await flushed.send(value=message)
 
     app.agent(source)(agent)
     app.timer(FLUSH_S)(flush)
     await app.start()
-    await done
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    await asyncio.wait([done, crashed], return_when=asyncio.FIRST_COMPLETED)
+    if not done.done():
+        raise RuntimeError("the agent crashed") from app.crash_reason
 
 
 def confluent(brokers: str, topic: str, course: Course) -> None:
@@ -132,9 +137,15 @@ def main(kind: str, brokers: str, topic: str, target: str, events: str, out: str
 
 
 async def _stock_only(brokers: str, topic: str, target: str, course: Course, out: Path) -> None:
-    await stock(brokers, topic, target, course)
-    course.save(out)
-    os._exit(0)  # a Faust app takes its time to leave, and has nothing left that counts
+    code = 1
+    try:
+        await stock(brokers, topic, target, course)
+        course.save(out)
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # a Faust app takes its time to leave, and has nothing left that counts
 
 
 if __name__ == "__main__":
