@@ -47,7 +47,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_seconds_since_progress": MetricSpec("gauge", "Seconds since the last unit was written.", STEP),
     "burnline_series": MetricSpec("gauge", "Distinct series known to this worker."),
     "burnline_series_overflow": MetricSpec("counter", "Events whose series was past BURNLINE_LIMIT_SERIES."),
-    "burnline_instances_refused": MetricSpec("counter", "SLO instances past BURNLINE_LIMIT_INSTANCES, now `other`."),
+    "burnline_instances_refused": MetricSpec("counter", "Series whose SLO instance was past the limit, now `other`."),
     "burnline_watermark_seconds": MetricSpec("gauge", "Event time judged so far, since the epoch.", ("partition",)),
     "burnline_instances": MetricSpec("gauge", "SLO instances judged here.", ("partition",)),
     "burnline_late_entries": MetricSpec("counter", "Counts that came behind the watermark.", ("partition",)),

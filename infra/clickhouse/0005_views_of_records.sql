@@ -271,7 +271,7 @@ CREATE VIEW IF NOT EXISTS pipeline_health (
     clamped Int64 COMMENT 'events from the future, taken as now',
     late Int64 COMMENT 'events behind the watermark',
     series_overflow Int64 COMMENT 'events counted as series `other`',
-    instances_refused Int64 COMMENT 'SLO instances counted as `other`'
+    instances_refused Int64 COMMENT 'series of which an SLO instance was past the limit and became `other`'
 ) AS
 SELECT
     'ingest' AS stage,

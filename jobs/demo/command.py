@@ -118,7 +118,7 @@ def _environment(data_dir: Path) -> dict[str, str]:
 
 def _say_addresses(console: Console, site: Site) -> None:
     for name, value in site.addresses.items():
-        console.print(f"  [dim]{name.replace('_', ' '):>30}[/dim]  {value}", highlight=False)
+        console.print(f"  [dim]{name.replace('_', ' '):>32}[/dim]  {value}", highlight=False, soft_wrap=True)
 
 
 def _produce_history(console: Console, settings: Settings, history: SimulationSpec) -> SimulationReport:
@@ -171,7 +171,7 @@ def _drain_history(console: Console, watch: Watch, workers: list[Worker], events
     elapsed_s = max(watch.last_ms - watch.first_ms, 1) / 1000
     console.print(
         f"[bold]Counted {events:,} events in {elapsed_s:.1f} s: {events / elapsed_s:,.0f} events/s[/bold] "
-        "(Avro decode, SLOs, sketches, transactions; one worker, the broker on the same cores)."
+        "(Avro decode, SLOs, sketches, transactions; one process, everything else on the same cores)."
     )
 
 

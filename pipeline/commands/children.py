@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.settings import Settings
 
-PATIENCE_S = 45.0  #: an orphan that has not stopped in order by then goes all the same
+PATIENCE_S = 20.0  #: an orphan that has not stopped in order by then goes all the same; nothing that counts is lost
 
 
 def environment(settings: Settings) -> dict[str, str]:
