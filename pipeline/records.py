@@ -4,6 +4,7 @@ Pure data. A block is all the records of one partition out of one fetch, as colu
 per record. Law: blocks of one partition are contiguous, block[i].next_offset == block[i + 1].first_offset.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,27 @@ class RecordBlock:
             found.append(((name or b"").decode("utf-8", "replace"), _span(self.buffer, at, length)))
             at += max(length, 0)
         return tuple(found)
+
+
+def joined(blocks: Sequence[RecordBlock]) -> RecordBlock:
+    """Copy contiguous blocks into one. For small topics, whose blocks are a few records each."""
+    if len(blocks) == 1:
+        return blocks[0]
+    first, last = blocks[0], blocks[-1]
+    shifts = np.cumsum([0, *(block.buffer.size for block in blocks[:-1])])
+    starts = (
+        np.concatenate([getattr(block, name) + shift for block, shift in zip(blocks, shifts, strict=True)])
+        for name in ("value_start", "key_start")
+    )
+    values, keys = starts
+    buffer, value_length, key_length, append_time_ms, offset = (
+        np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("buffer", "value_length", "key_length", "append_time_ms", "offset")
+    )
+    return RecordBlock(
+        first.topic, first.partition, first.first_offset, last.next_offset, buffer, values, value_length, keys,
+        key_length, append_time_ms, offset,
+    )  # fmt: skip
 
 
 def _zigzag(buffer: NDArray[np.uint8], at: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.blocks import Malformed, decode
 from pipeline.framing import SINGLE_OBJECT, Framing
-from pipeline.records import RecordBlock, Unit, UnitFacts
+from pipeline.records import RecordBlock, Unit, UnitFacts, joined
 from pipeline.rows import Block, Rows, check_counts, check_slices, count_rows, mark_rows, slice_rows
 from pipeline.stored_records import RECORD_ROWS, record_mark
 
@@ -150,12 +150,16 @@ class RecordFold:
         """Nothing to restore."""
 
     def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
-        """Return the blocks' rows, in batches within the limits.
+        """Return the rows of all blocks, in batches within the limits.
+
+        A block is one judge's unit, some ten rows: an insert for each fell ever farther behind on a busy machine.
 
         Raises: framing.UnknownSchema, blocks.Malformed for a status or an alert that cannot be read.
         """
-        batches = [self._batch(block, indexes, facts) for block in blocks for indexes in _within(block, self.cut)]
-        return Unit(batches=batches)
+        if not blocks:
+            return Unit()
+        block = joined(blocks)
+        return Unit(batches=[self._batch(block, indexes, facts) for indexes in _within(block, self.cut)])
 
     def _batch(self, block: RecordBlock, indexes: range, facts: UnitFacts) -> Batch:
         first, last = int(block.offset[indexes[0]]), int(block.offset[indexes[-1]])

@@ -228,6 +228,21 @@ def test_small_records_are_cut_into_batches_that_cover_them_all() -> None:
     assert [(b.first_offset, b.last_offset) for b in unit.batches] == [(i, i + 9) for i in range(0, 100, 10)]
 
 
+def test_small_blocks_of_one_unit_are_one_batch() -> None:
+    blocks = [
+        block_of("inference.events.dlq", 0, [Recorded(i, b"value %d" % i, b"key %d" % i) for i in range(at, at + 3)])
+        for at in range(0, 12, 3)
+    ]
+    facts = UnitFacts("inference.events.dlq", 0, 1, 0, 12, 0)
+    (batch,) = STORED["inference.events.dlq"](CutSpec()).fold(blocks, facts).batches
+    rows, mark = batch.rows
+    assert rows.columns["value"] == [b"value %d" % i for i in range(12)]
+    assert rows.columns["key"] == [b"key %d" % i for i in range(12)]
+    assert rows.columns["dlq_offset"] == list(range(12))
+    assert mark.columns["counters"] == [{"records": 12}]
+    assert STORED["inference.events.dlq"](CutSpec()).fold([], facts).batches == []
+
+
 @given(
     st.lists(
         st.tuples(
