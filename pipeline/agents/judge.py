@@ -10,7 +10,7 @@ from pipeline.metrics import Reading
 from pipeline.topics import ALERTS, COUNTS, STATE, STATUS
 from pipeline.transport import FetchSpec, Step, StepSpec
 
-UNIT_S = 0.5  #: an alert waits for this at the most; a unit without news writes nothing
+UNIT_S = 0.25  #: an alert waits for this at the most; a unit without news writes nothing
 
 
 def judge(parts: Parts) -> Agent:
