@@ -34,7 +34,7 @@ from pipeline.topics import (
     faust_config,
     topic_name,
 )
-from pipeline.transport import GroupSpec, StepFailed, run_step, step_app
+from pipeline.transport import GroupSpec, run_step, step_app
 from pipeline.web.server import Endpoints, Health, Server
 
 AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store}
@@ -203,12 +203,9 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> int:
     """
     parts = parts_of(settings)
     if parts.framing is not SINGLE_OBJECT:  # decoders of schemas that only the registry knows
-        warm(settings.data_dir.resolve() / "kernels", parts.framing, parts.slos.objectives)
+        warm(settings.kernels_dir, parts.framing, parts.slos.objectives)
     worker = Worker(parts)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop.set)
     return await worker.run(ready)
-
-
-__all__ = ["SetupFailed", "StepFailed", "Worker", "parts_of", "run"]

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     http_token_file: Path | None = Field(None, description="bearer token, needed off loopback")
 
     @property
+    def kernels_dir(self) -> Path:
+        """Where compiled kernels and generated decoders are kept."""
+        return self.data_dir.resolve() / "kernels"
+
+    @property
     def step_names(self) -> tuple[str, ...]:
         """The steps as a tuple, in the order given."""
         return tuple(name for part in self.steps.split(",") if (name := part.strip()))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from pipeline.agents.parts import QUEUE_BYTES, Agent, Parts
+from pipeline.agents.parts import Agent, Parts
 from pipeline.decoding import EventFold, FoldSpec
 from pipeline.ingest import IngestFold, IngestSpec
 from pipeline.metrics import Reading
 from pipeline.topics import COUNTS, DEAD_LETTERS, EVENTS, SLICES
 from pipeline.transport import FetchSpec, Step, StepSpec
+
+QUEUE_BYTES = 64 << 20  #: of all partitions of a worker
 
 
 def ingest(parts: Parts) -> Agent:
@@ -27,7 +29,7 @@ def ingest(parts: Parts) -> Agent:
         slices_partitions=parts.partitions[parts.topic(SLICES)],
         framing=parts.framing,
     )
-    events = EventFold(limits, parts.slos.objectives, parts.framing, settings.data_dir / "kernels")
+    events = EventFold(limits, parts.slos.objectives, parts.framing, settings.kernels_dir)
     fold = IngestFold(spec, events)
     step = StepSpec(
         name="ingest",

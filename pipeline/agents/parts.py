@@ -10,8 +10,6 @@ from pipeline.spec import SloSet
 from pipeline.topics import aiokafka_config, topic_name
 from pipeline.transport import FetchSpec, KafkaLedger, Step
 
-QUEUE_BYTES = 64 << 20
-
 
 @dataclass
 class Parts:

@@ -49,7 +49,7 @@ def worker(
 
 def compile_kernels(settings: Settings) -> None:
     """Compile what the steps call, or load it from the cache, before any consumer starts; show progress."""
-    cache = settings.data_dir.resolve() / "kernels"
+    cache = settings.kernels_dir
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)  # private: it is imported as code
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))  # before Numba is imported
 

@@ -7,7 +7,6 @@ and caches it. Safety: a record's span lies in the buffer, PAD spare bytes follo
 bytes past a checked position, and a record is good only if it ends exactly at its end.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -342,8 +341,3 @@ def module_text(schema: Any, layout: Layout) -> tuple[str, Generator]:
         PROCESS,
     ]
     return "\n".join(lines), generator
-
-
-def canonical(schema: Any) -> str:
-    """The schema as compact JSON, for hashing."""
-    return json.dumps(schema.to_json(), sort_keys=True, separators=(",", ":"))

@@ -27,7 +27,7 @@ FACTOR_DECIMALS_MAX = 2  # with the target's, and the clear margin's: products o
 DIGITS_MAX = 12  # before the decimal point
 WINDOW_US_MAX = 366 * UNITS_US["d"]
 
-_DECIMAL = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
+_DECIMAL = re.compile(rf"[+-]?(\d{{1,{DIGITS_MAX}}}(\.\d{{0,12}})?|\.\d{{1,12}})", re.ASCII)
 _TERM = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([A-Za-z]*)", re.ASCII)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?", re.ASCII)
 _LONGER_UNITS = {
