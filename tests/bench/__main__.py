@@ -17,6 +17,7 @@ from tests.bench import ingest as ingest_bench
 from tests.bench import kernel as kernel_bench
 from tests.bench import latency as latency_bench
 from tests.bench import report
+from tests.bench import soak as soak_bench
 from tests.bench.paced import PacePlan
 
 RESULTS = Path("bench-results")
@@ -36,7 +37,7 @@ def default(context: typer.Context) -> None:
 
 @cli.command("all")
 def everything(out: Out = RESULTS) -> None:
-    """Ingest, kernel and latency; the soak takes its ten minutes alone."""
+    """Ingest, kernel and latency; the soak takes its half hour alone."""
     kernel(out=out)
     ingest(out=out)
     latency(out=out)
@@ -142,22 +143,39 @@ def _show_latency(result: dict[str, Any], around: dict[str, Any]) -> None:
 
 @cli.command()
 def soak(
-    minutes: Annotated[float, typer.Option(help="how long")] = 10.0,
-    rate: Annotated[int, typer.Option(help="events a second")] = 50_000,
+    minutes: Annotated[float, typer.Option(help="how long")] = 30.0,
+    rate: Annotated[int, typer.Option(help="events a second")] = 30_000,
+    attack: Annotated[bool, typer.Option(help="after a quarter of the time, tenants never seen before")] = True,
     series: Series = 1_000,
     out: Out = RESULTS,
 ) -> None:
-    """Watch a worker's memory under a steady load."""
-    plan = PacePlan("", "", rate, minutes * 60, models=60, series=series)
+    """Watch a worker's memory under a steady load, and under an attack by ever new series."""
+    from_s = minutes * 15 if attack else 1e9
+    plan = PacePlan("", "", rate, minutes * 60, models=60, series=series, attack_from_s=from_s)
     with _measuring("soak") as (home, around):
-        result = latency_bench.measure_soak(plan, home, DATA_DIR)
+        result = soak_bench.measure_soak(plan, home, DATA_DIR)
     report.save("soak", result, around, out)
     report.plot_soak(result, out / "soak.png")
-    peak, last = result["peak_bytes"] / 1e6, result["rss_bytes"][-1] / 1e6
-    row = [f"{minutes:g} min", f"{result['events_per_s']:,.0f}", f"{peak:.0f}", f"{last:.0f}",
-           f"{result['slope_bytes_per_min'] / 1e6:+.2f}"]  # fmt: skip
-    title = f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB and flat"
-    report.show(title, ["", "events/s", "peak MB", "at the end MB", "MB/min"], [row], around)
+    _show_soak(result, around)
+    if not result["events"] == result["counted"] == result["stored"]:
+        _fail(f"{result['events']} sent, {result['counted']} counted, {result['stored']} stored")
+
+
+def _show_soak(result: dict[str, Any], around: dict[str, Any]) -> None:
+    last = result["rss_bytes"][-1]
+    row = [
+        f"{result['plan']['seconds'] / 60:g} min", f"{result['events_per_s']:,.0f}",
+        f"{result['peak_bytes'] / 1e6:.0f}",
+        f"{last / 1e6:.0f}", f"{result['slope_bytes_per_min'] / 1e6:+.2f}", f"{result['intruders']:,}",
+        f"{result['series_overflow']:,}", f"{result['instances_refused']:,}",
+        f"{result['events'] - result['stored']:,}",
+    ]  # fmt: skip
+    columns = [
+        "", "events/s", "peak MB", "at the end MB", "MB/min in the second half", "new tenants", "events as `other`",
+        "instances as `other`", "missing",
+    ]  # fmt: skip
+    title = f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB at 1,000 series, and flat under the attack"
+    report.show(title, columns, [row], around)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Benchmarks `latency` and `soak`: a worker with all three steps under a steady load, in real time.
+"""Benchmark `latency`: a worker with all three steps under a steady load, in real time.
 
     event completes ─► sent ─► appended ─► counted (unit) ─► judged (watermark: grace) ─► alert appended
     '-------------------------------- delay --------------------------------------------'
@@ -158,22 +158,3 @@ def due_tick(
     last_quiet = np.flatnonzero(~burns)
     first = int(last_quiet[-1]) + 1 if len(last_quiet) else 0
     return int(inside[first]) if first < len(inside) else None
-
-
-def measure_soak(plan: PacePlan, home: Path, data_dir: Path) -> dict[str, Any]:
-    """Run steadily and watch the worker's memory."""
-    with fresh_site(home, data_dir) as settings:
-        return soak_on(settings, plan, home)
-
-
-def soak_on(settings: Settings, plan: PacePlan, home: Path) -> dict[str, Any]:
-    """Watch a worker's memory on servers that are there."""
-    sent, usage = run_steadily(settings, plan, home)
-    seconds, rss = np.array(usage.seconds), np.array(usage.rss_bytes)
-    settled = seconds >= seconds[-1] / 3
-    slope = float(np.polyfit(seconds[settled], rss[settled], 1)[0]) if settled.sum() > 1 else 0.0
-    return {
-        "plan": asdict(plan), "events": sent.events, "events_per_s": sent.events / sent.elapsed_s,
-        "late_s_max": sent.late_s_max, "seconds": usage.seconds, "rss_bytes": usage.rss_bytes,
-        "peak_bytes": usage.peak_bytes, "slope_bytes_per_min": slope * 60, "worker_cpu_seconds": usage.cpu,
-    }  # fmt: skip

@@ -40,6 +40,8 @@ class PacePlan:
     bad_from_s: float = 1e9  # the first model turns bad
     bad_every_s: float = 1.0  # and then another one
     settle_s: float = 10.0  # after the last event, for the last alerts
+    attack_from_s: float = 1e9  # from then on one event in `attack_every` has a tenant nobody has seen
+    attack_every: int = 50
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Sent:
     good: list[list[int]] = field(default_factory=list)
     bad: list[list[int]] = field(default_factory=list)
     events: int = 0
+    intruders: int = 0  # tenants made up by the attack
     elapsed_s: float = 0.0
     late_s_max: float = 0.0  # the farthest behind its schedule
 
@@ -65,7 +68,7 @@ class Steady:
         self.columns = EventColumns(
             {**columns.columns, "service": Words((SERVICE,), zeros), "request_model": Words(names, self.model)}
         )
-        self.plan, self._at, self._encoder = plan, 0, EventEncoder()
+        self.plan, self._at, self._encoder, self.intruders = plan, 0, EventEncoder(), 0
 
     def stretch(self, count: int) -> NDArray[np.int64]:
         """Rows of the next events."""
@@ -73,7 +76,18 @@ class Steady:
         self._at += count
         return rows
 
-    def values(self, rows: NDArray[np.int64], at_us: int, is_bad: NDArray[np.bool_]) -> list[bytes]:
+    def attacked(self, tenants: Words) -> Words:
+        """Give one row in `attack_every` a tenant of its own: as many new series as there are such rows."""
+        codes = tenants.codes.copy()
+        count, known = len(codes[:: self.plan.attack_every]), len(tenants.words)
+        names = [f"intruder-{number:09d}" for number in range(self.intruders, self.intruders + count)]
+        codes[:: self.plan.attack_every] = np.arange(known, known + count)
+        self.intruders += count
+        return Words((*tenants.words, *names), codes)
+
+    def values(
+        self, rows: NDArray[np.int64], at_us: int, is_bad: NDArray[np.bool_], is_attack: bool = False
+    ) -> list[bytes]:
         """Encode rows as events that complete at `at_us`."""
         events = self.columns.take(rows)
         changed: dict[str, Any] = {
@@ -84,6 +98,8 @@ class Steady:
             "failure_kind": np.where(is_bad, FAILURE_KINDS.index("EXECUTION"), 0).astype(np.int32),
             "http_status": np.where(is_bad, 500, 200),
         }  # fmt: skip
+        if is_attack:
+            changed["tenant_id"] = self.attacked(events["tenant_id"])
         return self._encoder.encode(EventColumns({**events.columns, **changed})).records()
 
 
@@ -102,7 +118,7 @@ def run(plan: PacePlan) -> Sent:
         rows, at_us = steady.stretch(count), time.time_ns() // 1000
         models = steady.model[rows]
         is_bad = due_of[models] <= tick * TICK_S
-        values = steady.values(rows, at_us, is_bad)
+        values = steady.values(rows, at_us, is_bad, is_attack=tick * TICK_S >= plan.attack_from_s)
         for partition in range(PARTITIONS):
             send(producer, plan.topic, partition, values[partition::PARTITIONS])
         _note(
@@ -110,7 +126,7 @@ def run(plan: PacePlan) -> Sent:
         )
     while producer.flush(1.0):
         pass
-    sent.elapsed_s = time.monotonic() - began
+    sent.elapsed_s, sent.intruders = time.monotonic() - began, steady.intruders
     return sent
 
 

@@ -156,11 +156,13 @@ def plot_soak(result: dict[str, Any], path: Path) -> None:
     """Draw resident memory over time."""
     drawn, axes = figure(
         f"Worker memory at {result['events_per_s']:,.0f} events/s, {result['plan']['series']:,} series; slope "
-        f"{result['slope_bytes_per_min'] / 1e6:+.2f} MB/min after the first third",
+        f"{result['slope_bytes_per_min'] / 1e6:+.2f} MB/min in the second half",
         "minutes", "resident MB",
     )  # fmt: skip
     axes.plot([s / 60 for s in result["seconds"]], [b / 1e6 for b in result["rss_bytes"]], color=OURS)
-    axes.axhline(GOALS["rss_mb"], color=GOAL, linestyle=":", label="goal")
+    axes.axhline(GOALS["rss_mb"], color=GOAL, linestyle=":", label="goal at 1,000 series")
+    if result["plan"]["attack_from_s"] < result["plan"]["seconds"]:
+        axes.axvline(result["plan"]["attack_from_s"] / 60, color=THEIRS, label="ever new tenants from here")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     finish(drawn, path)

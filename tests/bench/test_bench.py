@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
 from pipeline.settings import Settings
-from tests.bench import ingest, kernel, latency, report, topic
+from tests.bench import ingest, kernel, latency, report, soak, topic
 from tests.bench.by_hand import ByHand, Sums, verdicts
 from tests.bench.fleet_events import make_base
 from tests.bench.paced import PacePlan, Sent
@@ -50,9 +50,10 @@ def test_a_steady_load_is_sent_and_watched(
         clickhouse_password_file=clickhouse.password_file, slo_dir=latency.write_slos(tmp_path / "slo"),
     )  # fmt: skip
     topic.create(settings)
-    plan = PacePlan("", "", rate=4_000, seconds=5, models=5, base=5_000, series=200, settle_s=0)
-    result = latency.soak_on(settings, plan, tmp_path)
+    plan = PacePlan("", "", rate=4_000, seconds=5, models=5, base=5_000, series=200, settle_s=0, attack_from_s=2.5)
+    result = soak.soak_on(settings, plan, tmp_path)
     assert result["events"] == 20_000
+    assert result["intruders"] == 50 * 4  # ticks, new tenants in each
     assert result["peak_bytes"] > 0
     report.plot_soak(result, tmp_path / "soak.png")
 
