@@ -24,6 +24,7 @@ from jobs.event_sink import KafkaEventSink
 from jobs.fleet import FleetSpec, load_scenario
 from jobs.simulate import SimulationReport, SimulationSpec, run, scenario_path
 from pipeline.commands.children import Worker, WorkerFailed, environment
+from pipeline.commands.screen import screen
 from pipeline.embedded import EmbeddedError
 from pipeline.embedded.site import Site
 from pipeline.settings import Settings
@@ -64,7 +65,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="stay up at the end, until Ctrl-C")] = False,
 ) -> None:
     """Show the whole pipeline on real servers: history at full speed, an incident, its alert and its recovery."""
-    console = Console()
+    console = screen()
     shutil.rmtree(data_dir, ignore_errors=True)
     try:
         _play(console, data_dir, rate, seed, keep)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from pipeline.commands.screen import screen
 from pipeline.settings import Settings, documented
 
 
@@ -109,7 +109,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([finding._asdict() for finding in found]))
     else:
-        console = Console()
+        console = screen()
         for finding in found:
             mark = "[green]ok[/green]    " if finding.ok else "[red]wrong[/red] "
             console.print(f"{mark} {finding.check}: {finding.detail}")
@@ -127,4 +127,4 @@ def _print_settings(as_json: bool) -> None:
     table = Table("variable", "default", "meaning")
     for line in lines:
         table.add_row(line.variable, line.default, line.description)
-    Console().print(table)
+    screen().print(table)

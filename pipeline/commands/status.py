@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from pipeline.commands.screen import screen
 from pipeline.settings import Settings
 
 STATUS_SQL = """\
@@ -78,7 +78,7 @@ def status(as_json: Json = False) -> None:
             shown(row["time_to_exhaustion_s"], "seconds") if row["time_to_exhaustion_s"] is not None else "-",
             shown(row["coverage_ratio"], "percent"), shown(row["good"]), shown(row["bad"]),
         )  # fmt: skip
-    Console().print(table)
+    screen().print(table)
 
 
 def alerts(
@@ -97,4 +97,4 @@ def alerts(
             row["slo"], row["instance"] or "-", str(row["severity"]), shown(row["fired_at"]), cleared,
             f"{shown(row['peak_burn_rate'])}x", f"{row['detection_delay_ms']:,.0f} ms",
         )  # fmt: skip
-    Console().print(table)
+    screen().print(table)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.commands.children import Worker, WorkerFailed
+from pipeline.commands.screen import screen
 
 
 def up(
@@ -59,7 +60,7 @@ def _announce(addresses: dict[str, Any], as_json: bool) -> None:
             table.add_row(name.replace("_", " "), str(value))
     for worker in addresses["workers"]:
         table.add_row(f"worker {worker['pid']}", worker["http"])
-    Console().print(table)
+    screen().print(table)
 
 
 def _watch(running: list[Worker], stopped: threading.Event) -> None:
