@@ -8,8 +8,10 @@ from importlib.metadata import entry_points, version
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from pipeline.commands import doctor, logs, slo, status, up, worker
+from pipeline.settings import Settings, unusable
 
 app = typer.Typer(
     name="burnline",
@@ -53,11 +55,17 @@ for _entry in sorted(entry_points(group="burnline.commands"), key=lambda entry: 
 
 
 def main() -> None:
-    """Run, and end Ctrl-C without a traceback."""
+    """Run, and end Ctrl-C and settings that cannot be used without a traceback."""
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        for each in unusable(error):
+            typer.echo(f"burnline: {each}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

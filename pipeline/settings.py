@@ -6,29 +6,48 @@ that cannot work, and says which variable to set; refuses to know who uses which
 
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BURNLINE_"
 STEPS = ("ingest", "judge", "store")
 
 
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says which, and what to do."""
+
+
 class Settings(BaseSettings):
     """Every knob, with its unit in its name. `burnline doctor --settings` prints them."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # what is wrong with one variable would otherwise print them all, passwords too
+    )
 
     kafka_brokers: str = Field("127.0.0.1:9092", description="bootstrap servers, comma separated")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "PLAIN", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
     )
-    kafka_sasl_username: str | None = Field(None, description="SASL user")
+    kafka_sasl_username: str | None = Field(None, description="SASL user; with OAUTHBEARER the client id")
     kafka_sasl_password: SecretStr | None = Field(None, description="SASL password; prefer the file")
-    kafka_sasl_password_file: Path | None = Field(None, description="file that holds the SASL password")
+    kafka_sasl_password_file: Path | None = Field(
+        None, description="file that holds the SASL password; with OAUTHBEARER the client secret"
+    )
+    kafka_sasl_token_file: Path | None = Field(
+        None, description="file that holds a token for OAUTHBEARER, read again before the token expires"
+    )
+    kafka_sasl_token_url: str | None = Field(
+        None, description="OAuth 2 token endpoint: client id and secret are exchanged for a token there"
+    )
+    kafka_sasl_scope: str | None = Field(None, description="scope to ask the token endpoint for")
     kafka_ssl_cafile: Path | None = Field(None, description="CA certificates; the system's when unset")
     kafka_ssl_certfile: Path | None = Field(None, description="client certificate")
     kafka_ssl_keyfile: Path | None = Field(None, description="client key")
@@ -61,7 +80,8 @@ class Settings(BaseSettings):
     limit_label_bytes: int = Field(256, gt=0, description="longest label value")
     limit_event_bytes: int = Field(1 << 20, gt=0, description="largest event; larger ones are dead letters")
     http_bind: str = Field("127.0.0.1:0", description="address of metrics and health; port 0: any free one")
-    http_token_file: Path | None = Field(None, description="bearer token, needed off loopback")
+    http_token: SecretStr | None = Field(None, description="bearer token, needed off loopback; prefer the file")
+    http_token_file: Path | None = Field(None, description="file that holds the bearer token")
 
     @property
     def kernels_dir(self) -> Path:
@@ -73,14 +93,14 @@ class Settings(BaseSettings):
         """The steps as a tuple, in the order given."""
         return tuple(name for part in self.steps.split(",") if (name := part.strip()))
 
-    def secret(self, name: Literal["kafka_sasl_password", "clickhouse_password"]) -> str:
-        """Return a password: its file's when there is one, else the variable's, else nothing.
+    def secret(self, name: Literal["kafka_sasl_password", "clickhouse_password", "http_token"]) -> str:
+        """Return a secret: its file's when there is one, else the variable's, else nothing.
 
-        Raises: OSError when the file cannot be read.
+        Raises: SettingsError when the file cannot be read or is empty.
         """
         file: Path | None = getattr(self, f"{name}_file")
         if file is not None:
-            return file.read_text(encoding="utf-8").strip()
+            return secret_in(file, f"{PREFIX}{name.upper()}_FILE")
         value: SecretStr | None = getattr(self, name)
         return value.get_secret_value() if value else ""
 
@@ -93,16 +113,37 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Self:
-        sasl = self.kafka_security_protocol.startswith("SASL_")
-        if sasl and not (self.kafka_sasl_username and (self.kafka_sasl_password or self.kafka_sasl_password_file)):
+        sasl, has_password = self.kafka_security_protocol.startswith("SASL_"), self._has_password
+        if sasl and self.kafka_sasl_mechanism == "OAUTHBEARER":
+            by_exchange = bool(self.kafka_sasl_token_url and has_password)
+            if by_exchange == bool(self.kafka_sasl_token_file):
+                raise ValueError(
+                    f"{PREFIX}KAFKA_SASL_MECHANISM is OAUTHBEARER: set either {PREFIX}KAFKA_SASL_TOKEN_FILE, or "
+                    f"{PREFIX}KAFKA_SASL_TOKEN_URL with {PREFIX}KAFKA_SASL_USERNAME (the client id) and "
+                    f"{PREFIX}KAFKA_SASL_PASSWORD_FILE (its secret)"
+                )
+        elif sasl and not has_password:
             raise ValueError(
                 f"{PREFIX}KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}: set "
                 f"{PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD_FILE too"
             )
-        if self.kafka_sasl_username and not sasl:
+        if not sasl and (self.kafka_sasl_username or self.kafka_sasl_token_file):
             raise ValueError(
-                f"{PREFIX}KAFKA_SASL_USERNAME is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL is "
-                f"{self.kafka_security_protocol}: the password would not be used; set SASL_SSL"
+                f"{PREFIX}KAFKA_SASL_* is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL is "
+                f"{self.kafka_security_protocol}: the password or token would not be used; set SASL_SSL"
+            )
+        return self
+
+    @property
+    def _has_password(self) -> bool:
+        return bool(self.kafka_sasl_username and (self.kafka_sasl_password or self.kafka_sasl_password_file))
+
+    @model_validator(mode="after")
+    def _addresses_hold_no_password(self) -> Self:
+        if urlsplit(self.clickhouse_url).password:
+            raise ValueError(
+                f"{PREFIX}CLICKHOUSE_URL holds a password, and addresses are shown: put it into a file, and the "
+                f"file's name into {PREFIX}CLICKHOUSE_PASSWORD_FILE"
             )
         return self
 
@@ -111,6 +152,30 @@ class Settings(BaseSettings):
         if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
             raise ValueError(f"set both {PREFIX}KAFKA_SSL_CERTFILE and {PREFIX}KAFKA_SSL_KEYFILE, or neither")
         return self
+
+
+def secret_in(file: Path, variable: str) -> str:
+    """Read a secret from its file, without the newline at its end.
+
+    Raises: SettingsError, which names the variable and never the contents.
+    """
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise SettingsError(f"{variable}: {file} cannot be read: {reason}") from None
+    if not text:
+        raise SettingsError(f"{variable}: {file} is empty; write the secret into it")
+    return text
+
+
+def unusable(error: ValidationError) -> list[str]:
+    """Say for each refused setting what is wrong; values are left out, since one may be a secret."""
+    said = []
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        variable = "".join(f"{PREFIX}{str(part).upper()}: " for part in each["loc"][:1])
+        said.append(variable + each["msg"].removeprefix("Value error, "))
+    return said
 
 
 class Documented(NamedTuple):

@@ -26,8 +26,11 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and not
 
 
 def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Ask ClickHouse; one dictionary a row."""
-    from pipeline.sinks.clickhouse import client
+    """Ask ClickHouse; one dictionary a row.
+
+    Raises: typer.Exit with 1, after saying why, when it does not answer.
+    """
+    from pipeline.sinks.clickhouse import FAILURES, client, translated
 
     connection = client(Settings())
     try:
@@ -37,6 +40,9 @@ def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
             with_column_types=True,
             settings={"server_side_params": 1} if parameters else None,
         )
+    except FAILURES as error:
+        typer.echo(f"{translated(error)}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
+        raise typer.Exit(1) from error
     finally:
         connection.disconnect()
     return [dict(zip((name for name, _ in columns), row, strict=True)) for row in found]
