@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
 
+from pipeline.periods import Calendar
+from pipeline.sli import Case, Verdict
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -32,16 +35,40 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Selector:
+    """The values of one label that an open condition accepts: of some prefix, and none of those left out."""
+
+    none_of: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()  # empty: any value
+
+    def __contains__(self, value: str) -> bool:
+        return value not in self.none_of and (not self.prefixes or value.startswith(self.prefixes))
+
+
+#: asked once for each new series: `value in accepted`
+Accepted = tuple[str, ...] | Selector
+
+
+@dataclass(frozen=True)
+class Timeslices:
+    """Time is counted in slices: good or bad as a whole, or by the ratio of each (no target)."""
+
+    slice_us: int
+    target: Ratio | None = None  # share of a slice's events that makes it good
+
+
+@dataclass(frozen=True)
 class Indicator:
     """What is counted: one metric of the catalogue over the events a selector matches."""
 
     metric: str
     threshold_us: int | None = None  # good when value <= threshold_us (at_most) or >= (at least)
     at_most: bool = True  # lte and lt; `lt x` is kept as `lte x - 1`
-    where: tuple[tuple[str, tuple[str, ...]], ...] = ()  # label -> accepted values, in label order
+    where: tuple[tuple[str, Accepted], ...] = ()  # label -> accepted values, in label order
     group_by: tuple[str, ...] = ()
     vantage: str | None = None
     final_attempts_only: bool = True
+    verdicts: tuple[tuple[Case, Verdict], ...] = ()  # where they differ from sli.VERDICTS, in order of cases
 
 
 @dataclass(frozen=True)
@@ -52,9 +79,12 @@ class Objective:
     service: str
     indicator: Indicator
     target: Ratio  # in (0, 1)
-    window_us: int
+    window_us: int  # of a calendar: the longest it can be
     revision: str = ""  # of everything that changes a judgement
     indicator_revision: str = ""  # of what changes a count
+    calendar: Calendar | None = None  # None: the window rolls
+    timeslices: Timeslices | None = None  # None: occurrences
+    sla_target: Ratio | None = None  # of the contract beside it: a budget of its own
 
     @property
     def budget(self) -> int:

@@ -5,7 +5,7 @@ Law: good + bad + excluded of an instance == the events its selector matches, we
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.encoding import NULL, EventColumns, Words
 from pipeline.series import BASE_LABELS, LABELS, PRIORITY_CLASSES, label_text
 from pipeline.sli import FAILURE_KINDS, METRICS, OUTCOMES, VANTAGES, VERDICTS, Case, Kind, Verdict, case_of
-from pipeline.slo import Objective
+from pipeline.slo import Accepted, Objective
 from schemas import avro_text
 
 SLICE_US, SECOND_US = 10_000_000, 1_000_000
@@ -287,7 +287,7 @@ def _instance_ids(known: dict[tuple[str, str], int], slo: str, names: tuple[str,
 def _selected(objective: Objective, events: EventColumns, numbers: _Numbers) -> NDArray[np.bool_]:
     """Tell which events an objective is about."""
     indicator = objective.indicator
-    wanted: Mapping[str, tuple[str, ...]] = {"service": (objective.service,)} | dict(indicator.where)
+    wanted: dict[str, Accepted] = {"service": (objective.service,), **dict(indicator.where)}
     if indicator.vantage is not None:
         wanted = {**wanted, "vantage": (indicator.vantage,)}
     chosen = np.ones(len(events), np.bool_)

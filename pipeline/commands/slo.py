@@ -1,6 +1,6 @@
-"""`burnline slo`: validate, lint, show and write SLO files.
+"""`burnline slo`: validate, lint, show, test, compare and write SLO files.
 
-Exit codes: 0 nothing wrong, 1 problems (of `lint`, warnings too), 2 usage.
+Exit codes: 0 nothing wrong, 1 problems (of `lint`, warnings too; of `test`, failures), 2 usage.
 """
 
 import json
@@ -13,6 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.commands.slo_diff import diff, schema
+from pipeline.commands.slo_output import counted, print_json, print_problems
+from pipeline.commands.slo_plot import detection_plot
+from pipeline.commands.slo_rehearse import test
 from pipeline.settings import Settings
 from pipeline.sli import METRICS
 from pipeline.spec import Problem, Slo, SloSet, load, parse, presets, scalars
@@ -23,7 +27,9 @@ from pipeline.spec.problems import Refused
 from pipeline.spec.scalars import duration_text, fraction, written
 from pipeline.spec.template import template
 
-app = typer.Typer(no_args_is_help=True, help="Check, explain and write SLO files.")
+app = typer.Typer(no_args_is_help=True, help="Check, explain, test, compare and write SLO files.")
+for command in (test, diff, schema):
+    app.command()(command)
 
 Paths = Annotated[
     list[Path] | None,
@@ -50,10 +56,11 @@ def validate(paths: Paths = None, as_json: Json = False) -> None:
     """Check SLO files: every problem at once, each with its place, its rule and what to do."""
     found = read(paths)
     if as_json:
-        _print_json(_checked(found, []))
+        print_json(_checked(found, []))
     else:
-        _print_problems(found.problems)
-        typer.echo(_summary(found, _counted(len(found.problems), "problem")), err=bool(found.problems))
+        print_problems(found.problems)
+        print_problems(found.unmeasured, "note: ")
+        typer.echo(_summary(found, counted(len(found.problems), "problem")), err=bool(found.problems))
     if found.problems:
         raise typer.Exit(1)
 
@@ -64,12 +71,12 @@ def lint(paths: Paths = None, as_json: Json = False) -> None:
     found = read(paths)
     warnings = warnings_of(found)
     if as_json:
-        _print_json(_checked(found, warnings))
+        print_json(_checked(found, warnings))
     else:
-        _print_problems(found.problems)
-        _print_problems(warnings, "warning: ")
-        counted = f"{_counted(len(found.problems), 'problem')}, {_counted(len(warnings), 'warning')}"
-        typer.echo(_summary(found, counted), err=bool(found.problems or warnings))
+        print_problems(found.problems)
+        print_problems(warnings, "warning: ")
+        told = f"{counted(len(found.problems), 'problem')}, {counted(len(warnings), 'warning')}"
+        typer.echo(_summary(found, told), err=bool(found.problems or warnings))
     if found.problems or warnings:
         raise typer.Exit(1)
 
@@ -85,19 +92,21 @@ def show(
     ratios = [_error_ratio(text) for text in error_ratio or ()]
     found = read(slo)
     if found.problems:
-        _print_problems(found.problems, to_stderr=True)
+        print_problems(found.problems, to_stderr=True)
         raise typer.Exit(1)
     if name is not None and name not in found.by_name:
         _fail_unknown(name, found)
     chosen = found.slos if name is None else (found.by_name[name],)
     if as_json:
-        _print_json([explained(each, ratios) for each in chosen])
+        print_json([explained(each, ratios) for each in chosen])
         return
+    print_problems(found.unmeasured if name is None else (), "note: ", to_stderr=True)
     console = Console()
     for each in chosen:
         console.rule(each.name, align="left")
         console.print("\n".join(story(each)), markup=False, highlight=False)
         console.print(_pairs_table(each), _timings_table(each, ratios))
+        console.print(detection_plot(each, console.width), markup=False, highlight=False)
 
 
 @app.command()
@@ -128,7 +137,7 @@ def new(
     path = output or Settings().slo_dir / f"{name}.yaml"
     _write_new(path, text)
     if as_json:
-        _print_json({"file": str(path)})
+        print_json({"file": str(path)})
     else:
         typer.echo(f"wrote {path}; read it with `burnline slo show {name} --slo {path}`")
 
@@ -161,6 +170,10 @@ def _error_ratio(text: str) -> Fraction:
 
 
 def _fail_unknown(name: str, found: SloSet) -> NoReturn:
+    elsewhere = [problem for problem in found.unmeasured if problem.value == name]
+    if elsewhere:
+        print_problems(elsewhere, to_stderr=True)
+        raise typer.Exit(1)
     meant = scalars.nearest(name, found.by_name)
     known = f"did you mean {meant}?" if meant else f"there are {scalars.listed(found.by_name)}"
     typer.echo(f"no SLO is named {name}; {known}", err=True)
@@ -199,13 +212,10 @@ def _seconds(seconds: int) -> str:
     return duration_text(seconds * 1_000_000)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
-
-
-def _summary(found: SloSet, counted: str) -> str:
-    files = {slo.source.file for slo in found.slos} | {problem.file for problem in found.problems}
-    return f"{_counted(len(found.slos), 'good SLO')} in {_counted(len(files), 'file')}: {counted}"
+def _summary(found: SloSet, told: str) -> str:
+    files = {slo.source.file for slo in found.slos} | {each.file for each in (*found.problems, *found.unmeasured)}
+    others = f", {counted(found.others, 'other OpenSLO object')}" if found.others else ""
+    return f"{counted(len(found.slos), 'good SLO')} in {counted(len(files), 'file')}{others}: {told}"
 
 
 def _checked(found: SloSet, warnings: Sequence[Problem]) -> dict[str, Any]:
@@ -214,13 +224,5 @@ def _checked(found: SloSet, warnings: Sequence[Problem]) -> dict[str, Any]:
         "slos": [{"name": slo.name, "file": slo.source.file, "line": slo.source.line} for slo in found.slos],
         "problems": [problem.as_dict() for problem in found.problems],
         "warnings": [warning.as_dict() for warning in warnings],
+        "unmeasured": [problem.as_dict() for problem in found.unmeasured],
     }
-
-
-def _print_problems(problems: Sequence[Problem], label: str = "", to_stderr: bool = False) -> None:
-    for problem in problems:
-        typer.echo(f"{label}{problem}", err=to_stderr)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))

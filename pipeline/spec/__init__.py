@@ -7,8 +7,11 @@ guess: unknown keys, missing units and percents are problems with a remedy. Know
 """
 
 from pipeline.spec.build import parse
-from pipeline.spec.files import load, presets
+from pipeline.spec.files import Files, load, loaded, presets, read
 from pipeline.spec.problems import Problem, SpecError
-from pipeline.spec.slos import Sla, Slo, SloSet, Source
+from pipeline.spec.slos import Composite, Sla, Slo, SloSet, Source
 
-__all__ = ["Problem", "Sla", "Slo", "SloSet", "Source", "SpecError", "load", "parse", "presets"]
+__all__ = [
+    "Composite", "Files", "Problem", "Sla", "Slo", "SloSet", "Source", "SpecError", "load", "loaded", "parse",
+    "presets", "read",
+]  # fmt: skip

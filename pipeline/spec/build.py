@@ -1,38 +1,58 @@
-"""SLO files to SLOs and problems: read, check, build. A document is one SLO or at least one problem.
+"""SLO files to SLOs and problems: read, check, build. A document makes SLOs, or at least one problem.
 
-Pure. Text in, objects and problems out; files are read in `pipeline.spec.files`.
+Pure. Text in, objects and problems out; files are read in `pipeline.spec.files`. One document makes one SLO,
+or a composite; with a matrix, one for each combination. What is wrong in all of them is said once.
 """
 
 from collections.abc import Mapping as Named
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, WindowPair
 from pipeline.slo import Indicator, Objective
-from pipeline.spec import language, rules
-from pipeline.spec.document import Mapping, Node, Report, read_documents, text_of
-from pipeline.spec.problems import FILE_START, Problem, Refused, SpecError
+from pipeline.spec import calendars, language, rules, unsupported
+from pipeline.spec.classification import verdicts
+from pipeline.spec.composites import good_composites
+from pipeline.spec.document import NODES_MAX, Mapping, Node, Report, read_documents, text_of
+from pipeline.spec.matrix import Expansion, expand
+from pipeline.spec.openslo_lowering import Lowering, lower
+from pipeline.spec.openslo_references import Library, is_openslo
+from pipeline.spec.problems import FILE_START, Refused, SpecError
 from pipeline.spec.reading import Reading, read
-from pipeline.spec.rules import Presets
-from pipeline.spec.slos import Sla, Slo, SloSet, Source, with_revisions
+from pipeline.spec.rules import ModelPreset, Presets
+from pipeline.spec.selectors import selected
+from pipeline.spec.slos import Composite, Member, Sla, Slo, SloSet, Source, with_revisions
+from pipeline.spec.unsupported import Later
+
+SLOS_MAX = 10_000  # of all files: what a judge partition has room for
 
 
 @dataclass
 class _Found:
     """What the files read so far hold."""
 
+    presets: Presets
+    later: tuple[Later, ...]
     slos: list[Slo] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    composites: list[tuple[Composite, Reading]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    openslo: Library = field(default_factory=Library)
     names: dict[str, Source] = field(default_factory=dict)  # who had a name first
 
 
-def parse(files: Named[str, bytes], presets: Presets) -> SloSet:
-    """Read every document of every file, given as name -> bytes; report everything that is wrong at once."""
-    found = _Found()
+def parse(files: Named[str, bytes], presets: Presets, later: tuple[Later, ...] = unsupported.LATER) -> SloSet:
+    """Read every document of every file, given as name -> bytes; report everything that is wrong at once.
+
+    `later`: what is refused although the language has it.
+    """
+    found = _Found(presets, later)
     for file, data in files.items():
-        report = Report(file)
-        _file(data, report, presets, found)
-        found.problems += report.all()
-    return SloSet(tuple(found.slos), tuple(found.problems))
+        found.reports.append(Report(file))
+        _file(data, found.reports[-1], found)
+    lowering = _openslo(found)
+    composites = tuple(good_composites(found.composites, found.slos, found.names))
+    problems = tuple(problem for report in found.reports for problem in report.all())
+    told = tuple(lowering.unmeasured), tuple(lowering.assumed), found.openslo.others
+    return SloSet(tuple(found.slos), problems, composites, *told)
 
 
 def preset(name: str, text: str) -> AlertPolicy:
@@ -47,31 +67,83 @@ def preset(name: str, text: str) -> AlertPolicy:
     return policies[0]
 
 
-def _file(data: bytes, report: Report, presets: Presets, found: _Found) -> None:
+def model_presets(name: str, text: str) -> dict[str, ModelPreset]:
+    """Read a file of thresholds by model.
+
+    Raises: SpecError.
+    """
+    report = Report(f"{name}.yaml")
+    made: dict[str, ModelPreset] = {}
+    for node in read_documents(text, report):
+        reading = read(language.MODEL_PRESETS, node, report)
+        for model in reading.keys.get("presets", ()):
+            path = f"presets.{model}"
+            given = {key: reading.get(f"{path}.{key}") for key in language.MODEL_METRICS}
+            thresholds = {key: value for key, value in given.items() if value is not None}
+            made[model] = ModelPreset(thresholds, reading.get("source"), reading.get(f"{path}.note", ""))
+    if report.problems:
+        raise SpecError(report.all())
+    return made
+
+
+def _file(data: bytes, report: Report, found: _Found) -> None:
     try:
         text = text_of(data)
     except Refused as refused:
         report.refuse(FILE_START, "", f"{len(data)} bytes", refused)
         return
+    made = 0
     for node in read_documents(text, report):
         if report.is_full:
             return
-        if _is_ours(node, report):
-            _document(node, report, presets, found)
+        if is_openslo(node):
+            found.openslo.add(node, report)
+            continue
+        for expansion in expand(node, report) if _is_ours(node, report) else ():
+            made += 1
+            if len(found.slos) >= SLOS_MAX or made > NODES_MAX // language.NODES_MIN:
+                report.add(node.place, "", "", f"is past the limit of {SLOS_MAX} SLOs", "write fewer SLOs")
+                return
+            _document(expansion, report, found)
 
 
-def _document(node: Node, report: Report, presets: Presets, found: _Found) -> None:
-    before = len(report.problems)
-    reading = read(language.SLO, node, report)
-    for rule in rules.RULES:
-        rule(reading, presets)
+def _openslo(found: _Found) -> Lowering:
+    """Read what OpenSLO documents come to, once all of them are known; SLOs stay in the order of the files."""
+    order = {report.file: index for index, report in enumerate(found.reports)}
+    lowering = lower(found.openslo, {report.file: report for report in found.reports})
+    for lowered in lowering.slos:
+        made = len(found.slos)
+        _document(Expansion(lowered.node, {}), lowered.report, found)
+        found.slos[made:] = [replace(slo, origins=tuple(lowered.report.origins.items())) for slo in found.slos[made:]]
+    if lowering.slos:
+        found.slos.sort(key=lambda slo: (order[slo.source.file], slo.source.line))
+    return lowering
+
+
+def _document(expansion: Expansion, report: Report, found: _Found) -> None:
+    before, node = report.refusals, expansion.node
+    is_composite = _is_composite(node)
+    reading = read(language.COMPOSITE if is_composite else language.SLO, node, report)
+    for rule in rules.PROMISE if is_composite else rules.RULES:
+        rule(reading, found.presets)
+    unsupported.refuse(reading, found.later)
     source = Source(report.file, node.place.line)
     name = reading.get("metadata.name")
     first = found.names.setdefault(name, source) if name is not None else source
     if first is not source:
-        reading.refuse("metadata.name", f"must be unique; {first} has this name too", "rename one of them")
-    if not reading.is_incomplete and len(report.problems) == before and not report.is_full:
-        found.slos.append(_slo(reading, presets, source))
+        remedy = f"write $({next(iter(expansion.values))}) in it" if expansion.values else "rename one of them"
+        reading.refuse("metadata.name", f"must be unique; {first} has this name too", remedy)
+    if reading.is_incomplete or report.refusals > before or report.is_full:
+        return
+    if is_composite:
+        found.composites.append((_composite(reading, source), reading))
+    else:
+        found.slos.append(_slo(reading, found.presets, source))
+
+
+def _is_composite(node: Node) -> bool:
+    spec = node.get("spec") if isinstance(node, Mapping) else None
+    return isinstance(spec, Mapping) and spec.get("composite") is not None
 
 
 def _is_ours(node: Node, report: Report) -> bool:
@@ -86,47 +158,74 @@ def _is_ours(node: Node, report: Report) -> bool:
 def _slo(reading: Reading, presets: Presets, source: Source) -> Slo:
     own = reading.is_given(rules.PAIRS)
     name = None if own else reading.get("spec.alerting.preset", rules.DEFAULT_PRESET)
-    policy = _policy(reading, "spec.alerting.", presets[name].pairs if name else ())
+    policy = _policy(reading, "spec.alerting.", presets.windows[name].pairs if name else ())
     if name and not reading.is_given("spec.alerting.clear"):
-        policy = AlertPolicy(policy.pairs, policy.guards, presets[name].clear)
+        policy = AlertPolicy(policy.pairs, policy.guards, presets.windows[name].clear)
     return Slo(
-        with_revisions(_objective(reading), policy),
+        with_revisions(_objective(reading, presets), policy),
         policy,
         source,
         reading.get("spec.description", "").strip(),
         name,
-        Sla(reading.get("spec.sla.target"), reading.get("spec.sla.consequence"))
-        if reading.is_given("spec.sla")
-        else None,
+        _sla(reading),
         _texts(reading, "metadata.labels"),
         _texts(reading, "metadata.annotations"),
         tuple(reading.places.items()),
+        reading.get(rules.MODEL),
     )
 
 
-def _objective(reading: Reading) -> Objective:
+def _sla(reading: Reading) -> Sla | None:
+    if not reading.is_given("spec.sla"):
+        return None
+    return Sla(reading.get("spec.sla.target"), reading.get("spec.sla.consequence"))
+
+
+def _composite(reading: Reading, source: Source) -> Composite:
+    path = "spec.composite.objectives"
+    members = [f"{path}[{index}]" for index in range(reading.lengths[path])]
+    return Composite(
+        reading.get("metadata.name"),
+        reading.get("spec.composite.rule"),
+        tuple(Member(reading.get(f"{m}.ref"), reading.get(f"{m}.weight", Member.weight)) for m in members),
+        reading.get("spec.target"),
+        calendars.window_us(reading) or 0,
+        source,
+        calendars.read_calendar(reading),
+        calendars.timeslices(reading),
+        reading.get("spec.description", "").strip(),
+    )
+
+
+def _objective(reading: Reading, presets: Presets) -> Objective:
     return Objective(
         reading.get("metadata.name"),
         reading.get("spec.service"),
-        _indicator(reading),
+        _indicator(reading, presets),
         reading.get("spec.target"),
-        reading.get("spec.timeWindow.duration"),
+        calendars.window_us(reading) or 0,
+        calendar=calendars.read_calendar(reading),
+        timeslices=calendars.timeslices(reading),
+        sla_target=reading.get("spec.sla.target"),
     )
 
 
-def _indicator(reading: Reading) -> Indicator:
+def _indicator(reading: Reading, presets: Presets) -> Indicator:
     path = "spec.indicator."
+    metric = reading.get(f"{path}metric")
     op, threshold_us = reading.get(f"{path}op"), reading.get(f"{path}threshold")
+    if reading.is_given(rules.MODEL):
+        op, threshold_us = "lte", presets.models[reading.get(rules.MODEL)].thresholds_us[metric]
     strictly = {"lt": -1, "gt": 1}.get(op, 0)  # times are whole microseconds: < x is <= x - 1
-    labels = sorted(reading.keys.get(f"{path}where", ()))
     return Indicator(
-        reading.get(f"{path}metric"),
+        metric,
         None if threshold_us is None else threshold_us + strictly,
         op not in {"gte", "gt"},
-        tuple((label, reading.get(f"{path}where.{label}")) for label in labels),
+        selected(reading),
         reading.get(f"{path}groupBy", ()),
         reading.get(f"{path}vantage"),
         reading.get(f"{path}attempts", "final") == "final",
+        verdicts(reading),
     )
 
 

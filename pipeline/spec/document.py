@@ -27,7 +27,7 @@ from ruamel.yaml.events import (
 from pipeline.spec.problems import FILE_START, Place, Problem, Refused, shown
 
 BYTES_MAX = 1 << 20  # of one file; an SLO takes about 700
-DEPTH_MAX = 12  # the language needs 6
+DEPTH_MAX = 32  # the language needs 6, OpenSLO 12 and what connection details hold
 DOCUMENTS_MAX = 2_000  # of one file, empty ones included
 NODES_MAX = 100_000  # of one file: about a second of parsing
 PROBLEMS_MAX = 200  # of one file: enough to mend, and hostile input stays cheap
@@ -84,14 +84,20 @@ class Report:
 
     file: str
     problems: list[Problem] = field(default_factory=list)
+    refusals: int = field(default=0, init=False)  # noted or not: a document without one is good
+    _seen: set[Problem] = field(default_factory=set, init=False)
 
     @property
     def is_full(self) -> bool:
         return len(self.problems) >= PROBLEMS_MAX
 
     def add(self, place: Place, path: str, value: str, rule: str, remedy: str) -> None:
-        if not self.is_full:
-            self.problems.append(Problem(self.file, *place, path, value, rule, remedy))
+        """Note a problem; one that is noted already, as each document of a matrix has it, is noted once."""
+        problem = Problem(self.file, *place, path, value, rule, remedy)
+        self.refusals += 1
+        if not self.is_full and problem not in self._seen:
+            self._seen.add(problem)
+            self.problems.append(problem)
 
     def refuse(self, place: Place, path: str, value: str, refused: Refused) -> None:
         self.add(place, path, shown(value), refused.rule, refused.remedy)

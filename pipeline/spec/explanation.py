@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import slo as formulas
 from pipeline.alerts import AlertPolicy, WindowPair
-from pipeline.slo import Objective
+from pipeline.slo import Accepted, Objective, Selector
 from pipeline.spec.detection import Timing, budget_spent, firing_ratio, timings
 from pipeline.spec.scalars import duration_text, fraction, written
 from pipeline.spec.slos import Slo
@@ -28,7 +28,7 @@ def explained(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> dict[str, Any]
         "file": slo.source.file, "line": slo.source.line, "owner": slo.owner, "runbook": slo.runbook,
         "labels": dict(slo.labels), "annotations": dict(slo.annotations),
         "revision": objective.revision, "indicator_revision": objective.indicator_revision,
-        "indicator": {**asdict(objective.indicator), "where": dict(objective.indicator.where)},
+        "indicator": _indicator(slo),
         "target": float(objective.target), "window_s": objective.window_us // 1_000_000,
         "budget_events_per_million": formulas.budget_events(objective.target, 1_000_000),
         "budget_minutes": formulas.budget_minutes(objective.target, objective.window_us),
@@ -38,7 +38,25 @@ def explained(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> dict[str, Any]
             {"error_ratio": float(t.error_ratio), "detection_s": t.detection_s, "reset_s": t.reset_s}
             for t in told_timings(slo, error_ratios)
         ],
-        "sla": slo.sla and {"target": float(slo.sla.target), "consequence": slo.sla.consequence},
+        "sla": _sla(slo),
+    }  # fmt: skip
+
+
+def _indicator(slo: Slo) -> dict[str, Any]:
+    indicator = slo.objective.indicator
+    where = {label: asdict(v) if isinstance(v, Selector) else list(v) for label, v in indicator.where}
+    moved = {case.name.lower(): verdict.name.lower() for case, verdict in indicator.verdicts}
+    return {**asdict(indicator), "where": where, "verdicts": moved, "preset": slo.model_preset}
+
+
+def _sla(slo: Slo) -> dict[str, Any] | None:
+    """Tell what the contract promises, with a budget of its own."""
+    if slo.sla is None:
+        return None
+    return {
+        "target": float(slo.sla.target), "consequence": slo.sla.consequence,
+        "budget_events_per_million": formulas.budget_events(slo.sla.target, 1_000_000),
+        "budget_minutes": formulas.budget_minutes(slo.sla.target, slo.objective.window_us),
     }  # fmt: skip
 
 
@@ -73,12 +91,21 @@ def sentence(slo: Slo) -> str:
     """Say what is promised: 99 % of chat requests have ttft of at most 1s, over 30d."""
     objective, indicator = slo.objective, slo.objective.indicator
     share = f"{percent(fraction(objective.target))} of {objective.service} requests"
-    chosen = " and ".join(f"{label} {' or '.join(values)}" for label, values in indicator.where)
+    chosen = " and ".join(f"{label} {chosen_values(accepted)}" for label, accepted in indicator.where)
     promise = "do not fail"
     if indicator.threshold_us is not None:
         least = "most" if indicator.at_most else "least"
         promise = f"have {indicator.metric} of at {least} {duration_text(indicator.threshold_us)}"
     return f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {duration_text(objective.window_us)}"
+
+
+def chosen_values(accepted: Accepted) -> str:
+    """Say what a selector accepts of a label: zen or acme; llama-... but not llama-guard."""
+    if not isinstance(accepted, Selector):
+        return " or ".join(accepted)
+    begins = " or ".join(f"{prefix}..." for prefix in accepted.prefixes)
+    never = " or ".join(accepted.none_of)
+    return " but ".join(filter(None, (begins, f"not {never}" if never else "")))
 
 
 def percent(ratio: Fraction) -> str:
@@ -105,5 +132,9 @@ def story(slo: Slo) -> list[str]:
         f"revision {objective.revision}, of counts {objective.indicator_revision}; {slo.source}",
     ]
     if slo.sla is not None:
-        lines.insert(3, f"SLA: {percent(fraction(slo.sla.target))}, or {slo.sla.consequence}")
+        events = formulas.budget_events(slo.sla.target, 1_000_000)
+        minutes = formulas.budget_minutes(slo.sla.target, objective.window_us)
+        sla = f"SLA: {percent(fraction(slo.sla.target))}, or {slo.sla.consequence}"
+        budget = f"its own budget: {events:,.1f} bad in a million requests, or {minutes:,.1f} min"
+        lines.insert(3, f"{sla}; {budget}; no alert of its own yet")
     return lines

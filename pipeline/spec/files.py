@@ -4,14 +4,16 @@ A file that cannot be read is a problem like any other, so that one set of messa
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import schemas
-from pipeline.alerts import AlertPolicy
-from pipeline.spec.build import parse, preset
+from pipeline.spec.build import model_presets, parse, preset
 from pipeline.spec.document import BYTES_MAX
 from pipeline.spec.problems import Problem
+from pipeline.spec.rules import Presets
 from pipeline.spec.slos import SloSet
 
 FILES_MAX = 4096
@@ -20,14 +22,30 @@ NONE_YET = "write one: `burnline slo new NAME`, or set BURNLINE_SLO_DIR"
 
 
 @cache
-def presets() -> dict[str, AlertPolicy]:
-    """Return the shipped alert policies by name."""
-    files = sorted((schemas.HOME / "alert_windows").glob("*.yaml"))
-    return {file.stem: preset(file.stem, file.read_text(encoding="utf-8")) for file in files}
+def presets() -> Presets:
+    """Return the shipped alert policies and thresholds by name."""
+    windows, models = ((schemas.HOME / folder).glob("*.yaml") for folder in ("alert_windows", "slo_presets"))
+    thresholds = [model_presets(file.stem, file.read_text(encoding="utf-8")) for file in sorted(models)]
+    return Presets(
+        {file.stem: preset(file.stem, file.read_text(encoding="utf-8")) for file in sorted(windows)},
+        {name: made for each in thresholds for name, made in each.items()},
+    )
+
+
+class Files(NamedTuple):
+    """What SLO files hold, by name, and which could not be read."""
+
+    texts: dict[str, bytes]
+    problems: tuple[Problem, ...]
 
 
 def load(paths: Iterable[Path | str]) -> SloSet:
-    """Read SLO files and directories of them; what is wrong is in `.problems`, of all files at once.
+    """Read SLO files and directories of them; what is wrong is in `.problems`, of all files at once."""
+    return loaded(read(paths))
+
+
+def read(paths: Iterable[Path | str]) -> Files:
+    """Read the bytes of SLO files and of directories of them.
 
     Hidden files and directories are left out: Kubernetes keeps former versions of a mounted directory there.
     """
@@ -40,10 +58,19 @@ def load(paths: Iterable[Path | str]) -> SloSet:
                 _read(file, texts, problems)
         if path.is_dir() and len(texts) == before and not problems:
             problems.append(_about(path, f"holds no SLO file (*{', *'.join(SUFFIXES)})", NONE_YET))
+    return Files(texts, tuple(problems))
+
+
+def loaded(files: Files) -> SloSet:
+    """Make SLOs of what was read."""
+    texts, problems = files.texts, list(files.problems)
     found = parse(texts, presets())
-    if texts and not (found.slos or found.problems or problems):
+    if texts and not (found.slos or found.unmeasured or found.others or found.problems or problems):
         problems.append(_about(Path(next(iter(texts))), "holds no SLO", NONE_YET))
-    return SloSet(found.slos, (*problems, *found.problems))
+    unmeasured = found.unmeasured
+    if found.others and not (found.slos or unmeasured or found.problems or problems):
+        unmeasured = (_about(Path(next(iter(texts))), "holds OpenSLO, but no SLO", NONE_YET),)
+    return replace(found, problems=(*problems, *found.problems), unmeasured=unmeasured)
 
 
 def _files(path: Path, problems: list[Problem]) -> Iterator[Path]:

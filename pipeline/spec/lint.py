@@ -34,10 +34,10 @@ def many_instances(slo: Slo) -> Iterator[Warned]:
     indicator = slo.objective.indicator
     for label in indicator.group_by:
         bounded = dict(indicator.where).get(label)
-        if label in HIGH_CARDINALITY and bounded is None:
+        if label in HIGH_CARDINALITY and not isinstance(bounded, tuple):
             remedy = f"name the values that matter in where: {{{label}: [...]}}"
             yield "spec.indicator.groupBy", label, MANY_VALUES, remedy
-        if label == "service" or (bounded is not None and len(bounded) == 1):
+        if label == "service" or (isinstance(bounded, tuple) and len(bounded) == 1):
             yield "spec.indicator.groupBy", label, "has one value only here", "remove it from groupBy"
 
 
@@ -107,9 +107,9 @@ def twins(slos: Iterable[Slo]) -> Iterator[Problem]:
 def lint(found: SloSet) -> list[Problem]:
     """Return the warnings for every SLO of a set, in its order."""
     warnings = [_problem(slo, *warned) for slo in found.slos for rule in RULES for warned in rule(slo)]
-    return [*warnings, *twins(found.slos)]
+    return [*found.assumed, *warnings, *twins(found.slos)]
 
 
 def _problem(slo: Slo, path: str, value: str, rule: str, remedy: str) -> Problem:
-    place = slo.place_of(path)
-    return Problem(slo.source.file, place.line, place.column, path, value, rule, remedy)
+    place, origin = slo.place_of(path), slo.origin_of(path)
+    return Problem(origin.file, place.line, place.column, origin.path, value, rule, remedy)

@@ -3,7 +3,7 @@
 Pure. A problem is an instruction to the writer of the file; nothing here decides whether something is one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,6 +48,22 @@ class Problem:
             "file": self.file, "line": self.line, "column": self.column, "path": self.path,
             "value": self.value, "rule": self.rule, "remedy": self.remedy,
         }  # fmt: skip
+
+
+class Origin(NamedTuple):
+    """Where a part of a document that was made from others is written."""
+
+    file: str
+    path: str
+
+
+def origin_of(origins: Mapping[str, Origin], path: str) -> Origin:
+    """Return where a path of a lowered document is written, or would be; `origins` has one for ""."""
+    known = path
+    while known and known not in origins:
+        known = known[: max(known.rfind("."), known.rfind("["), 0)]
+    origin, rest = origins[known], path[len(known) :]
+    return Origin(origin.file, (origin.path + rest).removeprefix("."))
 
 
 class SpecError(Exception):

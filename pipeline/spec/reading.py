@@ -1,7 +1,8 @@
 """Reading: a tree against a table of fields. Every problem is reported; what could be read is kept by path.
 
 Pure. A pattern is a dotted path, `*` for any key, `#` for any item of a list: spec.alerting.pairs.#.factor.
-Null is the same as not written. Knows no field of the language: see `pipeline.spec.language`.
+A field that has fields below it may be written as a value or as a mapping. Null is the same as not written.
+Knows no field of the language: see `pipeline.spec.language`.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ class Field:
     read: Read
     missing: str = ""
     many: bool = False  # a list of such values, or one of them
+    is_tree: bool = False  # anything at all: the node itself is the value
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Language:
     keys: Mapping[str, Read] = field(default_factory=dict)  # branch with `*` -> reader of its keys
     later: Mapping[str, str] = field(default_factory=dict)  # pattern -> what to write instead
     items_max: Mapping[str, int] = field(default_factory=dict)  # list branch -> most items
+    may_be_empty: frozenset[str] = frozenset()  # list branches
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
@@ -50,9 +53,9 @@ class Language:
         return found
 
     def home_of(self, key: str) -> str:
-        """Return the branch that a misplaced key belongs to, or ""."""
+        """Return the branches that a misplaced key belongs to, or ""."""
         homes = (path.rpartition(".")[0] for path in self.fields if path.rpartition(".")[2] == key)
-        return next(homes, "").replace(".#", "[]")
+        return " or ".join(dict.fromkeys(homes)).replace(".#", "[]")
 
 
 @dataclass(frozen=True)
@@ -126,18 +129,20 @@ def _branch(language: Language, reading: Reading, node: Node, pattern: str, path
 
 def _list(language: Language, reading: Reading, node: Node, pattern: str, path: str) -> None:
     most = language.items_max.get(pattern, ITEMS_MAX)
-    if not isinstance(node, document.Sequence) or not 0 < len(node.items) <= most:
-        reading.refuse(path, f"must be a list of 1 to {most} items", "write `- ` items", node.place, _glance(node))
+    least = 0 if pattern in language.may_be_empty else 1
+    if not isinstance(node, document.Sequence) or not least <= len(node.items) <= most:
+        rule = f"must be a list of {least} to {most} items"
+        reading.refuse(path, rule, "write `- ` items", node.place, _glance(node))
         return
     reading.lengths[path] = len(node.items)
     for index, item in enumerate(node.items):
-        _node(language, reading, item, f"{pattern}.#", f"{path}[{index}]")
+        _node(language, reading, item, joined(pattern, "#"), f"{path}[{index}]")
 
 
 def _free_keys(language: Language, reading: Reading, node: document.Mapping, pattern: str, path: str) -> None:
     names = []
     for key, child in node.entries:
-        below = f"{path}.{shown(key.text)}"
+        below = joined(path, shown(key.text))
         try:
             names.append(language.keys[pattern](key.text))
         except Refused as refused:
@@ -146,7 +151,7 @@ def _free_keys(language: Language, reading: Reading, node: document.Mapping, pat
         if is_empty(child):
             reading.refuse(below, "must have a value", "write one, or remove the key", key.place, "(empty)")
         else:
-            _node(language, reading, child, f"{pattern}.*", below)
+            _node(language, reading, child, joined(pattern, "*"), below)
     reading.keys[path] = tuple(names)
 
 
@@ -156,17 +161,17 @@ def _fixed_keys(language: Language, reading: Reading, node: document.Mapping, pa
         if key.text not in known:
             _unknown_key(language, reading, key, child, pattern, path)
         elif not is_empty(child):
-            _node(language, reading, child, _below(pattern, key.text), _below(path, key.text))
+            _node(language, reading, child, joined(pattern, key.text), joined(path, key.text))
     for name in known:
-        below = _below(pattern, name)
+        below = joined(pattern, name)
         remedy = language.fields[below].missing if below in language.fields else language.required.get(below, "")
         if remedy and is_empty(node.get(name)):
-            reading.refuse(_below(path, name), "is missing", remedy, node.place, "")
+            reading.refuse(joined(path, name), "is missing", remedy, node.place, "")
 
 
 def _unknown_key(language: Language, reading: Reading, key: Scalar, child: Node, pattern: str, path: str) -> None:
-    below = _below(path, shown(key.text))
-    later = language.later.get(_below(pattern, key.text))
+    below = joined(path, shown(key.text))
+    later = language.later.get(joined(pattern, key.text))
     if later:
         reading.refuse(below, "is not supported yet", later, key.place, _glance(child))
         return
@@ -179,10 +184,15 @@ def _unknown_key(language: Language, reading: Reading, key: Scalar, child: Node,
 
 def _node(language: Language, reading: Reading, node: Node, pattern: str, path: str) -> None:
     leaf = language.fields.get(pattern)
-    if leaf is None:
+    under = language.children.get(pattern, ())
+    is_list = isinstance(node, document.Sequence) and under == ["#"]
+    if leaf is None or is_list or (isinstance(node, document.Mapping) and under):
         _branch(language, reading, node, pattern, path)
         return
     reading.places[path] = node.place
+    if leaf.is_tree:
+        reading.values[path] = Value(node, node.place, path, _glance(node))
+        return
     value = _many(reading, node, path, leaf.read) if leaf.many else _one(reading, node, path, leaf.read)
     if value is not None:
         reading.values[path] = value
@@ -227,7 +237,7 @@ def _many(reading: Reading, node: Node, path: str, read_text: Read) -> Value | N
     return Value(tuple(item.value for item in items), node.place, path, listed(item.text for item in items), items)
 
 
-def _below(path: str, name: str) -> str:
+def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 

@@ -4,12 +4,12 @@ Pure. A rule says nothing about fields that are missing or were refused: those h
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pipeline.alerts import AlertPolicy, WindowPair
-from pipeline.series import PRIORITY_CLASSES
-from pipeline.sli import METRICS, VANTAGES, Kind
+from pipeline.sli import METRICS, Kind
 from pipeline.slo import Ratio
-from pipeline.spec.problems import Refused, shown
+from pipeline.spec import calendars, selectors
 from pipeline.spec.reading import Reading
 from pipeline.spec.scalars import (
     FACTOR_DECIMALS_MAX,
@@ -18,32 +18,42 @@ from pipeline.spec.scalars import (
     fraction,
     listed,
     nearest,
-    one_of,
     written,
 )
 
-Presets = Mapping[str, AlertPolicy]
+
+@dataclass(frozen=True)
+class ModelPreset:
+    """What others promise for a model: thresholds by metric, for a share of requests."""
+
+    thresholds_us: Mapping[str, int]
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Presets:
+    """What a file may name."""
+
+    windows: Mapping[str, AlertPolicy]
+    models: Mapping[str, ModelPreset] = field(default_factory=dict)
+
+
 Rule = Callable[[Reading, Presets], None]
 
 INDICATOR = "spec.indicator"
-WHERE = f"{INDICATOR}.where"
+MODEL = f"{INDICATOR}.preset"
 PAIRS = "spec.alerting.pairs"
 DEFAULT_PRESET = "default"
 
 #: so that threshold x tokens stays within 64 bits for tpot; beyond it, no request is meant
-THRESHOLD_US_MAX = {Kind.E2E: UNITS_US["d"], Kind.TTFT: UNITS_US["d"], Kind.TPOT: UNITS_US["h"]}
-#: labels whose values are known
-LABEL_VALUES = {
-    "vantage": one_of(VANTAGES),
-    "priority_class": one_of(tuple(PRIORITY_CLASSES.values())),
-    **dict.fromkeys(("stream", "cold_start", "final_attempt"), one_of(("true", "false"))),
-}
+THRESHOLD_US_MAX = {Kind.TPOT: UNITS_US["h"]}  # of the others: a day
 
 
 def threshold_of_the_metric(reading: Reading, presets: Presets) -> None:
-    """Latency metrics need op and threshold, ratio metrics take none."""
+    """Latency metrics need op and threshold, of their own or of a preset; ratio metrics take none."""
     name = reading.get(f"{INDICATOR}.metric")
-    if name is None:
+    if name is None or reading.is_given(MODEL):
         return
     for key, remedy in (
         ("op", "write op: lte"),
@@ -56,11 +66,28 @@ def threshold_of_the_metric(reading: Reading, presets: Presets) -> None:
             reading.refuse(path, f"must not be given: {name} compares nothing", "remove it")
 
 
+def model_preset(reading: Reading, presets: Presets) -> None:
+    """A model's preset has op and threshold for some metrics; nothing else may say them."""
+    name, metric = reading.get(MODEL), reading.get(f"{INDICATOR}.metric")
+    if name is None:
+        return
+    if name not in presets.models:
+        meant = nearest(name, presets.models)
+        remedy = f"did you mean {meant}?" if meant else "write one of them, or op and threshold"
+        reading.refuse(MODEL, f"must be one of {listed(presets.models)}", remedy)
+    elif metric is not None and metric not in presets.models[name].thresholds_us:
+        known = " or ".join(presets.models[name].thresholds_us)
+        reading.refuse(MODEL, f"has no threshold for {metric}", f"write metric: {known}, or op and threshold")
+    for key in ("op", "threshold"):
+        if reading.is_given(f"{INDICATOR}.{key}"):
+            reading.refuse(f"{INDICATOR}.{key}", "is already said by preset", "remove one of them")
+
+
 def threshold_in_range(reading: Reading, presets: Presets) -> None:
     name, threshold_us = reading.get(f"{INDICATOR}.metric"), reading.get(f"{INDICATOR}.threshold")
     if name is None or threshold_us is None or not METRICS[name].has_threshold:
         return
-    most = THRESHOLD_US_MAX[METRICS[name].kind]
+    most = THRESHOLD_US_MAX.get(METRICS[name].kind, UNITS_US["d"])
     if threshold_us > most:
         reading.refuse(f"{INDICATOR}.threshold", f"must be at most {duration_text(most)} for {name}", "lower it")
 
@@ -73,54 +100,42 @@ def op_of_the_metric(reading: Reading, presets: Presets) -> None:
 
 
 def selector_says_each_thing_once(reading: Reading, presets: Presets) -> None:
-    for label, field in (("service", "spec.service"), ("vantage", f"{INDICATOR}.vantage")):
-        path = f"{WHERE}.{label}"
-        if path in reading.values and reading.is_given(field):
-            reading.refuse(path, f"is already said by {field}", "remove one of them")
-    path = f"{WHERE}.final_attempt"
-    if path in reading.values and reading.get(f"{INDICATOR}.attempts", "final") == "final":
+    for label, said in (("service", "spec.service"), ("vantage", f"{INDICATOR}.vantage")):
+        path = f"{selectors.WHERE}.{label}"
+        if reading.is_given(path) and reading.is_given(said):
+            reading.refuse(path, f"is already said by {said}", "remove one of them")
+    path = f"{selectors.WHERE}.final_attempt"
+    if reading.is_given(path) and reading.get(f"{INDICATOR}.attempts", "final") == "final":
         reading.refuse(path, "contradicts or repeats attempts: final, the default", "remove it, or write attempts: all")
-
-
-def label_values_exist(reading: Reading, presets: Presets) -> None:
-    """A value outside a closed vocabulary selects nothing, ever."""
-    for label in reading.keys.get(WHERE, ()):
-        found = reading.values.get(f"{WHERE}.{label}")
-        for item in found.items if found is not None and label in LABEL_VALUES else ():
-            try:
-                LABEL_VALUES[label](item.text)
-            except Refused as refused:
-                reading.refuse(item.path, refused.rule, refused.remedy, item.place, shown(item.text))
-
-
-def window_rolls(reading: Reading, presets: Presets) -> None:
-    if reading.get("spec.timeWindow.isRolling") is False:
-        path = "spec.timeWindow.isRolling"
-        reading.refuse(path, "calendar windows are not supported yet", "write isRolling: true", value="false")
 
 
 def preset_or_pairs(reading: Reading, presets: Presets) -> None:
     preset, path = reading.get("spec.alerting.preset"), "spec.alerting.preset"
     if reading.is_given(path) and reading.is_given(PAIRS):
         reading.refuse(path, "must not be given beside pairs", "remove one of them")
-    if preset is not None and preset not in presets:
-        meant = nearest(preset, presets)
+    if preset is not None and preset not in presets.windows:
+        meant = nearest(preset, presets.windows)
         remedy = f"did you mean {meant}?" if meant else "write one of them, or pairs of your own"
-        reading.refuse(path, f"must be one of {listed(presets)}", remedy)
+        reading.refuse(path, f"must be one of {listed(presets.windows)}", remedy)
 
 
 def short_under_long(reading: Reading, presets: Presets) -> None:
     for path in own_pairs(reading):
         long_us, short_us = reading.get(f"{path}.long"), reading.get(f"{path}.short")
-        if long_us is not None and short_us is not None and short_us >= long_us:
-            twelfth_us = max(long_us // 12 // UNITS_US["s"], 1) * UNITS_US["s"]
-            remedy = f"write {duration_text(twelfth_us)}, a twelfth of long"
+        if long_us is None or short_us is None or short_us < long_us:
+            continue
+        shorter = f"write {duration_text(max(long_us // 12 // UNITS_US['s'], 1) * UNITS_US['s'])}, a twelfth of long"
+        if short_us == long_us:
+            rule = f"equals long, {duration_text(long_us)}: the short window must end the alert sooner"
+            reading.refuse(f"{path}.short", rule, shorter)
+        else:
+            remedy = f"exchange them, or {shorter}"
             reading.refuse(f"{path}.short", f"must be shorter than long, {duration_text(long_us)}", remedy)
 
 
 def window_holds_pairs(reading: Reading, presets: Presets) -> None:
     """A window shorter than a pair's long window would alert on time that no longer counts."""
-    window_us = reading.get("spec.timeWindow.duration")
+    window_us = calendars.window_us(reading)
     if window_us is None:
         return
     for path in own_pairs(reading):
@@ -130,7 +145,7 @@ def window_holds_pairs(reading: Reading, presets: Presets) -> None:
             reading.refuse(f"{path}.long", rule, f"write {duration_text(window_us)} or less")
     name, longest_us = _preset(reading, presets), 0
     if name is not None:
-        longest_us = max(pair.long_us for pair in presets[name].pairs)
+        longest_us = max(pair.long_us for pair in presets.windows[name].pairs)
     if longest_us > window_us:
         rule = f"must not be shorter than the longest window of preset {name}, {duration_text(longest_us)}"
         remedy = f"write {duration_text(longest_us)} or more, or alerting: {{pairs: [...]}} of your own"
@@ -147,7 +162,7 @@ def factors_can_fire(reading: Reading, presets: Presets) -> None:
         if factor is not None and never_fires(target, factor):
             reading.refuse(f"{path}.factor", never(target), f"write {greatest(target)} or less")
     name = _preset(reading, presets)
-    for pair in presets[name].pairs if name is not None else ():
+    for pair in presets.windows[name].pairs if name is not None else ():
         if never_fires(target, pair.factor):
             _preset_never_fires(reading, name or "", target, pair)
 
@@ -192,19 +207,31 @@ def _preset(reading: Reading, presets: Presets) -> str | None:
         return None
     given = reading.is_given("spec.alerting.preset")
     name = reading.get("spec.alerting.preset") if given else DEFAULT_PRESET
-    return name if name in presets else None
+    return name if name in presets.windows else None
 
 
-RULES: tuple[Rule, ...] = (
-    threshold_of_the_metric,
-    threshold_in_range,
-    op_of_the_metric,
-    selector_says_each_thing_once,
-    label_values_exist,
-    window_rolls,
+def _alone(check: Callable[[Reading], None]) -> Rule:
+    return lambda reading, presets: check(reading)
+
+
+#: of everything that promises: SLOs and composites
+PROMISE: tuple[Rule, ...] = (
+    _alone(calendars.check_window),
+    _alone(calendars.check_budgeting),
+    _alone(calendars.check_slices_fit),
     preset_or_pairs,
     short_under_long,
     window_holds_pairs,
     factors_can_fire,
     sla_is_looser,
+)
+RULES: tuple[Rule, ...] = (
+    threshold_of_the_metric,
+    model_preset,
+    threshold_in_range,
+    op_of_the_metric,
+    selector_says_each_thing_once,
+    _alone(selectors.check_values_exist),
+    _alone(selectors.check_operators),
+    *PROMISE,
 )

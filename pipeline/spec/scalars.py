@@ -5,7 +5,8 @@ engine's integer products stay small and `1e999999999` is no denial of service.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
@@ -51,19 +52,26 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(words)
 
 
-def one_of(known: Collection[str], later: Mapping[str, str] | None = None) -> Read:
-    """Read one word of a closed list; a word of `later` is refused by name, with what to write instead."""
+@dataclass(frozen=True)
+class OneOf:
+    """Reads one word of a closed list; a word of `later` is refused by name, with what to write instead."""
 
-    def read(text: str) -> str:
-        if text in known:
+    known: tuple[str, ...]
+    later: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, text: str) -> str:
+        if text in self.known:
             return text
-        if later and text in later:
-            raise Refused("is not supported yet", later[text])
-        meant = nearest(text, known)
-        remedy = f"did you mean {meant}?" if meant else f"write {listed(known) if len(known) == 1 else 'one of them'}"
-        raise Refused(f"must be {'' if len(known) == 1 else 'one of '}{listed(known)}", remedy)
+        if text in self.later:
+            raise Refused("is not supported yet", self.later[text])
+        known, is_one = listed(self.known), len(self.known) == 1
+        meant = nearest(text, self.known)
+        remedy = f"did you mean {meant}?" if meant else f"write {known if is_one else 'one of them'}"
+        raise Refused(f"must be {'' if is_one else 'one of '}{known}", remedy)
 
-    return read
+
+def one_of(known: Iterable[str], later: Mapping[str, str] | None = None) -> OneOf:
+    return OneOf(tuple(known), later or {})
 
 
 metric = one_of(METRICS, dict.fromkeys(METRICS_LATER, f"use one of {listed(METRICS)}"))
@@ -210,7 +218,7 @@ def _unit_us(value: str, unit: str) -> int:
         return UNITS_US[unit]
     if unit in _LONGER_UNITS:
         example, what = _LONGER_UNITS[unit]
-        raise Refused(f"{what} differ in length and are not supported yet", f"write days, such as {example}")
+        raise Refused(f"{what} differ in length", f"write days, such as {example}")
     meant = nearest(unit, ("us", "ms", "seconds", "minutes", "hours", "days", "weeks"))
     short = meant if meant in UNITS_US else meant[:1]
     remedy = f"write {value.replace(unit, short)}" if meant else "write a unit of the list"
@@ -245,3 +253,26 @@ def label_value(value: str) -> str:
     if len(value.encode()) > 256:
         raise Refused("must be at most 256 bytes, as no label of an event is longer", "shorten it")
     return value
+
+
+def prefix(value: str) -> str:
+    """Read how values of a label begin."""
+    if not value:
+        raise Refused("must not be empty, as every value begins so", "write how values begin")
+    return label_value(value)
+
+
+def weight(value: str) -> Ratio:
+    """Read how much a member of a composite counts."""
+    ratio = decimal(value)
+    if ratio.numerator <= 0 or decimals(ratio) > FACTOR_DECIMALS_MAX:
+        raise Refused(f"must be greater than 0, with at most {FACTOR_DECIMALS_MAX} decimals", "write 1")
+    return ratio
+
+
+def slice_target(value: str) -> Ratio:
+    """Read a ratio in (0, 1]: a slice, unlike an SLO, may have to be all good."""
+    ratio = decimal(value)
+    if not 0 < ratio.numerator <= ratio.scale or decimals(ratio) > TARGET_DECIMALS_MAX:
+        raise Refused("must be a ratio in (0, 1]", "write a share such as 0.95")
+    return ratio

@@ -11,8 +11,9 @@ from hashlib import sha256
 from typing import Any
 
 from pipeline.alerts import AlertPolicy, Watched
-from pipeline.slo import Objective, Ratio
-from pipeline.spec.problems import Place, Problem, SpecError
+from pipeline.periods import Calendar
+from pipeline.slo import Accepted, Objective, Ratio, Selector, Timeslices
+from pipeline.spec.problems import Origin, Place, Problem, SpecError, origin_of
 
 REVISION_CHARS = 12  # 48 bits: one collision expected in 20 million revisions of one SLO
 CLASSIFICATION = 1  # version of sli.VERDICTS; a new one makes new revisions, so no rule rewrites history
@@ -50,6 +51,8 @@ class Slo:
     labels: tuple[tuple[str, str], ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)  # path -> where it is
+    model_preset: str | None = None  # whose threshold it is
+    origins: tuple[tuple[str, Origin], ...] = field(default=(), compare=False, repr=False)  # of what was lowered
 
     def place_of(self, path: str) -> Place:
         """Return where a path stands, or the nearest branch above it that is written."""
@@ -57,6 +60,10 @@ class Slo:
         while path and path not in places:
             path = path.rpartition(".")[0]
         return places.get(path, Place(self.source.line, 1))
+
+    def origin_of(self, path: str) -> Origin:
+        """Return the file and the path where a path of burnline/v1 is written."""
+        return origin_of(dict(self.origins), path) if self.origins else Origin(self.source.file, path)
 
     @property
     def name(self) -> str:
@@ -74,11 +81,38 @@ class Slo:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One SLO of a composite."""
+
+    ref: str
+    weight: Ratio = Ratio(1, 1)  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
+class Composite:
+    """One composite SLO of a file."""
+
+    name: str
+    rule: str  # weightedMean or worstOf
+    members: tuple[Member, ...]
+    target: Ratio
+    window_us: int
+    source: Source
+    calendar: Calendar | None = None
+    timeslices: Timeslices | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
 class SloSet:
     """Every SLO of some files, in the order of files and lines, and everything that is wrong with them."""
 
     slos: tuple[Slo, ...] = ()
     problems: tuple[Problem, ...] = ()
+    composites: tuple[Composite, ...] = ()
+    unmeasured: tuple[Problem, ...] = ()  # OpenSLO that is valid and says that others measure it: one for each SLO
+    assumed: tuple[Problem, ...] = ()  # what the reader of OpenSLO took for granted, for lint to say
+    others: int = 0  # OpenSLO documents that are no SLO
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
@@ -99,12 +133,12 @@ class SloSet:
         return {slo.name: slo for slo in self.slos}
 
     def checked(self) -> "SloSet":
-        """Return itself when nothing is wrong.
+        """Return itself when nothing is wrong, and something can be judged.
 
         Raises: SpecError with every problem.
         """
-        if self.problems:
-            raise SpecError(self.problems)
+        if self.problems or (self.unmeasured and not self.slos):
+            raise SpecError(self.problems or self.unmeasured)
         return self
 
 
@@ -116,16 +150,38 @@ def with_revisions(objective: Objective, policy: AlertPolicy) -> Objective:
     indicator = objective.indicator
     counted = _digest(
         CLASSIFICATION, objective.service, indicator.metric, indicator.threshold_us, indicator.at_most,
-        sorted((label, sorted(accepted)) for label, accepted in indicator.where), indicator.group_by,
-        indicator.vantage, indicator.final_attempts_only,
+        sorted((label, _selection(accepted)) for label, accepted in indicator.where), indicator.group_by,
+        indicator.vantage, indicator.final_attempts_only, *_given(indicator.verdicts),
     )  # fmt: skip
     pairs = [(p.severity.name, _exact(p.factor), p.long_us, p.short_us) for p in policy.pairs]
     guards, clear = policy.guards, policy.clear
     judged = _digest(
         counted, _exact(objective.target), objective.window_us, sorted(pairs),
         guards.min_events, guards.min_bad, _exact(guards.min_coverage), _exact(clear.margin), clear.hold_us,
+        *_given(objective.calendar and _period(objective.calendar)), *_given(_slices(objective.timeslices)),
     )  # fmt: skip
     return replace(objective, revision=judged, indicator_revision=counted)
+
+
+def _given(part: Any) -> tuple[Any, ...]:
+    """A part that a digest has only where it says something, so that new parts leave old revisions alone."""
+    return (part,) if part else ()
+
+
+def _selection(accepted: Accepted) -> Any:
+    if isinstance(accepted, Selector):
+        return {"none_of": sorted(accepted.none_of), "prefixes": sorted(accepted.prefixes)}
+    return sorted(accepted)
+
+
+def _period(calendar: Calendar) -> tuple[int, str, str, str]:
+    return calendar.count, calendar.unit, calendar.start.isoformat(), calendar.zone
+
+
+def _slices(timeslices: Timeslices | None) -> tuple[int, str] | None:
+    if timeslices is None:
+        return None
+    return timeslices.slice_us, _exact(timeslices.target) if timeslices.target else ""
 
 
 def _exact(ratio: Ratio) -> str:

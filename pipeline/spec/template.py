@@ -36,7 +36,7 @@ _LINES = (
     ("    metric: {metric}", ""),
     ("    op: lte", "good when the time is at most the threshold"),
     ("    threshold: {threshold}", "a unit is required: us, ms, s, m, h"),
-    ("    # where: {{tenant_id: [a, b]}}", "which events count; without it, all of the service"),
+    ("    # where: {{tenant_id: [a, b]}}", "which events count; also {not: a} and {prefix: a}"),
     ("    # groupBy: [request_model, region]", "one budget and one alert for each combination"),
     ("    # vantage: GATEWAY", "where the time was taken: GATEWAY, ENGINE or CLIENT"),
     ("    # attempts: all", "`final`, the default, counts what users see"),
@@ -54,7 +54,7 @@ def template(name: str, metric: str, service: str, target: str = "", threshold: 
     Values must be what `pipeline.spec.scalars` accepts for their fields; any `service` and `team` is safe.
     """
     spec = METRICS[metric]
-    usual_target, usual_threshold = STARTING_POINTS[metric]
+    usual_target, usual_threshold = STARTING_POINTS.get(metric, ("0.99", "1s"))
     target, threshold = target or usual_target, threshold or usual_threshold
     promise = f"have {metric} of at most {threshold}" if spec.has_threshold else "do not fail"
     parts = {

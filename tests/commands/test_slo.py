@@ -80,6 +80,10 @@ def test_validate_prints_json_and_nothing_else(slo_dir: Path) -> None:
         ("new", "a", "--metric", "tpot", "--threshold", "2h"),
         ("new", "a", "--service", " "),
         ("nonsense",),
+        ("test",),
+        ("test", "/no/such/place"),
+        ("diff", EXAMPLES),
+        ("diff", EXAMPLES, "/no/such/place"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(words: tuple[str, ...], slo_dir: Path) -> None:
@@ -182,8 +186,83 @@ def test_new_prints_the_file_when_asked(slo_dir: Path) -> None:
     assert list(slo_dir.iterdir()) == []
 
 
+TESTS = str(schemas.HOME / "slo_tests" / "chat_errors.yaml")
+
+
+def test_the_shipped_tests_of_slos_pass() -> None:
+    result = run("test", TESTS)
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[-1] == "3 tests: no failures, no problems"
+    told = as_json(run("test", TESTS, "--json"))
+    assert told["ok"]
+    assert [(each["at_s"], each["event"]) for each in told["tests"][0]["alerts"]] == [
+        (840, "FIRED"),
+        (1543, "RESOLVED"),
+    ]
+    assert told["tests"][0]["status"][0]["state"] == "FIRING"
+
+
+def test_a_failing_test_of_an_slo_says_what_differs_and_what_came(slo_dir: Path) -> None:
+    (slo_dir / "a.yaml").write_text(SHORT)
+    file = slo_dir.parent / "t.yaml"
+    file.write_text("slo: short\nname: too soon\nhistory: 1d\nstream: [{for: 1m, rate: 100, bad: 100}]\nexpect: []\n")
+    result = run("test", str(file))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "FAIL  too soon",
+        "      FIRED CRITICAL at 37s was not expected",
+        "      what came: FIRED CRITICAL at 37s",
+        "1 test: 1 failure, no problems",
+    ]
+    (told,) = as_json(run("test", str(file), "--json"))["tests"]
+    assert (told["ok"], told["failures"]) == (False, ["FIRED CRITICAL at 37s was not expected"])
+
+
+def test_a_faulty_file_of_tests_is_problems_and_exit_code_1(slo_dir: Path) -> None:
+    (slo_dir / "a.yaml").write_text(SHORT)
+    file = slo_dir.parent / "t.yaml"
+    file.write_text("slo: shrt\nstream: [{for: 1m, rate: 100}]\nexpect: []\n")
+    result = run("test", str(file), "--json")
+    assert result.exit_code == 1
+    assert [problem["remedy"] for problem in as_json(result)["problems"]] == ["did you mean short?"]
+
+
+def test_diff_says_what_a_change_does(slo_dir: Path) -> None:
+    old, new = slo_dir / "old.yaml", slo_dir / "new.yaml"
+    old.write_text(SHORT)
+    new.write_text(spoiled(("0.999", "0.995"), text=SHORT))
+    result = run("diff", str(old), str(new))
+    assert result.exit_code == 0
+    assert "target: 99.9 % -> 99.5 % (5 times the budget" in result.stdout
+    assert result.stdout.splitlines()[-1] == "1 SLO differs"
+    (told,) = as_json(run("diff", str(old), str(new), "--json"))["differences"]
+    assert (told["name"], told["kind"]) == ("short", "changed")
+    assert run("diff", str(old), str(old)).stdout == "no SLOs differ\n"
+
+
+def test_diff_of_faulty_files_prints_problems_on_stderr(slo_dir: Path) -> None:
+    (slo_dir / "a.yaml").write_text(FAULTY)
+    result = run("diff", str(slo_dir), EXAMPLES)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "spec.target" in result.stderr
+
+
+def test_schema_prints_the_shipped_schema() -> None:
+    assert run("schema").stdout == (schemas.HOME / "slo.schema.json").read_text(encoding="utf-8")
+    assert as_json(run("schema", "--json"))["title"] == "SLO, burnline/v1"
+
+
+def test_show_draws_how_long_each_pair_takes() -> None:
+    printed = run("show", "chat-errors", "--slo", EXAMPLES).stdout
+    for part in ("chat-errors: fires after, by share of bad requests", "** critical 10x 1h", "oo warning 2x 1d"):
+        assert part in printed
+    rows = {line.split("┤")[0].strip() for line in printed.splitlines() if "┤" in line}
+    assert {"1m", "10m", "1h", "1d"} <= rows
+    assert "\x1b" not in printed
+
+
 def test_every_command_has_help() -> None:
-    for command in ("validate", "lint", "show", "new"):
+    for command in ("validate", "lint", "show", "new", "test", "diff", "schema"):
         result = run(command, "--help")
         assert result.exit_code == 0
         assert "--json" in result.stdout

@@ -19,7 +19,6 @@ from pipeline.sli import VANTAGES
 from pipeline.slo import Indicator, Ratio
 from pipeline.spec import Sla, Slo, load, presets
 from pipeline.spec.language import OPS, PAIRS_MAX
-from pipeline.spec.rules import LABEL_VALUES
 from pipeline.spec.scalars import (
     FACTOR_DECIMALS_MAX,
     TARGET_DECIMALS_MAX,
@@ -29,6 +28,7 @@ from pipeline.spec.scalars import (
     fraction,
     written,
 )
+from pipeline.spec.selectors import CLOSED
 from tests.spec.samples import GOOD, SHORT, load_text, spoiled
 
 S = 1_000_000
@@ -74,7 +74,7 @@ def test_what_is_left_out_has_its_default() -> None:
     slo = _only(SHORT)
     assert slo.objective.indicator == Indicator("error_rate")
     assert slo.objective.indicator.final_attempts_only
-    assert slo.policy == presets()["default"]
+    assert slo.policy == presets().windows["default"]
     assert slo.policy.guards == Guards()
     assert (slo.preset, slo.sla, slo.owner, slo.runbook) == ("default", None, "", "")
 
@@ -154,7 +154,7 @@ def test_the_examples_are_what_ingest_and_the_judge_take() -> None:
 # ---- any valid SLO
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=12)
-OPEN_LABELS = [label for label in LABELS if label not in LABEL_VALUES and label != "service"]
+OPEN_LABELS = [label for label in LABELS if label not in CLOSED and label != "service"]
 
 
 @st.composite

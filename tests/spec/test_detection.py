@@ -77,17 +77,17 @@ def test_reset_is_what_playing_the_recovery_gives(
 )
 def test_the_presets_at_99_9_percent(preset: str, error_ratio: str, expected: tuple[int | None, ...]) -> None:
     """The figures of promtool and of the SRE Workbook, to the second above them."""
-    (timing,) = timings(Ratio.parse("0.999"), presets()[preset], (Fraction(error_ratio),))
+    (timing,) = timings(Ratio.parse("0.999"), presets().windows[preset], (Fraction(error_ratio),))
     assert timing.detection_s == expected
 
 
 def test_without_margin_and_hold_15_percent_errors_clear_4_52_minutes_after_the_end() -> None:
-    pair = presets()["workbook"].pairs[0]
+    pair = presets().windows["workbook"].pairs[0]
     assert reset_s(Ratio.parse("0.999"), pair, ClearRule(Ratio(0, 1), 0), Fraction("0.15")) == 272
 
 
 def test_the_workbooks_pairs_spend_2_5_10_and_10_percent_of_30_days() -> None:
-    spent = [budget_spent(pair, 30 * DAY) for pair in presets()["workbook"].pairs]
+    spent = [budget_spent(pair, 30 * DAY) for pair in presets().windows["workbook"].pairs]
     assert spent == [Fraction(2, 100), Fraction(5, 100), Fraction(10, 100), Fraction(10, 100)]
 
 

@@ -1,12 +1,15 @@
 """YAML to trees: places, and input that means harm."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from pipeline.spec import parse, presets
 from pipeline.spec.document import (
@@ -22,6 +25,7 @@ from pipeline.spec.document import (
     read_documents,
     text_of,
 )
+from pipeline.spec.language import SLO
 from pipeline.spec.problems import Place
 from tests.spec.samples import GOOD, SHORT, load_text
 
@@ -124,6 +128,55 @@ def test_a_damaged_file_never_raises(data: st.DataObject) -> None:
     for problem in found.problems:
         assert problem.line >= 1
         assert problem.column >= 1
+
+
+#: keys and values of the language, put together without sense
+KEYS = ("apiVersion", "kind", "matrix", "metadata", "spec", *{part for path in SLO.fields for part in path.split(".")})
+SCALARS = (
+    "burnline/v1", "SLO", "0.99", "99", "1s", "30d", "1M", "ttft", "error_rate", "$(a)", "", "default", "true",
+    "2026-01-01", "llama2-70b/server", "UTC", "x" * 300, "\u202e", "1e999", "-0", "9" * 40,
+)  # fmt: skip
+trees = st.recursive(
+    st.one_of(st.none(), st.sampled_from(SCALARS), st.text(max_size=10), st.integers(), st.floats(allow_nan=False)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)),
+    max_leaves=40,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=6), trees)
+def test_any_tree_of_words_of_the_language_is_slos_or_problems(spec: dict[str, Any], matrix: Any) -> None:
+    document = {"apiVersion": "burnline/v1", "kind": "SLO", "matrix": matrix, "metadata": {"name": "a"}, "spec": spec}
+    with soon():
+        found = parse({"f": json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")}, presets(), ())
+    assert found.slos or found.composites or found.problems
+    assert all("\n" not in str(problem) and problem.remedy for problem in found.problems)
+
+
+def _paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in below:
+        yield from _paths(child, (*path, key))
+
+
+EVERYTHING = YAML(typ="safe").load(
+    GOOD.replace("isRolling: true", "calendar: {startTime: '2026-01-01', timeZone: UTC}")
+)
+PATHS = [path for path in _paths(EVERYTHING) if path]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PATHS), trees), min_size=1, max_size=3))
+def test_a_good_document_with_anything_in_some_place_is_slos_or_problems(changes: list[tuple[Any, Any]]) -> None:
+    document = json.loads(json.dumps(EVERYTHING))
+    for path, tree in changes:
+        at = document
+        for key in path[:-1]:
+            at = at[key] if isinstance(at, dict) and key in at else {}
+        if isinstance(at, dict):
+            at[path[-1]] = tree
+    with soon():
+        found = parse({"f": json.dumps(document).encode()}, presets(), ())
+    assert found.slos or found.composites or found.problems
 
 
 def test_a_file_of_the_largest_size_is_read() -> None:

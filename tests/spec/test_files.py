@@ -97,17 +97,17 @@ def test_a_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["default", "workbook"])
 def test_the_presets_are_sound(name: str) -> None:
-    for pair in presets()[name].pairs:
+    for pair in presets().windows[name].pairs:
         assert pair.short_us < pair.long_us
-    assert len(set(presets()[name].pairs)) == len(presets()[name].pairs)
+    assert len(set(presets().windows[name].pairs)) == len(presets().windows[name].pairs)
 
 
 def test_the_default_preset_is_the_contracts() -> None:
-    assert presets()["default"] == AlertPolicy(
+    assert presets().windows["default"] == AlertPolicy(
         (
             WindowPair(Severity.CRITICAL, Ratio(10, 1), 3_600 * S, 300 * S),
             WindowPair(Severity.WARNING, Ratio(2, 1), 86_400 * S, 7_200 * S),
         ),
         clear=ClearRule(Ratio(1, 10), 60 * S),
     )
-    assert sorted(presets()) == sorted(file.stem for file in (schemas.HOME / "alert_windows").iterdir())
+    assert sorted(presets().windows) == sorted(file.stem for file in (schemas.HOME / "alert_windows").iterdir())

@@ -18,8 +18,8 @@ def test_a_new_file_is_good_for_every_metric(metric: str) -> None:
     assert found.slos[0].objective.indicator.metric == metric
 
 
-def test_every_metric_has_a_starting_point() -> None:
-    assert set(STARTING_POINTS) == set(METRICS)
+def test_starting_points_are_those_of_metrics() -> None:
+    assert set(STARTING_POINTS) <= set(METRICS)
 
 
 @given(

@@ -1,0 +1,148 @@
+"""Playing: a stream through the real judge, as a worker's blocks of counts bring it.
+
+Pure, and the judge's own law makes it simple: the same blocks give the same judgements, however they are cut.
+So a stream that is heard at once is one block, but for cuts where its status is asked for; what is late or
+silent comes in blocks of BLOCK_S, as it would.
+
+    watermark = newest event time - grace, so the status at second t is read when t + grace has come
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline import slo
+from pipeline.judgement import Judgement, JudgeSpec
+from pipeline.notices import Reading
+from pipeline.rehearsal.reading import Rehearsal
+from pipeline.rehearsal.streams import Stream
+
+T0 = 1_700_000_000  #: second 0 of every stream, as an epoch second: no cell size divides it
+BLOCK_S = 10
+SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class Told:
+    """One alert event."""
+
+    at_s: int
+    event: str
+    severity: str
+    long_burn_rate: float | None
+    short_burn_rate: float | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The judgement at one second."""
+
+    at_s: int
+    state: str
+    severity: str
+    good: int
+    bad: int
+    excluded: int
+    compliance_ratio: float | None
+    budget_remaining_ratio: float | None
+    coverage_ratio: float
+    burn_rates: tuple[tuple[int, float | None], ...]  # window in seconds -> burn rate
+
+
+@dataclass(frozen=True)
+class Played:
+    """All that came of a stream."""
+
+    told: tuple[Told, ...]
+    seen: tuple[Seen, ...]
+
+
+def play(rehearsal: Rehearsal) -> Played:
+    """Judge a rehearsal's stream, second by second, from before its history to its end."""
+    watched, stream = rehearsal.watched, rehearsal.stream
+    spec = JudgeSpec((watched,))
+    grace_s = -(-spec.grace_us // SECOND_US)
+    judgement = Judgement(spec)
+    moments = sorted({status.at_s for status in rehearsal.statuses})
+    seen: dict[int, Seen] = {}
+    start = stream.first
+    for end in _cuts(stream, moments, grace_s):
+        judgement.observe(_block(rehearsal, start, end))
+        judgement.judge()
+        if end - grace_s in moments:
+            seen[end - grace_s] = _seen(judgement, end - grace_s)
+        start = end
+    told = tuple(_told(each) for each in sorted(judgement.told, key=lambda each: each.reading.second))
+    return Played(told, tuple(seen[at] for at in moments))
+
+
+def _cuts(stream: Stream, moments: list[int], grace_s: int) -> list[int]:
+    """Return where blocks end; the last is so late that everything is judged."""
+    last = max(stream.end, int(stream.heard_at.max(initial=0)) + 1) + grace_s
+    cuts = {last, *(at + grace_s for at in moments)}
+    if not stream.is_plain:
+        changes = np.flatnonzero(np.diff(stream.is_heard)) + 1 + stream.first
+        cuts |= {0, *range(BLOCK_S, last, BLOCK_S), *changes.tolist()}
+    return sorted(cut for cut in cuts if cut > stream.first)
+
+
+def _block(rehearsal: Rehearsal, start: int, end: int) -> dict[str, Any]:
+    """Make the block of what is heard in [start, end)."""
+    stream, objective = rehearsal.stream, rehearsal.watched.objective
+    at, counts = stream.seconds, stream.good + stream.bad + stream.excluded
+    chosen = (stream.heard_at >= start) & (stream.heard_at < end) & (counts > 0)
+    newest, newly = _heard(stream, start, end)
+    return {
+        "source_topic": "inference.events", "source_partition": 0, "source_partitions": 1,
+        "first_offset": 0, "next_offset": 0, "part": 0, "parts": 1,
+        "max_event_time": None if newest is None else (T0 + newest) * SECOND_US,
+        "idle_us": 0 if newest is not None else (end - _last_heard(stream, end)) * SECOND_US,
+        "flushed_at": (T0 + end) * SECOND_US,
+        "measured_slices": np.unique((T0 + np.concatenate([newly, at[chosen]])) // 10),
+        "slos": [objective.name], "revisions": [objective.indicator_revision], "instances": [""],
+        "instance_index": np.zeros(chosen.sum(), np.int64), "slice_start_s": T0 + at[chosen],
+        "good": stream.good[chosen], "bad": stream.bad[chosen], "excluded": stream.excluded[chosen],
+        "exemplar_instances": np.zeros(0, np.int64), "exemplar_trace_ids": [],
+    }  # fmt: skip
+
+
+def _heard(stream: Stream, start: int, end: int) -> tuple[int | None, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return how far event time is known, and the seconds of [start, end) in which anybody reports.
+
+    After the end of the stream others go on reporting, so that its last seconds are judged.
+    """
+    inside = slice(max(start - stream.first, 0), max(end - stream.first, 0))
+    newly = stream.seconds[inside][stream.is_heard[inside]]
+    if end > stream.end and stream.is_heard[-1]:
+        return end, newly
+    return (int(newly[-1]) + 1 if len(newly) else None), newly
+
+
+def _last_heard(stream: Stream, end: int) -> int:
+    heard = np.flatnonzero(stream.is_heard[: max(end - stream.first, 0)])
+    return stream.first + (int(heard[-1]) + 1 if len(heard) else 0)
+
+
+def _told(told: Any) -> Told:
+    watched, reading = told.watched, told.reading
+    pair = watched.policy.pairs[told.pair]
+    burns = (reading.burn(watched, reading.spans_s.index(us // SECOND_US)) for us in (pair.long_us, pair.short_us))
+    return Told(reading.second - T0, told.notice.name, told.alert.severity.name, *burns)
+
+
+def _seen(judgement: Judgement, at_s: int) -> Seen:
+    instances = judgement.instances
+    rows = list(instances.known)
+    if not rows or judgement.judged_s is None:
+        return Seen(at_s, "OK", "NONE", 0, 0, 0, None, None, 0.0, ())
+    row = rows[0]
+    reading: Reading = instances.reading(row, judgement.coverage)
+    watched, alert = instances.watched(row), instances.known[row].alert
+    good, bad = reading.sums[-1]
+    windows = range(len(reading.spans_s) - 1)
+    return Seen(
+        at_s, alert.state.name, alert.severity.name, good, bad, reading.excluded,
+        slo.compliance_ratio(good, bad), slo.budget_remaining_ratio(watched.objective.target, good, bad),
+        reading.coverage(-1), tuple((reading.spans_s[w], reading.burn(watched, w)) for w in windows),
+    )  # fmt: skip
