@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check bench soak up lock clean
+.PHONY: setup demo test check bench soak chaos up lock clean
 
 setup: $(STAMP)
 
@@ -29,12 +29,16 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.security.audit build
 
 bench: setup
 	$(BIN)/python -m tests.bench
 
 soak: setup
 	$(BIN)/python -m tests.bench soak
+
+chaos: setup
+	$(BIN)/python -m tests.chaos
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header pyproject.toml -o requirements.lock

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from pipeline import topics
+from pipeline import grants, topics
 from pipeline.encoding import EventColumns, EventEncoder, texts
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.settings import Settings
@@ -67,8 +67,16 @@ class KafkaEventSink:
     """Writes to `<prefix>inference.events`, with the broker's timestamps. Flushes as it is left."""
 
     def __init__(self, settings: Settings, framing: Framing = SINGLE_OBJECT) -> None:
-        """Connect lazily: the first send reaches for a broker."""
+        """Look whether we may send at all: the client itself would try for minutes, and not say why.
+
+        Raises: TopicsError.
+        """
         self.topic = topics.topic_name(settings, topics.EVENTS)
+        admin, found = topics.cluster(settings)
+        if refused := grants.missing(admin, grants.producer(settings)):
+            raise topics.TopicsError(grants.refusal(refused))
+        if self.topic not in found.topics:
+            raise topics.TopicsError(f"topics are missing: {self.topic}. Run `burnline migrate`")
         self.sent = self.sent_bytes = self.failed = 0
         self.first_error = ""
         self._encoder = EventEncoder.framed(framing)

@@ -11,7 +11,8 @@ import typer
 from pydantic import ValidationError
 
 from pipeline.commands import doctor, logs, slo, status, up, worker
-from pipeline.settings import Settings, unusable
+from pipeline.settings import Settings, SettingsError, unusable
+from pipeline.topics import TopicsError
 
 app = typer.Typer(
     name="burnline",
@@ -66,6 +67,9 @@ def main() -> None:
         for each in unusable(error):
             typer.echo(f"burnline: {each}", err=True)
         sys.exit(2)
+    except (SettingsError, TopicsError) as error:
+        typer.echo(f"burnline: {error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

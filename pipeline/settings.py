@@ -15,6 +15,9 @@ PREFIX = "BURNLINE_"
 STEPS = ("ingest", "judge", "store")
 
 
+Secret = Literal["kafka_sasl_password", "clickhouse_password", "clickhouse_admin_password", "http_token"]
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used; the message says which, and what to do."""
 
@@ -59,7 +62,15 @@ class Settings(BaseSettings):
     )
     clickhouse_password: SecretStr | None = Field(None, description="ClickHouse password; prefer the file")
     clickhouse_password_file: Path | None = Field(None, description="file that holds ClickHouse's password")
+    clickhouse_admin_username: str | None = Field(
+        None, description="user who may change tables, for `burnline migrate`; unset: the URL's"
+    )
+    clickhouse_admin_password: SecretStr | None = Field(None, description="its password; prefer the file")
+    clickhouse_admin_password_file: Path | None = Field(None, description="file that holds its password")
     slo_dir: Path = Field(Path("slo"), description="directory of SLO files (*.yaml)")
+    slo_reload_s: float = Field(
+        10.0, ge=0, description="between looks at the SLO files, whose changes need no restart; 0: never"
+    )
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put in front of every topic name")
     group: str = Field("burnline", min_length=1, description="prefix of consumer groups and transactional ids")
     data_dir: Path = Field(Path(".burnline"), description="embedded servers, compiled kernels")
@@ -79,6 +90,22 @@ class Settings(BaseSettings):
     limit_instances: int = Field(10_000, gt=0, description="SLO instances; more are counted as `other`")
     limit_label_bytes: int = Field(256, gt=0, description="longest label value")
     limit_event_bytes: int = Field(1 << 20, gt=0, description="largest event; larger ones are dead letters")
+    limit_batch_bytes: int = Field(
+        256 << 20, gt=0, description="largest record batch once decompressed; a larger one is one dead letter"
+    )
+    limit_age_s: float = Field(
+        0.0, ge=0, description="events that completed so long before they were appended are dead letters; 0: never"
+    )
+    limit_dead_letter_ratio: float = Field(
+        0.5, gt=0, le=1, description="ingest stops when more of its records are dead letters; 1: never"
+    )
+    limit_dead_letter_records: int = Field(
+        1_000, gt=0, description="records it takes before that ratio is judged; fewer never stop ingest"
+    )
+    limit_dead_letter_window_s: float = Field(60.0, ge=1, description="span within which that ratio is judged")
+    limit_lag_s: float = Field(
+        30.0, gt=0, description="the pipeline says that it lags when something waits, or event time trails, so long"
+    )
     http_bind: str = Field("127.0.0.1:0", description="address of metrics and health; port 0: any free one")
     http_token: SecretStr | None = Field(None, description="bearer token, needed off loopback; prefer the file")
     http_token_file: Path | None = Field(None, description="file that holds the bearer token")
@@ -93,7 +120,7 @@ class Settings(BaseSettings):
         """The steps as a tuple, in the order given."""
         return tuple(name for part in self.steps.split(",") if (name := part.strip()))
 
-    def secret(self, name: Literal["kafka_sasl_password", "clickhouse_password", "http_token"]) -> str:
+    def secret(self, name: Secret) -> str:
         """Return a secret: its file's when there is one, else the variable's, else nothing.
 
         Raises: SettingsError when the file cannot be read or is empty.

@@ -8,7 +8,7 @@ as many partitions as slo.counts, or the judge's memory would be in another part
 import functools
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ruamel.yaml import YAML
 
 import infra
-from pipeline.settings import PREFIX, Settings
+from pipeline.settings import PREFIX, Settings, SettingsError
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, TopicMetadata
+    from confluent_kafka import KafkaError
+    from confluent_kafka.admin import AdminClient, ClusterMetadata, TopicMetadata
+
+    from pipeline.credentials import TokenSource
 
 EVENTS = "inference.events"
 DEAD_LETTERS = "inference.events.dlq"
@@ -105,11 +108,9 @@ def create_topics(settings: Settings, specs: Mapping[str, TopicSpec] | None = No
 
     Raises: TopicsError when a broker refuses, or slo.state and slo.counts do not match.
     """
-    from confluent_kafka.admin import AdminClient
-
     wanted = {topic_name(settings, base): spec for base, spec in (specs or topics()).items()}
-    admin = AdminClient({**confluent_config(settings), "log_level": 0})
-    present = _metadata(admin)
+    admin, found = cluster(settings)
+    present = found.topics
     created = _create(admin, {name: spec for name, spec in wanted.items() if name not in present})
     present = _wait_for(admin, set(wanted))
     partitions = {name: len(present[name].partitions) for name in wanted}
@@ -124,7 +125,7 @@ def _metadata(admin: "AdminClient") -> "dict[str, TopicMetadata]":
     try:
         found: dict[str, TopicMetadata] = admin.list_topics(timeout=TIMEOUT_S).topics
     except KafkaException as error:
-        raise TopicsError(f"no broker answers at {PREFIX}KAFKA_BROKERS: {error.args[0].str()}") from error
+        raise TopicsError(f"the brokers do not answer any more: {error.args[0].str()}") from error
     return found
 
 
@@ -197,13 +198,81 @@ def _configurations(admin: "AdminClient", names: tuple[str, ...]) -> dict[str, d
     }
 
 
+def cluster(settings: Settings, timeout_s: float = TIMEOUT_S) -> "tuple[AdminClient, ClusterMetadata]":
+    """Reach the brokers; return an admin client and what it sees.
+
+    Raises: TopicsError: at once when we are refused, after `timeout_s` when nobody answers.
+    """
+    from confluent_kafka import KafkaException
+
+    heard: list[KafkaError] = []  # librdkafka tries again whatever the reason; the reason comes by this way only
+    admin = _admin(settings, heard.append)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return admin, admin.list_topics(timeout=min(1.0, timeout_s))
+        except KafkaException as error:
+            admin.poll(0)
+            refused = [said for said in heard if said.name() in REFUSALS]
+            if refused or time.monotonic() > deadline:
+                reasons = [said for said in heard if said.name() != "_ALL_BROKERS_DOWN"]
+                raise TopicsError(unreachable(settings, (refused or reasons or [error.args[0]])[-1])) from None
+
+
+def _admin(settings: Settings, hear: "Callable[[KafkaError], None]") -> "AdminClient":
+    from confluent_kafka.admin import AdminClient
+
+    try:
+        if uses_tokens(settings):
+            token_source(settings).current()  # librdkafka would wait for it in vain, and not say why
+        return AdminClient({**confluent_config(settings), "log_level": 0, "error_cb": hear})
+    except SettingsError as error:
+        raise TopicsError(str(error)) from error
+
+
+#: what a client hears when it may not come in, and what to do about it
+REFUSALS = {
+    "_AUTHENTICATION": f"check {PREFIX}KAFKA_SASL_MECHANISM, {PREFIX}KAFKA_SASL_USERNAME and the secret in "
+    f"{PREFIX}KAFKA_SASL_PASSWORD_FILE, or {PREFIX}KAFKA_SASL_TOKEN_FILE",
+    "_SSL": f"set {PREFIX}KAFKA_SSL_CAFILE to the certificate of who has signed the brokers', and reach them by a "
+    "name that is in it",
+}
+
+
+def unreachable(settings: Settings, error: "KafkaError") -> str:
+    """Say why no broker lets us in, and what to do."""
+    place = f"at {PREFIX}KAFKA_BROKERS ({settings.kafka_brokers}), {settings.kafka_security_protocol}"
+    if error.name() in REFUSALS:
+        return f"the broker refuses us {place}: {error.str()}: {REFUSALS[error.name()]}"
+    return (
+        f"no broker answers {place}: {error.str()}: is one running there, and is {PREFIX}KAFKA_SECURITY_PROTOCOL "
+        "what it speaks?"
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def token_source(settings: Settings) -> "TokenSource":
+    """Return the one source of tokens of these settings: every client of the process asks it."""
+    from pipeline.credentials import TokenSource
+
+    return TokenSource(settings)
+
+
+def uses_tokens(settings: Settings) -> bool:
+    """Whether a token takes the place of a password."""
+    return settings.kafka_security_protocol.startswith("SASL_") and settings.kafka_sasl_mechanism == "OAUTHBEARER"
+
+
 def confluent_config(settings: Settings) -> dict[str, Any]:
     """Client options of confluent-kafka, for admin clients, producers and consumers alike."""
-    options = {
+    options: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_brokers,
         "security.protocol": settings.kafka_security_protocol,
     }
-    if settings.kafka_sasl_username:
+    if uses_tokens(settings):
+        options["sasl.mechanism"] = settings.kafka_sasl_mechanism
+        options["oauth_cb"] = token_source(settings).for_librdkafka
+    elif settings.kafka_sasl_username:
         options["sasl.mechanism"] = settings.kafka_sasl_mechanism
         options["sasl.username"] = settings.kafka_sasl_username
         options["sasl.password"] = settings.secret("kafka_sasl_password")
@@ -223,7 +292,10 @@ def aiokafka_config(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": settings.kafka_brokers,
         "security_protocol": settings.kafka_security_protocol,
     }
-    if settings.kafka_sasl_username:
+    if uses_tokens(settings):
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        options["sasl_oauth_token_provider"] = token_source(settings)
+    elif settings.kafka_sasl_username:
         options["sasl_mechanism"] = settings.kafka_sasl_mechanism
         options["sasl_plain_username"] = settings.kafka_sasl_username
         options["sasl_plain_password"] = settings.secret("kafka_sasl_password")
@@ -237,6 +309,9 @@ def faust_config(settings: Settings) -> dict[str, Any]:
     import faust
 
     context = ssl_context(settings)
+    if uses_tokens(settings):
+        credentials = faust.OAuthCredentials(oauth_cb=token_source(settings), ssl_context=context)
+        return {"broker_credentials": credentials}
     if settings.kafka_sasl_username:
         credentials = faust.SASLCredentials(
             username=settings.kafka_sasl_username,

@@ -19,6 +19,7 @@ from pipeline import topics
 from pipeline.embedded import clickhouse_config, jars
 from pipeline.embedded.kafka import PROPERTIES
 from pipeline.settings import PREFIX, Settings, documented
+from pipeline.sinks.migrations import load, views
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -97,18 +98,25 @@ def test_workers_reach_both_servers_by_their_service_names() -> None:
     assert f"OUTSIDE://{DEFAULTS.kafka_brokers}" in listeners
 
 
-def test_users_and_their_passwords_are_the_embedded_servers_users() -> None:
+def test_users_and_their_grants_are_the_embedded_servers_users() -> None:
     environment = SERVICES["clickhouse"]["environment"]
-    assert environment["CLICKHOUSE_USER"] == clickhouse_config.WRITER
+    admin = SERVICES["migrate"]["environment"]
+    assert environment["CLICKHOUSE_USER"] == clickhouse_config.ADMIN == admin["BURNLINE_CLICKHOUSE_ADMIN_USERNAME"]
+    assert environment["CLICKHOUSE_PASSWORD"] == admin["BURNLINE_CLICKHOUSE_ADMIN_PASSWORD"]
     assert environment["CLICKHOUSE_DB"] == clickhouse_config.DATABASE
-    assert environment["CLICKHOUSE_PASSWORD"] == SERVICES["worker"]["environment"]["BURNLINE_CLICKHOUSE_PASSWORD"]
-    users = ElementTree.fromstring(COMPOSE["configs"]["clickhouse_reader"]["content"])
-    reader = users.find(f"users/{clickhouse_config.READER}")
-    assert reader is not None
-    assert [grant.text for grant in reader.iter("query")] == list(clickhouse_config.READER_GRANTS)
-    password = reader.find("password")
-    assert password is not None
-    assert password.get("from_env") in environment
+    writers = SERVICES["worker"]["environment"]
+    assert environment["CLICKHOUSE_WRITER_PASSWORD"] == writers["BURNLINE_CLICKHOUSE_PASSWORD"]
+    assert not [name for name in writers if "ADMIN" in name]
+    users = ElementTree.fromstring(COMPOSE["configs"]["clickhouse_users"]["content"])
+    granted = {clickhouse_config.WRITER: clickhouse_config.WRITER_GRANTS,
+               clickhouse_config.READER: clickhouse_config.reader_grants(views(load()))}  # fmt: skip
+    for name, grants in granted.items():
+        user = users.find(f"users/{name}")
+        assert user is not None
+        assert [grant.text for grant in user.iter("query")] == list(grants)
+        password = user.find("password")
+        assert password is not None
+        assert password.get("from_env") in environment
 
 
 def test_images_are_the_versions_that_tests_run_on() -> None:

@@ -22,16 +22,19 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 
 from jobs.fleet.incidents import ScenarioError, duration_us
 from jobs.traces.fields import FIELDS, UNITS
 from jobs.traces.times import TimeError, read_time_us
 from schemas import HOME
 
+BYTES_MAX, DEPTH_MAX, NODES_MAX = 1 << 20, 16, 10_000  # the longest shipped one has 4 KB
 TIME_FIELDS = ("received_at", "completed_at")
 TIME_FORMATS = ("iso", "unix_s", "unix_ms", "unix_us", "relative_s")
 CONDITIONS = ("empty", "equals", "one_of", "contains", "at_least", "less_than")
 SOURCES = ("column", "constant", "file", "linear")
+NUMBER_END = 1e15  # larger ones are no durations, counts or prices
 _SOURCE_KEYS = {
     "column": {"column", "unit", "map", "missing"},
     "constant": {"constant"},
@@ -115,14 +118,34 @@ def load_mapping(path: Path | str) -> Mapping:
     """
     found = mapping_path(str(path))
     try:
-        document = YAML(typ="safe").load(found.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        document = _document(found)
+    except (OSError, ValueError, YAMLError) as error:
         raise MappingError(f"{found}: {error}") from error
     reading = _Reading()
     mapping = reading.mapping(document)
     if reading.problems or mapping is None:
         raise MappingError("\n".join(f"{found}: {problem}" for problem in reading.problems))
     return mapping
+
+
+def _document(path: Path) -> Any:
+    """Read one YAML document of a size and shape that a person writes.
+
+    Raises: OSError, YAMLError, ValueError.
+    """
+    with path.open("rb") as file:
+        data = file.read(BYTES_MAX + 1)
+    if len(data) > BYTES_MAX:
+        raise ValueError(f"larger than {BYTES_MAX} bytes")
+    text, depth, nodes = data.decode("utf-8"), 0, 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        nodes += isinstance(event, NodeEvent)
+        if isinstance(event, AliasEvent):
+            raise ValueError("aliases are not read: write it out")
+        if depth > DEPTH_MAX or nodes > NODES_MAX:
+            raise ValueError(f"deeper than {DEPTH_MAX}, or more than {NODES_MAX} values")
+    return YAML(typ="safe").load(text)
 
 
 class _Reading:
@@ -136,25 +159,45 @@ class _Reading:
             self.problems.append("kind: expected a document of kind Mapping")
             return None
         self._only(document, {"apiVersion", "kind", "metadata", "spec"}, "")
-        spec = document.get("spec") or {}
+        spec = self._table(document.get("spec"), "spec")
         self._only(spec, {"csv", "time", "fields", "outcomes", "attributes"}, "spec.")
-        time = self._time(spec.get("time") or {})
-        fields = {name: self._source(name, given) for name, given in (spec.get("fields") or {}).items()}
-        rules = tuple(self._rule(i, rule) for i, rule in enumerate(spec.get("outcomes") or ()))
+        time = self._time(self._table(spec.get("time"), "spec.time"))
+        wanted = self._table(spec.get("fields"), "spec.fields")
+        fields = {name: self._source(name, given) for name, given in wanted.items()}
+        rules = tuple(self._rule(i, rule) for i, rule in enumerate(self._list(spec.get("outcomes"), "spec.outcomes")))
         given_by_rules = {name for rule in rules for name in rule.set}
         for name in ("service", "request_model", "e2e_us", "outcome"):
             if name not in fields and name not in given_by_rules:
                 self.problems.append(f"spec.fields.{name}: missing; every event needs it")
-        shape = spec.get("csv") or {}
+        shape = self._table(spec.get("csv"), "spec.csv")
         self._only(shape, {"columns", "fewest"}, "spec.csv.")
         return Mapping(
-            str((document.get("metadata") or {}).get("name", "")), time, fields, rules,
-            {str(k): str(v) for k, v in (spec.get("attributes") or {}).items()},
-            tuple(shape.get("columns") or ()), int(shape.get("fewest") or 0),
+            str(self._table(document.get("metadata"), "metadata").get("name", "")), time, fields, rules,
+            {str(k): str(v) for k, v in self._table(spec.get("attributes"), "spec.attributes").items()},
+            tuple(map(str, self._list(shape.get("columns"), "spec.csv.columns"))),
+            int(self._number(shape.get("fewest"), "spec.csv.fewest")),
         )  # fmt: skip
 
+    def _table(self, given: Any, where: str) -> dict[Any, Any]:
+        if given is not None and not isinstance(given, dict):
+            self.problems.append(f"{where}: {given!r}; expected names with values")
+        return given if isinstance(given, dict) else {}
+
+    def _list(self, given: Any, where: str) -> list[Any]:
+        if given is not None and not isinstance(given, list):
+            self.problems.append(f"{where}: {given!r}; expected a list")
+        return given if isinstance(given, list) else []
+
+    def _number(self, given: Any, where: str) -> float:
+        """A finite number; 0 when there is none."""
+        is_number = isinstance(given, int | float) and not isinstance(given, bool)
+        if given is not None and not (is_number and abs(given) < NUMBER_END):
+            self.problems.append(f"{where}: {given!r}; expected a number")
+            return 0.0
+        return given or 0.0
+
     def _only(self, given: Any, allowed: Any, where: str) -> None:
-        for key in sorted(set(given) - set(allowed)):
+        for key in sorted(set(given) - set(allowed), key=str):
             self.problems.append(f"{where}{key}: unknown; expected {', '.join(sorted(allowed))}")
 
     def _time(self, given: Any) -> TimeRule:
@@ -168,8 +211,8 @@ class _Reading:
         start = every = 0
         try:
             start = read_time_us(str(given["start"]), "iso") if "start" in given else 0
-            every = duration_us(given["every"]) if "every" in given else 0
-        except (TimeError, ScenarioError) as error:
+            every = duration_us(str(given["every"])) if "every" in given else 0
+        except (TimeError, ScenarioError, OverflowError) as error:
             self.problems.append(f"{where}start, every: {error}")
         if written == "relative_s" and not given.get("session"):
             self.problems.append(f"{where}session: missing; relative times count from a session's start")
@@ -192,22 +235,29 @@ class _Reading:
             self._one_of(given["unit"], UNITS, f"{where}.unit")
         linear = given.get("linear")
         if linear is not None:
+            linear = self._table(linear, f"{where}.linear")
             self._only(linear, {"constant", "terms"}, f"{where}.linear.")
-            terms = tuple((str(n), float(c)) for n, c in (linear.get("terms") or {}).items())
-            linear = Linear(float(linear.get("constant", 0)), terms)
+            given_terms = self._table(linear.get("terms"), f"{where}.linear.terms")
+            terms = tuple((str(n), float(self._number(c, f"{where}.linear.terms.{n}"))) for n, c in given_terms.items())
+            linear = Linear(float(self._number(linear.get("constant"), f"{where}.linear.constant")), terms)
+        if set(map(str, given)) - _SOURCE_KEYS[kinds[0]]:
+            return Source()  # said above
         return Source(**{**given, "linear": linear})
 
     def _rule(self, index: int, given: Any) -> OutcomeRule:
         where = f"spec.outcomes[{index}]"
+        given = self._table(given, where)
         self._only(given, {"when", "set"}, f"{where}.")
         conditions = []
-        for column, tests in (given.get("when") or {}).items():
+        for column, asked in self._table(given.get("when"), f"{where}.when").items():
+            tests = self._table(asked, f"{where}.when.{column}")
             self._only(tests, CONDITIONS, f"{where}.when.{column}.")
             conditions += [(column, test, operand) for test, operand in tests.items()]
-        for name, value in (given.get("set") or {}).items():
+        effects = self._table(given.get("set"), f"{where}.set")
+        for name, value in effects.items():
             kind = FIELDS.get(name)
             if kind is None:
                 self.problems.append(f"{where}.set.{name}: no such field")
             elif kind.symbols and value not in kind.symbols:
                 self.problems.append(f"{where}.set.{name}: {value!r}; expected {', '.join(kind.symbols)}")
-        return OutcomeRule(tuple(conditions), dict(given.get("set") or {}))
+        return OutcomeRule(tuple(conditions), effects)

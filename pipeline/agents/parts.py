@@ -1,10 +1,11 @@
 """What every agent is built from; made once per worker."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.framing import Framing
+from pipeline.grants import group_name
 from pipeline.settings import Settings
 from pipeline.spec import SloSet
 from pipeline.topics import aiokafka_config, topic_name
@@ -28,8 +29,7 @@ class Parts:
         return topic_name(self.settings, base)
 
     def group(self, step: str) -> str:
-        """Consumer group and transactional ids: one per step, so that steps rebalance apart."""
-        return f"{self.settings.group}-{self.settings.topic_prefix}{step}"
+        return group_name(self.settings, step)
 
     def ledger(self, step: str) -> KafkaLedger:
         return KafkaLedger(self.kafka, self.group(step))
@@ -42,3 +42,5 @@ class Agent:
     step: Step
     fetch: FetchSpec
     readings: Any = tuple  # () -> iterable of pipeline.metrics.Reading
+    succeed: Callable[[SloSet], Callable[[], None]] = lambda _: lambda: None  # see pipeline.reload; called in a thread
+    tried_at_s: Callable[[], float] = lambda: float("-inf")  # monotonic time of the last write refused for now

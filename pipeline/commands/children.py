@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from pipeline.settings import Settings
 
 PATIENCE_S = 20.0  #: an orphan that has not stopped in order by then goes all the same; nothing that counts is lost
@@ -22,8 +24,8 @@ PATIENCE_S = 20.0  #: an orphan that has not stopped in order by then goes all t
 
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as BURNLINE_* variables; secrets stay in their files."""
-    values = settings.model_dump(exclude_none=True, exclude={"clickhouse_password"})
-    return {f"BURNLINE_{name.upper()}": str(value) for name, value in values.items()}
+    values = settings.model_dump(exclude_none=True)
+    return {f"BURNLINE_{name.upper()}": str(v) for name, v in values.items() if not isinstance(v, SecretStr)}
 
 
 class WorkerFailed(RuntimeError):
@@ -33,13 +35,16 @@ class WorkerFailed(RuntimeError):
 class Worker:
     """One `burnline worker` process."""
 
-    def __init__(self, settings: Settings, log: Path, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, log: Path, extra: Mapping[str, str] | None = None, module: str = "pipeline.cli"
+    ) -> None:
+        """Start `python -m module worker`; `extra` are environment variables."""
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         read_end, self._lifeline = os.pipe()
         with log.open("a") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", "worker", "--json", "--lifeline-fd", str(read_end)],
+                [sys.executable, "-m", module, "worker", "--json", "--lifeline-fd", str(read_end)],
                 env={**os.environ, **environment(settings), **(extra or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

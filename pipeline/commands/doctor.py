@@ -8,7 +8,10 @@ import typer
 from rich.table import Table
 
 from pipeline.commands.screen import screen
-from pipeline.settings import Settings, documented
+from pipeline.settings import Settings, SettingsError, documented
+from pipeline.topics import TopicsError
+
+WAIT_S = 5.0  #: for a broker
 
 
 class Finding(NamedTuple):
@@ -21,12 +24,9 @@ class Finding(NamedTuple):
 
 
 def check_kafka(settings: Settings) -> Finding:
-    from confluent_kafka.admin import AdminClient
+    from pipeline.topics import cluster
 
-    from pipeline.topics import confluent_config
-
-    admin = AdminClient({**confluent_config(settings), "log_level": 0})
-    found = admin.list_topics(timeout=5)
+    found = cluster(settings, WAIT_S)[1]
     return Finding(
         "kafka",
         True,
@@ -35,15 +35,27 @@ def check_kafka(settings: Settings) -> Finding:
 
 
 def check_topics(settings: Settings) -> Finding:
-    from confluent_kafka.admin import AdminClient
+    from pipeline.topics import cluster, topic_name, topics
 
-    from pipeline.topics import confluent_config, topic_name, topics
-
-    present = AdminClient({**confluent_config(settings), "log_level": 0}).list_topics(timeout=5).topics
+    present = cluster(settings, WAIT_S)[1].topics
     missing = [name for name in (topic_name(settings, base) for base in topics()) if name not in present]
     if missing:
-        return Finding("topics", False, f"missing: {', '.join(missing)}", "run `burnline migrate`")
+        return Finding(
+            "topics", False, f"not there, or not shown to us: {', '.join(missing)}", "run `burnline migrate`"
+        )
     return Finding("topics", True, "all present")
+
+
+def check_permissions(settings: Settings) -> Finding:
+    from pipeline import grants
+    from pipeline.topics import cluster
+
+    refused = grants.missing(cluster(settings, WAIT_S)[0], grants.worker(settings))
+    if refused:
+        return Finding(
+            "permissions", False, f"a worker would need: {'; '.join(map(str, refused))}", f"see {grants.DOCUMENT}"
+        )
+    return Finding("permissions", True, "this user may do what a worker does")
 
 
 def check_clickhouse(settings: Settings) -> Finding:
@@ -72,13 +84,16 @@ def check_slos(settings: Settings) -> Finding:
 REMEDIES = {
     "kafka": "is a broker running at BURNLINE_KAFKA_BROKERS? `burnline up` starts one",
     "topics": "see the check of kafka",
+    "permissions": "see the check of kafka",
     "clickhouse": "is a server at BURNLINE_CLICKHOUSE_URL, its password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
     "SLO files": "set BURNLINE_SLO_DIR to a directory of SLO files; `burnline slo new NAME` writes one",
 }
 
+NEEDS_KAFKA = ("topics", "permissions")
 CHECKS: dict[str, Callable[[Settings], Finding]] = {
     "kafka": check_kafka,
     "topics": check_topics,
+    "permissions": check_permissions,
     "clickhouse": check_clickhouse,
     "SLO files": check_slos,
 }
@@ -86,10 +101,15 @@ CHECKS: dict[str, Callable[[Settings], Finding]] = {
 
 def findings(settings: Settings) -> list[Finding]:
     """Run every check; a check that fails is a finding, not an end."""
-    found = []
+    found: list[Finding] = []
     for name, check in CHECKS.items():
+        if name in NEEDS_KAFKA and not found[0].ok:
+            found.append(Finding(name, False, "not looked at", "see the check of kafka"))
+            continue
         try:
             found.append(check(settings))
+        except (SettingsError, TopicsError) as error:  # these say themselves what to do
+            found.append(Finding(name, False, str(error)))
         except Exception as error:  # whatever a client library raises
             found.append(Finding(name, False, f"{type(error).__name__}: {error}".splitlines()[0][:300], REMEDIES[name]))
     return found

@@ -19,8 +19,10 @@ INNER JOIN error_budget AS b USING (slo, instance)
 ORDER BY isNull(b.budget_remaining_ratio), b.budget_remaining_ratio, slo, instance"""
 
 ALERTS_SQL = """\
-SELECT slo, instance, severity, fired_at, resolved_at, peak_burn_rate, detection_delay_ms
+SELECT slo, instance, kind, severity, fired_at, resolved_at, peak_burn_rate, detection_delay_ms, exemplar_trace_ids
 FROM alert_log ORDER BY fired_at DESC LIMIT {limit:UInt32}"""
+
+UNITS = {"percent": "{:.3%}", "factor": "{:,.1f}x", "milliseconds": "{:,.0f} ms"}
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")]
 
@@ -52,10 +54,10 @@ def shown(value: Any, kind: str = "") -> str:
     """Write a value for people; what is unknown looks unknown."""
     if value is None:
         return "[dim]no data[/dim]"
-    if kind == "percent":
-        return f"{value:.3%}"
     if kind == "seconds":
         return f"{value / 86400:.1f} d" if value >= 86400 else f"{value / 3600:.1f} h"
+    if kind in UNITS:
+        return UNITS[kind].format(value)
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}" if isinstance(value, float) else str(value)
@@ -91,16 +93,24 @@ def alerts(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Alerts, newest first: when they fired, when they cleared, how fast the budget burnt."""
+    """Alerts, newest first: what of, when they fired, when they cleared, how fast the budget burnt, bad requests."""
     found = rows(ALERTS_SQL, limit=limit)
     if as_json:
         print_json(found)
         return
-    table = Table("SLO", "instance", "severity", "fired", "cleared", "peak burn", "delay")
+    screen().print(alerts_table(found))
+
+
+def alerts_table(found: list[dict[str, Any]]) -> Table:
+    """Lay out rows of alert_log for people."""
+    table = Table("SLO", "instance", "kind", "severity", "fired", "cleared", "peak burn", "delay", "traces")
     for row in found:
+        first, *more = row["exemplar_trace_ids"] or ["-"]
+        traces = f"{first} +{len(more)}" if more else first
         cleared = shown(row["resolved_at"]) if row["resolved_at"] else "[red]still firing[/red]"
         table.add_row(
-            row["slo"], row["instance"] or "-", str(row["severity"]), shown(row["fired_at"]), cleared,
-            f"{shown(row['peak_burn_rate'])}x", f"{row['detection_delay_ms']:,.0f} ms",
+            row["slo"], row["instance"] or "-", row["kind"].lower().replace("_", " "), row["severity"],
+            shown(row["fired_at"]), cleared, shown(row["peak_burn_rate"], "factor"),
+            shown(row["detection_delay_ms"], "milliseconds"), traces,
         )  # fmt: skip
-    screen().print(table)
+    return table

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.commands.children import stop_at_eof
+from pipeline.commands.private import NotPrivate, private_directory
 from pipeline.settings import Settings
 
 
@@ -47,11 +49,25 @@ def worker(
     os._exit(code)  # all that is durable is written; joining threads that wait for a dead broker could take for ever
 
 
+def kernel_caches() -> list[Path]:
+    """Where Numba keeps compiled kernels, unless it is beside their source, which is trusted as much."""
+    from pipeline.kernels import judging
+
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(chosen)]
+    used = Path(judging.judge_rows.stats.cache_path)
+    return [] if used.is_relative_to(Path(judging.__file__).parent) else [used]
+
+
 def compile_kernels(settings: Settings) -> None:
     """Compile what the steps call, or load it from the cache, before any consumer starts; show progress."""
     cache = settings.kernels_dir
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)  # private: it is imported as code
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))  # before Numba is imported
+    try:
+        for directory in (cache, *kernel_caches()):
+            private_directory(directory)
+    except NotPrivate as error:
+        typer.echo(f"burnline worker: {error}", err=True)
+        raise typer.Exit(1) from error
 
     from pipeline.framing import SINGLE_OBJECT
     from pipeline.ingest import warm as warm_ingest

@@ -6,6 +6,7 @@ a kill, and dies with the process that started it. Servers know no topics, table
 
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
 from pipeline.embedded.kafka import EmbeddedKafka
+from pipeline.embedded.kafka_security import SecuritySpec
 from pipeline.embedded.lifeline import EmbeddedError
 
-__all__ = ["EmbeddedClickHouse", "EmbeddedError", "EmbeddedKafka"]
+__all__ = ["EmbeddedClickHouse", "EmbeddedError", "EmbeddedKafka", "SecuritySpec"]

@@ -1,20 +1,19 @@
 """A real ClickHouse server, from the engine in the chdb-core wheel.
 
-Two users, whose passwords are made once and kept in files of mode 0600 under the data directory. Refuses to
+Three users, whose passwords are made once and kept in files of mode 0600 under the data directory. Refuses to
 know tables: those are the migrations' work.
 """
 
 import importlib.util
 import json
-import os
 import secrets
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.embedded import clickhouse_server
-from pipeline.embedded.clickhouse_config import DATABASE, READER, WRITER, ServerSpec, config_xml, users_xml
-from pipeline.embedded.lifeline import EmbeddedError, Lifeline, locked, log_tail, missing_extra
+from pipeline.embedded.clickhouse_config import ADMIN, DATABASE, READER, WRITER, ServerSpec, config_xml, users_xml
+from pipeline.embedded.lifeline import EmbeddedError, Lifeline, locked, log_tail, missing_extra, write_secret
 
 if TYPE_CHECKING:
     from clickhouse_driver import Client
@@ -32,13 +31,6 @@ def engine_path() -> str:
         for found in sorted(Path(place).glob("_chdb*.so")):
             return str(found)
     raise missing_extra("chdb-core")
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, from its first byte on."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(text)
 
 
 def secret(path: Path) -> str:
@@ -62,6 +54,7 @@ class EmbeddedClickHouse:
         self.http_port = http_port
         self.memory_bytes = memory_bytes
         self.version = ""
+        self.is_confined = False  # to its own files: else every user of it can read what this process may read
         self.pid = 0
         self._lifeline: Lifeline | None = None
 
@@ -69,6 +62,11 @@ class EmbeddedClickHouse:
     def url(self) -> str:
         """The writer's native address, as BURNLINE_CLICKHOUSE_URL wants it; no password in it."""
         return f"clickhouse://{WRITER}@{HOST}:{self.port}/{DATABASE}"
+
+    @property
+    def admin_url(self) -> str:
+        """The native address of who migrates; the password is in `admin_password_file`."""
+        return f"clickhouse://{ADMIN}@{HOST}:{self.port}/{DATABASE}"
 
     @property
     def reader_url(self) -> str:
@@ -86,6 +84,11 @@ class EmbeddedClickHouse:
         return self.data_dir / "writer.password"
 
     @property
+    def admin_password_file(self) -> Path:
+        """The password of who migrates."""
+        return self.data_dir / "admin.password"
+
+    @property
     def reader_password_file(self) -> Path:
         """The reader's password."""
         return self.data_dir / "reader.password"
@@ -95,11 +98,12 @@ class EmbeddedClickHouse:
         """The writer's password itself; made with the server's directory."""
         return self.password_file.read_text(encoding="utf-8")
 
-    def client(self, user: str = WRITER, **options: Any) -> "Client":
-        """Return a new clickhouse-driver client of one of the two users."""
+    def client(self, user: str = ADMIN, **options: Any) -> "Client":
+        """Return a new clickhouse-driver client of one of the three users."""
         from clickhouse_driver import Client
 
-        file = {WRITER: self.password_file, READER: self.reader_password_file}[user]
+        files = {ADMIN: self.admin_password_file, WRITER: self.password_file, READER: self.reader_password_file}
+        file = files[user]
         login = {"database": DATABASE, "user": user, "password": file.read_text(encoding="utf-8")}
         return Client(HOST, self.port, **{**login, **options})
 
@@ -118,7 +122,9 @@ class EmbeddedClickHouse:
         engine = engine_path()
         with locked(self.data_dir) as lock:
             self._prepare()
-            self._lifeline = Lifeline(Path(clickhouse_server.__file__), [engine, str(self.data_dir)], lock)
+            environment = {"HOME": str(self.data_dir / "tmp"), "TMPDIR": str(self.data_dir / "tmp"), "LANG": "C.UTF-8"}
+            arguments = [engine, str(self.data_dir)]
+            self._lifeline = Lifeline(Path(clickhouse_server.__file__), arguments, lock, environment)
         line = self._lifeline.first_line()
         if not line:
             reason = self._lifeline.errors() or log_tail(self.data_dir / "log" / "server.err.log")
@@ -126,7 +132,7 @@ class EmbeddedClickHouse:
             raise EmbeddedError(f"ClickHouse did not start in {self.data_dir}: {reason[-3000:]}")
         said = json.loads(line)
         self.port, self.http_port = said["tcp_port"], said["http_port"]
-        self.version, self.pid = said["version"], said["pid"]
+        self.version, self.pid, self.is_confined = said["version"], said["pid"], said["is_confined"]
         return self
 
     def stop(self) -> None:
@@ -142,7 +148,9 @@ class EmbeddedClickHouse:
             self._lifeline = None
 
     def _prepare(self) -> None:
-        for part in ("etc", "log", "store/metadata"):
+        from pipeline.sinks.migrations import load, views  # needs the driver, which starting alone does not
+
+        for part in ("etc", "log", "store/metadata", "backup", "tmp"):
             (self.data_dir / part).mkdir(parents=True, exist_ok=True)
         self.data_dir.chmod(0o700)
         spec = ServerSpec(
@@ -150,8 +158,10 @@ class EmbeddedClickHouse:
             self.port,
             self.http_port,
             self.memory_bytes,
+            secret(self.admin_password_file),
             secret(self.password_file),
             secret(self.reader_password_file),
+            views(load()),
         )
         write_secret(self.data_dir / "etc" / "config.xml", config_xml(spec))
         write_secret(self.data_dir / "etc" / "users.xml", users_xml(spec))

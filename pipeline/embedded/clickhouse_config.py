@@ -1,6 +1,7 @@
 """The embedded ClickHouse's configuration, as text: ports, limits, users and what each may do.
 
-Pure. Law: a reader reads `burnline` and nothing else; nobody from outside reads files, URLs or other servers.
+Pure. Law: a reader reads the views of `burnline` and nothing else; a writer adds rows and changes no table; nobody
+from outside reads files, URLs or other servers.
 """
 
 import hashlib
@@ -9,16 +10,17 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 DATABASE = "burnline"
+ADMIN = "burnline_admin"
 WRITER = "burnline_writer"
 READER = "burnline_reader"
 
-# Everything that a migration, an insert or a merge needs, on every database; SOURCES (file, url, remote, s3)
+# Everything that a migration needs, on every database; SOURCES (file, url, remote, s3)
 # and ACCESS MANAGEMENT are what is left out.
-WRITER_GRANTS = (
+ADMIN_GRANTS = (
     "GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, BACKUP, KILL QUERY, "
     "MOVE PARTITION BETWEEN SHARDS, SYSTEM, dictGet, TABLE ENGINE ON *.*",
 )
-READER_GRANTS = (f"GRANT SHOW, SELECT, dictGet ON {DATABASE}.*",)
+WRITER_GRANTS = (f"GRANT SELECT, INSERT ON {DATABASE}.*",)
 
 # system.query_log and part_log exist only when configured; they stay for three days.
 SYSTEM_LOG = """\
@@ -43,6 +45,11 @@ CONFIG = """\
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>8</background_schedule_pool_size>
   <merge_tree><non_replicated_deduplication_window>1000</non_replicated_deduplication_window></merge_tree>
+  <access_control_improvements>
+    <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+    <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
+    <table_engines_require_grant>true</table_engines_require_grant>
+  </access_control_improvements>
   <prometheus><endpoint>/metrics</endpoint><metrics>true</metrics><events>true</events></prometheus>
   <backups><allowed_path>{root}/backup</allowed_path></backups>
   <log-level>warning</log-level>
@@ -73,7 +80,13 @@ USERS = """\
       <allow_introspection_functions>0</allow_introspection_functions>
       <max_execution_time>30</max_execution_time>
       <max_memory_usage>{reader_memory}</max_memory_usage>
-      <constraints><max_memory_usage><max>{reader_memory}</max></max_memory_usage></constraints>
+      <max_concurrent_queries_for_user>20</max_concurrent_queries_for_user>
+      <constraints>
+        <max_memory_usage><min>1</min><max>{reader_memory}</max></max_memory_usage>
+        <max_execution_time><min>0.001</min><max>30</max></max_execution_time>
+        <max_concurrent_queries_for_user><readonly/></max_concurrent_queries_for_user>
+        <allow_introspection_functions><readonly/></allow_introspection_functions>
+      </constraints>
     </reader>
   </profiles>
   <quotas><default/></quotas>
@@ -95,8 +108,10 @@ class ServerSpec:
     tcp_port: int
     http_port: int
     memory_bytes: int
+    admin_password: str
     writer_password: str
     reader_password: str
+    views: tuple[str, ...]  # what a reader may read
 
 
 def config_xml(spec: ServerSpec) -> str:
@@ -115,12 +130,18 @@ def users_xml(spec: ServerSpec) -> str:
     """Return users.xml; passwords as SHA-256."""
     users = [
         user("default", None, "internal", ()),
+        user(ADMIN, spec.admin_password, "default", ADMIN_GRANTS),
         user(WRITER, spec.writer_password, "default", WRITER_GRANTS),
-        user(READER, spec.reader_password, "reader", READER_GRANTS),
+        user(READER, spec.reader_password, "reader", reader_grants(spec.views)),
     ]
     return USERS.format(
         query_memory=spec.memory_bytes * 3 // 4, reader_memory=spec.memory_bytes // 4, users="".join(users)
     )
+
+
+def reader_grants(views: tuple[str, ...]) -> tuple[str, ...]:
+    """Write the reader's grants: each view by its name, so that a new table is closed until somebody opens it."""
+    return tuple(f"GRANT SELECT ON {DATABASE}.{view}" for view in views)
 
 
 def user(name: str, password: str | None, profile: str, grants: tuple[str, ...]) -> str:

@@ -4,7 +4,9 @@ The wheel's extension module has `_chdb.query()`, which runs a whole clickhouse-
 process; that knows SYSTEM START LISTEN and reads config.xml of the current directory, so ports, users and
 limits come from ROOT/etc. Run by path, standard library only: no second engine, no pandas. One a process.
 
-Its first line on stdout, once it listens, is JSON with pid, tcp_port, http_port and version. SIGTERM, SIGINT
+It may open the directories that it needs, and connect to nobody (sandbox.py): ROOT itself, where the passwords are,
+is not among them. Its first line on stdout, once it listens, is JSON with pid, tcp_port, http_port, version and
+is_confined. SIGTERM, SIGINT
 or EOF on FD shut it down in order; a byte on FD kills it.
 """
 
@@ -14,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import time
 from pathlib import Path
@@ -22,6 +25,9 @@ from types import ModuleType
 START_S = 60.0
 STOP_S = 20.0  # the engine leaves by itself after 5 s, whatever clients do; this is for an engine that hangs
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+PROCESS_FILES = ("self", "meminfo", "cpuinfo", "stat", "loadavg", "uptime", "vmstat", "diskstats", "cgroups", "sys/vm",
+                 "sys/kernel", "filesystems", "version", "pressure")  # fmt: skip
+WRITTEN = ("store", "log", "backup", "tmp")  # of ROOT
 ENDED = signal.SIGUSR1  # the engine's thread tells the main thread that it has ended
 
 # The last statement costs nothing and lasts while the pipe's write end is open; KILL QUERY cannot end it.
@@ -46,7 +52,30 @@ def load_engine(path: str) -> ModuleType:
     return module
 
 
-def announce(ready: Path, engine: threading.Thread) -> None:
+def confine(engine_path: str, root: Path) -> bool:
+    """Leave this process only what the engine needs; False where the system has no means for it."""
+    spec = importlib.util.spec_from_file_location("sandbox", Path(__file__).with_name("sandbox.py"))
+    assert spec is not None and spec.loader is not None
+    sandbox = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sandbox)
+    library = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(engine_path).parents[1])]
+    # Which processors, how much memory; not /proc itself, since other processes' environments are there.
+    system = [
+        *(f"/proc/{name}" for name in PROCESS_FILES),
+        "/sys",
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/etc/ld.so.cache",
+        "/etc/localtime",
+        "/etc/nsswitch.conf",
+    ]
+    reads = [*library, *system, "/etc/hosts", "/dev/urandom", str(root / "etc")]
+    writes = [*(str(root / part) for part in WRITTEN), "/dev/null", "/dev/shm"]
+    return bool(sandbox.confine(reads, writes))
+
+
+def announce(ready: Path, engine: threading.Thread, is_confined: bool) -> None:
     """Print the ports once the engine has written them; ask for an end when it does not."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and engine.is_alive():
@@ -56,7 +85,8 @@ def announce(ready: Path, engine: threading.Thread) -> None:
             time.sleep(0.01)
             continue
         ports = {"tcp_port": int(tcp_port), "http_port": int(http_port)}
-        sys.stdout.write(json.dumps({"pid": os.getpid(), **ports, "version": version}) + "\n")
+        said = {"pid": os.getpid(), **ports, "version": version, "is_confined": is_confined}
+        sys.stdout.write(json.dumps(said) + "\n")
         sys.stdout.flush()
         return
     if engine.is_alive():
@@ -74,9 +104,10 @@ def main(arguments: list[str]) -> int:
     # Every thread, the engine's included, inherits the mask, so that only sigwait below sees these signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {ENDED})
     pipe, hold = os.pipe()
-    ready = root / "ready.tsv"
+    ready = root / "log" / "ready.tsv"
     ready.unlink(missing_ok=True)
     os.environ["TZ"] = "UTC"  # <timezone> in config.xml has no effect here
+    is_confined = confine(engine_path, root)
     module = load_engine(engine_path)
     os.chdir(root / "etc")
     errors: list[str] = []
@@ -91,7 +122,7 @@ def main(arguments: list[str]) -> int:
 
     engine = threading.Thread(target=run, name="engine", daemon=True)
     engine.start()
-    threading.Thread(target=announce, args=(ready, engine), daemon=True).start()
+    threading.Thread(target=announce, args=(ready, engine, is_confined), daemon=True).start()
     threading.Thread(target=follow, args=(lifeline,), daemon=True).start()
     received = signal.sigwait(STOP_SIGNALS | {ENDED})
     os.close(hold)

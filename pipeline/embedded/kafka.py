@@ -7,17 +7,19 @@ ports it gets. Refuses to know topics: those are pipeline.topics' work.
 import base64
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pipeline.embedded import guard, jars
-from pipeline.embedded.lifeline import EmbeddedError, Lifeline, locked, log_tail, missing_extra
+from pipeline.embedded.kafka_security import HOST, Ports, SecuritySpec, listeners, own_options
+from pipeline.embedded.lifeline import EmbeddedError, Lifeline, locked, log_tail, missing_extra, write_secret
 
-HOST = "127.0.0.1"
 START_S = 60.0
 TRIES = 3  # a port found free can be taken by somebody else before Kafka binds it
 # One node, so every internal topic has one replica, and few partitions: each costs open files and start time.
@@ -28,10 +30,7 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={log_dir}
 message.max.bytes=33554432
 offsets.topic.replication.factor=1
@@ -48,7 +47,7 @@ broker.heartbeat.interval.ms=1000
 auto.create.topics.enable=false
 num.network.threads=2
 num.io.threads=4
-"""
+{listeners}"""
 
 
 def free_port() -> int:
@@ -73,11 +72,18 @@ def java() -> str:
 class EmbeddedKafka:
     """One broker on one directory. Start again after stop or kill to go on, on the same port."""
 
-    def __init__(self, data_dir: Path | str, port: int = 0, heap: str = "512m") -> None:
-        """Prepare a broker that keeps everything under `data_dir`; port 0: any free one."""
+    def __init__(
+        self, data_dir: Path | str, port: int = 0, heap: str = "512m", security: SecuritySpec | None = None
+    ) -> None:
+        """Prepare a broker that keeps everything under `data_dir`; port 0: any free one.
+
+        `security` unset: open to everybody on this machine. Its users are those of the directory's first start.
+        """
         self.data_dir = Path(data_dir).resolve()
         self.port = port
         self.heap = heap
+        self.security = security
+        self.own_options: dict[str, Any] = {}  # of confluent-kafka, for who may do everything; known after start
         self.pid = 0
         self._lifeline: Lifeline | None = None
 
@@ -110,12 +116,13 @@ class EmbeddedKafka:
         runtime = [java(), "-cp", jars.class_path()]
         with locked(self.data_dir) as lock:
             for _ in range(TRIES):
-                port, said = self.port or free_port(), self._log_size()
-                self._write_properties(port)
+                ports, said = Ports(self.port or free_port(), free_port(), free_port()), self._log_size()
+                self._write_properties(ports)
                 if not (self.data_dir / "log" / "meta.properties").exists():
-                    format_storage(runtime, self._properties, new_cluster_id())
-                if self._launch(runtime, port, lock):
-                    self.port = port
+                    users = self.security.format_options if self.security else []
+                    format_storage(runtime, self._properties, new_cluster_id(), users)
+                if self._launch(runtime, lock):
+                    self.port = ports.client
                     return self
                 reason = self._log_since(said)
                 if self.port or "Address already in use" not in reason:
@@ -134,19 +141,27 @@ class EmbeddedKafka:
             self._lifeline.kill()
             self._lifeline = None
 
-    def _write_properties(self, port: int) -> None:
-        text = PROPERTIES.format(host=HOST, port=port, controller_port=free_port(), log_dir=self.data_dir / "log")
-        self._properties.write_text(text)
+    def _write_properties(self, ports: Ports) -> None:
+        own_password = secrets.token_urlsafe(24)
+        self.own_options = own_options(self.security, ports, own_password)
+        text = PROPERTIES.format(
+            host=HOST,
+            controller_port=ports.controller,
+            log_dir=self.data_dir / "log",
+            listeners=listeners(self.security, ports, own_password),
+        )
+        write_secret(self._properties, text)
 
-    def _launch(self, runtime: list[str], port: int, lock: int) -> bool:
+    def _launch(self, runtime: list[str], lock: int) -> bool:
         """Start the process; return whether it answers before it ends or START_S have passed."""
         options = [f"-Xmx{self.heap}", "-Xms128m", "-Djava.awt.headless=true", "-XX:+ExitOnOutOfMemoryError"]
         options.append("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+        options += self.security.java_options if self.security else []
         command = [*runtime, *options, "kafka.Kafka", str(self._properties)]
         self._lifeline = Lifeline(Path(guard.__file__), [str(self.log_path), *command], lock)
         self.pid = int(self._lifeline.first_line() or 0)
         try:
-            if answers(f"{HOST}:{port}", self._cluster_id(), self._lifeline):
+            if answers(self.own_options, self._cluster_id(), self._lifeline):
                 return True
         except BaseException:
             self.kill()
@@ -180,20 +195,21 @@ def new_cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
-def format_storage(runtime: list[str], properties: Path, cluster_id: str) -> None:
-    """Give an empty directory its cluster id.
+def format_storage(runtime: list[str], properties: Path, cluster_id: str, users: Sequence[str]) -> None:
+    """Give an empty directory its cluster id and its SCRAM users.
 
     Raises: EmbeddedError with the tool's own words.
     """
     # One argument, not two: an id may begin with a minus sign, which alone would read as an option.
     tool = ["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
-    done = subprocess.run([*runtime, *tool, "--config", str(properties)], capture_output=True, text=True, check=False)
+    command = [*runtime, *tool, *users, "--config", str(properties)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr).strip()[-2000:]
         raise EmbeddedError(f"Kafka cannot format the directory of {properties}: {said}")
 
 
-def answers(brokers: str, cluster_id: str, lifeline: Lifeline) -> bool:
+def answers(options: Mapping[str, Any], cluster_id: str, lifeline: Lifeline) -> bool:
     """Wait for the first metadata answer; False when the process ends or START_S pass before.
 
     An answer with another cluster's id comes from whoever has taken the port: ours is about to end then.
@@ -201,7 +217,7 @@ def answers(brokers: str, cluster_id: str, lifeline: Lifeline) -> bool:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0, "reconnect.backoff.max.ms": 100})
+    admin = AdminClient({**options, "log_level": 0, "reconnect.backoff.max.ms": 100})
     deadline = time.monotonic() + START_S
     while lifeline.alive and time.monotonic() < deadline:
         try:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 KILL = b"k"  # one byte on the pipe: die at once, without shutting down
@@ -36,6 +36,13 @@ def log_tail(path: Path, size: int = 3000) -> str:
         return path.read_text(errors="replace")[-size:].strip()
     except OSError:
         return ""
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, from its first byte on."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(text)
 
 
 @contextlib.contextmanager
@@ -70,8 +77,13 @@ class Lifeline:
     and neither the working directory nor PYTHONPATH can change what runs.
     """
 
-    def __init__(self, script: Path, arguments: Sequence[str], lock: int) -> None:
-        """Start `script FD arguments...` in a session of its own, out of reach of the terminal's Ctrl-C."""
+    def __init__(
+        self, script: Path, arguments: Sequence[str], lock: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start `script FD arguments...` in a session of its own, out of reach of the terminal's Ctrl-C.
+
+        `environment` unset: ours.
+        """
         read_end, self._write_end = os.pipe()
         try:
             self.process = subprocess.Popen(
@@ -80,6 +92,7 @@ class Lifeline:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                env=environment,
                 pass_fds=[read_end, lock],
                 start_new_session=True,
             )

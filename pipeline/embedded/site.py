@@ -12,6 +12,7 @@ from typing import Any, Self
 import schemas
 from pipeline import topics
 from pipeline.embedded.clickhouse import EmbeddedClickHouse
+from pipeline.embedded.clickhouse_config import ADMIN
 from pipeline.embedded.kafka import EmbeddedKafka
 from pipeline.settings import Settings
 
@@ -35,9 +36,13 @@ class Site:
             "kafka_brokers": self.kafka.brokers,
             "kafka_security_protocol": "PLAINTEXT",
             "kafka_sasl_username": None,
+            "kafka_sasl_token_file": None,
             "clickhouse_url": self.clickhouse.url,
             "clickhouse_password": None,
+            "clickhouse_admin_password": None,
             "clickhouse_password_file": self.clickhouse.password_file,
+            "clickhouse_admin_username": ADMIN,
+            "clickhouse_admin_password_file": self.clickhouse.admin_password_file,
             "data_dir": self.data_dir,
         }
         settings = Settings(**given)

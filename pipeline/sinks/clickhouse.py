@@ -61,10 +61,16 @@ class Refused(RuntimeError):
     """ClickHouse will not take this, now or later, until somebody mends what the message names."""
 
 
-def client(settings: "Settings", **options: Any) -> Client:
-    """Return a new client for BURNLINE_CLICKHOUSE_URL, its password from file or environment."""
+def client(settings: "Settings", is_admin: bool = False, **options: Any) -> Client:
+    """Return a new client for BURNLINE_CLICKHOUSE_URL, its password from file or environment.
+
+    `is_admin`: as the user who may change tables, when there is one beside the writer.
+    """
     host, found = parse_url(settings.clickhouse_url)
-    password = settings.secret("clickhouse_password")
+    is_admin = is_admin and settings.clickhouse_admin_username is not None
+    password = settings.secret("clickhouse_admin_password" if is_admin else "clickhouse_password")
+    if is_admin:
+        found["user"] = settings.clickhouse_admin_username
     if password:
         found["password"] = password
     limits = {

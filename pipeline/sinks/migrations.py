@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 HOME = infra.HOME / "clickhouse"
 FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+VIEW = re.compile(r"(CREATE|DROP) (?:OR REPLACE )?VIEW (?:IF (?:NOT )?EXISTS )?`?(\w+)", re.IGNORECASE)
 # A statement ends at a semicolon outside strings, quoted names and comments.
 TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|`[^`]*`|;|[^-/'`;]+|.", re.DOTALL)
 
+ACCESS_DENIED = 497
+ADMIN_HINT = (
+    " Set BURNLINE_CLICKHOUSE_ADMIN_USERNAME and BURNLINE_CLICKHOUSE_ADMIN_PASSWORD_FILE to one who may change tables"
+)
 JOURNAL = """\
 CREATE TABLE IF NOT EXISTS migrations (
     number UInt32, name String, checksum String, applied_at DateTime64(6, 'UTC') DEFAULT now64(6)
@@ -82,6 +87,18 @@ def load(home: Path = HOME) -> list[Migration]:
     return migrations
 
 
+def views(migrations: Sequence[Migration]) -> tuple[str, ...]:
+    """Return the names of the views that are there once all of them have run: what a reader may read."""
+    found: dict[str, None] = {}
+    for statement in (statement for migration in migrations for statement in migration.statements):
+        for verb, name in VIEW.findall(statement):
+            if verb.upper() == "CREATE":
+                found[name] = None
+            else:
+                found.pop(name, None)
+    return tuple(found)
+
+
 def pending(migrations: Sequence[Migration], applied: Mapping[int, str]) -> list[Migration]:
     """Return what is still to run; `applied` maps numbers to recorded checksums.
 
@@ -108,7 +125,7 @@ def migrate(target: "Client | Settings", home: Path = HOME, dry_run: bool = Fals
     """
     if isinstance(target, Client):
         return _migrate(target, home, dry_run)
-    with client(target) as connection:
+    with client(target, is_admin=True) as connection:
         if not dry_run and not _has_database(connection):
             _create_database(target, connection.connection.database)
         return _migrate(connection, home, dry_run)
@@ -118,16 +135,32 @@ def _migrate(connection: Client, home: Path, dry_run: bool) -> list[Migration]:
     todo = pending(load(home), _applied(connection))
     if dry_run:
         return todo
-    connection.execute(JOURNAL)
+    _run(connection, "the journal", JOURNAL)
     for migration in todo:
         for number, statement in enumerate(migration.statements, 1):
-            try:
-                connection.execute(statement)
-            except errors.ServerException as error:
-                raise MigrationError(f"{migration.name}, statement {number}: {said(error)}") from error
+            _run(connection, f"{migration.name}, statement {number}", statement)
         row = (migration.number, migration.name, migration.checksum)
         connection.execute("INSERT INTO migrations (number, name, checksum) VALUES", [row])
+    _open_views(connection)
     return todo
+
+
+def _open_views(connection: Client) -> None:
+    """Let views read their tables as us, whoever asks: readers are granted views, and no table behind them."""
+    closed = connection.execute(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' "
+        "AND create_table_query NOT LIKE concat('%DEFINER = ', currentUser(), ' SQL SECURITY DEFINER%')"
+    )
+    for (name,) in closed:
+        _run(connection, f"view {name}", f"ALTER TABLE `{name}` MODIFY SQL SECURITY DEFINER DEFINER = CURRENT_USER")
+
+
+def _run(connection: Client, what: str, statement: str) -> None:
+    try:
+        connection.execute(statement)
+    except errors.ServerException as error:
+        hint = ADMIN_HINT if error.code == ACCESS_DENIED else ""
+        raise MigrationError(f"{what}: {said(error)}{hint}") from error
 
 
 def _has_database(connection: Client) -> bool:
@@ -141,7 +174,7 @@ def _has_database(connection: Client) -> bool:
 
 
 def _create_database(settings: "Settings", name: str) -> None:
-    with client(settings, database="system") as connection:
+    with client(settings, is_admin=True, database="system") as connection:
         connection.execute(f"CREATE DATABASE IF NOT EXISTS `{name}`")
 
 

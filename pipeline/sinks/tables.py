@@ -49,6 +49,8 @@ COUNT_ROWS = {**_all(TEXT, "slo", "revision", "instance"), "slice_start": TIME, 
 TABLES: dict[str, dict[str, Kind]] = {
     **{f"slices_{tier}": SLICES for tier in TIERS_S},
     **{f"counts_{tier}": COUNT_ROWS for tier in TIERS_S},
+    "slices_shadow": {"run": INTEGER, "tier": TEXT, **SLICES},
+    "counts_shadow": {"run": INTEGER, "tier": TEXT, **COUNT_ROWS},
     "statuses": {
         **_all(TEXT, "slo", "instance", "revision", "service", "state", "severity"), "labels": LABELS,
         **_all(TIME, "watermark", "window_start", "window_end", "judged_at"),
@@ -61,7 +63,7 @@ TABLES: dict[str, dict[str, Kind]] = {
         "is_deleted": FLAG,
     },
     "alert_events": {
-        **_all(TEXT, "slo", "dedup_key", "revision", "instance", "service", "event", "severity", "metric",
+        **_all(TEXT, "slo", "dedup_key", "kind", "revision", "instance", "service", "event", "severity", "metric",
         "reason"),
         **_all(TEXT, "ce_id", "ce_type"), "labels": LABELS,
         **_all(INTEGER, "sequence", "long_window_s", "short_window_s"),
@@ -75,6 +77,15 @@ TABLES: dict[str, dict[str, Kind]] = {
     "dead_letter_records": {
         "dead_at": TIME, **_all(TEXT, "reason", "detail", "topic", "schema_id", "key", "value", "dlq_topic"),
         **_all(SMALL, "partition", "dlq_partition"), **_all(INTEGER, "offset", "dlq_offset"),
+        "appended_at": MAYBE_TIME, "is_whole": FLAG, "headers": Kind("Map(String, String)"),
+    },
+    "worker_reports": {
+        **_all(TEXT, "worker", "step", "reason"), "reported_at": TIME,
+        **_all(INTEGER, "records", "dead_letters", "late", "backlog_records"), "watermark_lag_s": MAYBE_RATIO,
+        **_all(RATIO, "oldest_in_flight_s", "open_transaction_s"), "is_lagging": FLAG,
+    },
+    "redriven_letters": {
+        "dlq_topic": TEXT, "dlq_partition": SMALL, **_all(INTEGER, "first_offset", "last_offset"), "redriven_at": TIME,
     },
     "marks": {
         **_all(TEXT, "topic", "source_topic"), **_all(SMALL, "partition", "source_partition"),

@@ -1,25 +1,38 @@
 """Metrics and health over HTTP, read only. Loopback unless a token is set.
 
-Refuses to know what the numbers mean: it is given a page of metrics and two judgements of health.
+Refuses to know what the numbers mean: it is given a page of metrics and two judgements of health. Who may stay how
+long is the door's.
 """
 
-import hmac
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from aiohttp import web
+
+from pipeline.web.doors import (
+    BODY_BYTES,
+    FIELD_BYTES,
+    FIELDS_MOST,
+    HEADERS,
+    LINE_BYTES,
+    LOOPBACK,
+    REPLY_S,
+    Door,
+    is_loopback_name,
+    is_token,
+    refusal,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+PROBES = ("/healthz", "/readyz")  #: an orchestrator's probes have no token; without it they get no reasons
 
-#: nothing here is a page yet: no scripts, no frames, no sniffing
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
+IS_KNOWN = web.RequestKey("is_known", bool)
+
+log = structlog.get_logger()
 
 
 class BindRefused(ValueError):
@@ -31,12 +44,14 @@ class Health:
     """A judgement and its reasons; empty reasons: healthy."""
 
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what somebody should know, and no reason to send the traffic elsewhere
 
-    def response(self) -> web.Response:
-        return web.json_response(
-            {"status": "unhealthy" if self.reasons else "ok", "reasons": list(self.reasons)},
-            status=503 if self.reasons else 200,
-        )
+    def response(self, with_reasons: bool = True) -> web.Response:
+        said: dict[str, Any] = {"status": "unhealthy" if self.reasons else "ok"}
+        if with_reasons:
+            said["reasons"] = list(self.reasons)
+            said |= {"notes": list(self.notes)} if self.notes else {}
+        return web.json_response(said, status=503 if self.reasons else 200)
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def parse_bind(text: str, token: str | None) -> tuple[str, int]:
     Raises: BindRefused for an address off loopback without a token; ValueError for no address at all.
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise ValueError(f"BURNLINE_HTTP_BIND is host:port, for example 127.0.0.1:8080, not {text!r}")
     host = host.strip("[]")
     if host not in LOOPBACK and not token:
@@ -65,17 +80,17 @@ def parse_bind(text: str, token: str | None) -> tuple[str, int]:
 
 
 def build(endpoints: Endpoints, token: str | None) -> web.Application:
-    """Build the application; with a token every path but health wants it as a bearer."""
-    app = web.Application(middlewares=[_guard(token)], client_max_size=1024)
+    """Build the application; with a token every path wants it as a bearer, and probes say less without."""
+    app = web.Application(middlewares=[_guard(token)], client_max_size=BODY_BYTES)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=endpoints.metrics(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
-    async def live(_: web.Request) -> web.Response:
-        return endpoints.live().response()
+    async def live(request: web.Request) -> web.Response:
+        return endpoints.live().response(request[IS_KNOWN])
 
-    async def ready(_: web.Request) -> web.Response:
-        return endpoints.ready().response()
+    async def ready(request: web.Request) -> web.Response:
+        return endpoints.ready().response(request[IS_KNOWN])
 
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", live)
@@ -86,17 +101,37 @@ def build(endpoints: Endpoints, token: str | None) -> web.Application:
 def _guard(token: str | None) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        said = request.headers.get("Authorization", "").encode()
-        if token and request.path == "/metrics" and not hmac.compare_digest(said, f"Bearer {token}".encode()):
-            return web.json_response({"error": "a bearer token is needed"}, status=401, headers=HEADERS)
+        if isinstance(request.protocol, Door):
+            request.protocol.answer_within(REPLY_S)
+        request[IS_KNOWN] = not token or is_token(request.headers.get("Authorization", ""), token)
+        if refused := _refused(request, token):
+            return refused
         try:
             response = await handler(request)
         except web.HTTPException as error:
-            response = web.json_response({"error": error.reason}, status=error.status)
+            return refusal(error.status, error.reason)
+        except Exception as error:
+            log.error("an answer failed", exc_info=error)
+            return refusal(500, "internal error")
         response.headers.update(HEADERS)
+        response.force_close()
         return response
 
     return guard
+
+
+def _refused(request: web.Request, token: str | None) -> web.Response | None:
+    """Say no before any handler is asked: to strangers, to borrowed names, and to bodies."""
+    if not request[IS_KNOWN] and request.path not in PROBES:
+        response = refusal(401, "a bearer token is needed")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+    host = request.headers.get("Host")
+    if not token and host is not None and not is_loopback_name(host):
+        return refusal(421, "this address is for this machine: ask by 127.0.0.1 or localhost")
+    if request.can_read_body:
+        return refusal(413, "nothing here takes a body")
+    return None
 
 
 class Server:
@@ -104,15 +139,24 @@ class Server:
 
     def __init__(self, endpoints: Endpoints, bind: str, token: str | None = None) -> None:
         self._host, self._port = parse_bind(bind, token)
-        self._runner = web.AppRunner(build(endpoints, token), access_log=None)
+        self._runner = web.AppRunner(build(endpoints, token), access_log=None, handle_signals=False)
+        self._listening: asyncio.Server | None = None
         self.address = ""
 
     async def start(self) -> None:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
+        loop, http = asyncio.get_running_loop(), self._runner.server
+        assert http is not None
+        limits = {"max_line_size": LINE_BYTES, "max_field_size": FIELD_BYTES, "max_headers": FIELDS_MOST}
+        self._listening = await loop.create_server(
+            lambda: Door(http, loop=loop, access_log=None, lingering_time=0, **limits),  # type: ignore[arg-type]
+            self._host,
+            self._port,
+        )
+        host, port = self._listening.sockets[0].getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
         await self._runner.cleanup()

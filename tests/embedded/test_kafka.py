@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipeline.embedded import EmbeddedError, EmbeddedKafka, jars
 from pipeline.embedded.kafka import PROPERTIES, format_storage, java
+from pipeline.embedded.kafka_security import Ports, listeners
 
 pytestmark = pytest.mark.servers
 TOPIC = "kept"
@@ -77,8 +78,9 @@ def test_stop_and_kill_of_a_broker_that_never_started_do_nothing(tmp_path: Path)
 def test_a_cluster_id_may_begin_with_a_minus_sign(tmp_path: Path) -> None:
     """One random id in 64 does."""
     properties, log = tmp_path / "server.properties", tmp_path / "log"
-    properties.write_text(PROPERTIES.format(host="127.0.0.1", port=1, controller_port=2, log_dir=log))
-    format_storage([java(), "-cp", jars.class_path()], properties, "-VzAoGptSLC-gSeONM2ILQ")
+    doors = listeners(None, Ports(client=1, controller=2, own=3), "")
+    properties.write_text(PROPERTIES.format(host="127.0.0.1", controller_port=2, log_dir=log, listeners=doors))
+    format_storage([java(), "-cp", jars.class_path()], properties, "-VzAoGptSLC-gSeONM2ILQ", [])
     assert "cluster.id=-VzAoGptSLC-gSeONM2ILQ\n" in (log / "meta.properties").read_text()
     with pytest.raises(EmbeddedError, match="already formatted"):
-        format_storage([java(), "-cp", jars.class_path()], properties, "-VzAoGptSLC-gSeONM2ILQ")
+        format_storage([java(), "-cp", jars.class_path()], properties, "-VzAoGptSLC-gSeONM2ILQ", [])

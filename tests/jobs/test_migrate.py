@@ -24,8 +24,8 @@ def environment(clickhouse: EmbeddedClickHouse, kafka: EmbeddedKafka, topic_pref
     """Variables that point at real servers, a database that does not exist and a prefix nobody has used."""
     database = f"m{uuid.uuid4().hex}"
     yield {
-        "BURNLINE_CLICKHOUSE_URL": f"{clickhouse.url.rpartition('/')[0]}/{database}",
-        "BURNLINE_CLICKHOUSE_PASSWORD_FILE": str(clickhouse.password_file),
+        "BURNLINE_CLICKHOUSE_URL": f"{clickhouse.admin_url.rpartition('/')[0]}/{database}",
+        "BURNLINE_CLICKHOUSE_PASSWORD_FILE": str(clickhouse.admin_password_file),
         "BURNLINE_KAFKA_BROKERS": kafka.brokers,
         "BURNLINE_TOPIC_PREFIX": topic_prefix,
     }

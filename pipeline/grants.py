@@ -1,0 +1,146 @@
+"""What each role may do in Kafka, and nothing more; and whether the broker has granted a worker all of it.
+
+Law: the table is the whole truth: infra/kafka-acls.md shows it, the tests grant exactly it. READ and WRITE bring
+DESCRIBE with them. Transactional ids cannot be asked about: the broker answers when one is used.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.settings import Settings
+from pipeline.topics import (
+    ALERTS,
+    COUNTS,
+    DEAD_LETTERS,
+    EVENTS,
+    NAMES,
+    SLICES,
+    STATE,
+    STATUS,
+    TIMEOUT_S,
+    topic_name,
+)
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+TOPIC, GROUP, TRANSACTIONAL_ID = "TOPIC", "GROUP", "TRANSACTIONAL_ID"
+DOCUMENT = "infra/kafka-acls.md"
+
+
+class Grant(NamedTuple):
+    """One thing one may do. `is_prefix`: to everything whose name begins so."""
+
+    resource: str
+    name: str
+    operation: str
+    is_prefix: bool = False
+
+    def __str__(self) -> str:
+        """As the document writes it."""
+        return f"{self.operation} on {self.resource.lower().replace('_', ' ')} {self.name}{'*' * self.is_prefix}"
+
+
+#: what each step reads and writes
+READS = {
+    "ingest": (EVENTS,),
+    "judge": (COUNTS, STATE),
+    "store": (SLICES, COUNTS, STATUS, ALERTS, DEAD_LETTERS),
+}
+WRITES = {
+    "ingest": (COUNTS, SLICES, DEAD_LETTERS),
+    "judge": (STATUS, ALERTS, STATE),
+    "store": (),
+}
+
+
+def group_name(settings: Settings, step: str) -> str:
+    """Consumer group and transactional ids: one per step, so that steps rebalance apart."""
+    return f"{settings.group}-{settings.topic_prefix}{step}"
+
+
+def worker(settings: Settings, steps: Iterable[str] | None = None) -> list[Grant]:
+    """What a worker needs for its steps."""
+    steps = tuple(steps or settings.step_names)
+    read = {base for step in steps for base in READS[step]}
+    written = {base for step in steps for base in WRITES[step]}
+    found = [Grant(TOPIC, topic_name(settings, base), "DESCRIBE") for base in NAMES if base not in read | written]
+    found += [Grant(TOPIC, topic_name(settings, base), "READ") for base in NAMES if base in read]
+    found += [Grant(TOPIC, topic_name(settings, base), "WRITE") for base in NAMES if base in written]
+    found += [Grant(GROUP, group_name(settings, step), "READ") for step in steps]
+    found += [
+        Grant(TRANSACTIONAL_ID, f"{group_name(settings, step)}-", "WRITE", True) for step in steps if WRITES[step]
+    ]
+    return found
+
+
+def producer(settings: Settings) -> list[Grant]:
+    """What somebody needs who sends events; `burnline simulate` and `produce` too."""
+    return [Grant(TOPIC, topic_name(settings, EVENTS), "WRITE")]
+
+
+def alert_reader(settings: Settings, group: str = "alerts-") -> list[Grant]:
+    """What a receiver of alerts needs, in groups of its own."""
+    return [Grant(TOPIC, topic_name(settings, ALERTS), "READ"), Grant(GROUP, group, "READ", True)]
+
+
+def admin(settings: Settings) -> list[Grant]:
+    """What `burnline migrate` needs: to create topics, and to compare those that are there."""
+    return [
+        Grant(TOPIC, topic_name(settings, base), operation)
+        for base in NAMES
+        for operation in ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS")
+    ]
+
+
+ROLES = {"worker": worker, "producer": producer, "alert reader": alert_reader, "admin": admin}
+
+
+def missing(admin_client: "AdminClient", wanted: Iterable[Grant]) -> list[Grant]:
+    """Return the grants that the broker would not honour now, of topics and groups."""
+    wanted = [grant for grant in wanted if grant.resource != TRANSACTIONAL_ID]
+    allowed = dict(_allowed(admin_client, wanted))
+    return [grant for grant in wanted if grant.operation not in allowed[grant.resource, grant.name]]
+
+
+def _allowed(admin_client: "AdminClient", wanted: list[Grant]) -> Iterator[tuple[tuple[str, str], set[str]]]:
+    from confluent_kafka import TopicCollection
+
+    names = {kind: sorted({grant.name for grant in wanted if grant.resource == kind}) for kind in (TOPIC, GROUP)}
+    options: dict[str, Any] = {"include_authorized_operations": True, "request_timeout": TIMEOUT_S}
+    asked = {
+        TOPIC: admin_client.describe_topics(TopicCollection(names[TOPIC]), **options),
+        GROUP: admin_client.describe_consumer_groups(names[GROUP], **options) if names[GROUP] else {},
+    }
+    for kind, answers in asked.items():
+        for name, future in answers.items():
+            yield (kind, name), _operations(future)
+
+
+def refusal(refused: Iterable[Grant]) -> str:
+    """Say what is not granted, and where it is written what should be."""
+    return (
+        f"the broker does not allow us: {'; '.join(map(str, refused))}. Grant it to this user; {DOCUMENT} lists all "
+        "that each role needs"
+    )
+
+
+#: answers that say nothing of what is allowed: there is no such thing yet, or nobody to ask about it
+UNTOLD = {
+    "UNKNOWN_TOPIC_OR_PART",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+    "NOT_COORDINATOR",
+    "GROUP_ID_NOT_FOUND",
+}
+EVERYTHING = {"READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"}
+
+
+def _operations(future: Any) -> set[str]:
+    from confluent_kafka import KafkaException
+
+    try:
+        operations = future.result(TIMEOUT_S).authorized_operations
+    except KafkaException as error:
+        return EVERYTHING if error.args[0].name() in UNTOLD else set()
+    return {operation.name for operation in operations} if operations else EVERYTHING

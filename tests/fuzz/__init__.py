@@ -1,0 +1,1 @@
+"""Hostile inputs: whatever comes, an answer with a reason, and no crash. What was found is kept under found/."""
