@@ -17,6 +17,7 @@ from pipeline.transport.consumer import POLL_BLOCKS, FetchSpec, block_topic
 from pipeline.transport.steps import Step, StepFailed
 
 STOP_S = 30.0
+METADATA_MS = 20_000  #: new partitions are found by then; Faust's default is five minutes
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ def step_app(
         broker_heartbeat_interval=group.heartbeat_s,
         broker_request_timeout=max(40.0, group.session_s + 10.0),
         broker_max_poll_records=POLL_BLOCKS,
+        consumer_metadata_max_age_ms=METADATA_MS,
         **security,
     )
     app.__dict__["block_step"] = step

@@ -78,7 +78,10 @@ class KafkaLedger:
         return None
 
     async def write(self, tp: TP, unit: Unit, facts: UnitFacts) -> None:
-        """Write records, and with `commit` the offset, in one transaction; a unit without news costs none."""
+        """Write records, and with `commit` a new offset, in one transaction; a unit without news costs none.
+
+        An old offset is not committed again: of a topic made anew meanwhile it would be a wrong one.
+        """
         has_news = unit.commit and facts.next_offset > facts.first_offset
         if not unit.records and not has_news:
             return
@@ -89,7 +92,7 @@ class KafkaLedger:
                 for r in unit.records
             ]
             await asyncio.gather(*sent)
-            if unit.commit:
+            if has_news:
                 place = TopicPartition(tp.topic, tp.partition)
                 await producer.send_offsets_to_transaction({place: facts.next_offset}, self._group)
 

@@ -57,6 +57,7 @@ class Owned:
     in_flight_since_s: deque[float | None] = field(default_factory=deque)  # of units not yet written
     flush: asyncio.Task[None] | None = None
     writing: asyncio.Task[None] | None = None
+    writing_since_s: float | None = None
     is_leaving: bool = False
     is_void: bool = False
 

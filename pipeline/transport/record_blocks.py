@@ -2,32 +2,30 @@
 
 Law: same constructor, iterator and `next_fetch_offset` as upstream, but what is iterated are RecordBlocks. A
 partial batch at the end is left for the next fetch; control batches and aborted transactions move the offset and
-give nothing. What is good in front of a corrupt batch is handed on first: the next fetch starts with the corrupt
-one and raises.
+give nothing; a batch that inflates past `batch_bytes` gives one record, whose value is the packed bytes: nobody can
+use it, so it becomes a dead letter. What is good in front of a corrupt batch is handed on first: the next fetch
+starts with the corrupt one and raises.
 """
 
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import cramjam
 import numpy as np
-from aiokafka import codec
 from aiokafka.errors import CorruptRecordException
 from numpy.typing import NDArray
 
 from pipeline.kernels import record_batches as k
 from pipeline.kernels.crc32c import crc32c
 from pipeline.records import PADDING, RecordBlock
+from pipeline.transport.inflating import TooLarge, inflated
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 BLOCK_BYTES_MAX = 8 << 20  #: inflated; a block is cut behind the batch that passes it
+BATCH_BYTES_MAX = 256 << 20  #: inflated
 RECORD_BYTES_MIN = 7
 ABORT = 0
 READ_COMMITTED = 1
-
-#: cramjam itself where aiokafka would copy its buffer into bytes
-DECODERS = {1: codec.gzip_decode, 2: codec.snappy_decode, 3: cramjam.lz4.decompress, 4: cramjam.zstd.decompress}
 
 
 class Header(NamedTuple):
@@ -117,6 +115,8 @@ class Gathered:
 class RawPartitionRecords:
     """Iterates over the blocks of one partition's fetch."""
 
+    oversized: ClassVar[int] = 0  # batches of this process that inflated too far; the metrics read it
+
     def __init__(
         self,
         tp: Any,
@@ -127,12 +127,14 @@ class RawPartitionRecords:
         value_deserializer: Any,
         check_crcs: bool,
         isolation_level: int,
+        batch_bytes: int = BATCH_BYTES_MAX,
     ) -> None:
         del key_deserializer, value_deserializer
         self._tp, self._raw, self._view = tp, records.raw, np.frombuffer(records.raw, np.uint8)
         self._aborted = sorted(aborted_transactions or [], key=lambda entry: entry[1])
         self._aborted_producers: set[int] = set()
         self._check_crcs, self._read_committed = bool(check_crcs), isolation_level == READ_COMMITTED
+        self._batch_bytes = batch_bytes
         self._least = self.next_fetch_offset = fetch_offset
         self._blocks = self._cut()
 
@@ -190,7 +192,11 @@ class RawPartitionRecords:
             return
         buffer, start, stop = self._view, position + k.HEADER_BYTES, end
         if header.attributes & k.CODEC:
-            buffer = self._inflated(header.attributes & k.CODEC, position, end)
+            try:
+                buffer = self._inflated(header.attributes & k.CODEC, position, end)
+            except TooLarge:
+                self._put_aside(header, position, end, found)
+                return
             start, stop = 0, len(buffer)
         if header.records < 0 or header.records * RECORD_BYTES_MIN > stop - start:
             raise self._corrupt("it says more records than it can hold", position)
@@ -205,14 +211,27 @@ class RawPartitionRecords:
         found.took(used, buffer, start, stop)
 
     def _inflated(self, kind: int, position: int, end: int) -> NDArray[np.uint8]:
-        decode = DECODERS.get(kind)
-        if decode is None:
-            raise self._corrupt(f"codec {kind} is unknown", position)
         try:
-            plain = decode(self._raw[position + k.HEADER_BYTES : end])
+            return inflated(kind, self._raw[position + k.HEADER_BYTES : end], self._batch_bytes)
+        except TooLarge:
+            raise
+        except KeyError as error:
+            raise self._corrupt(f"codec {kind} is unknown", position) from error
         except Exception as error:  # every codec has its own
             raise self._corrupt(f"it cannot be decompressed: {error}", position) from error
-        return np.frombuffer(plain, np.uint8)
+
+    def _put_aside(self, header: Header, position: int, end: int, found: Gathered) -> None:
+        """Give the packed bytes as one record without key and headers."""
+        RawPartitionRecords.oversized += 1
+        packed = np.frombuffer(bytes(self._raw[position + k.HEADER_BYTES : end]) + b"\0", np.uint8)  # 0: no headers
+        found.make_room(1)
+        values = {
+            k.VALUE_START: 0, k.VALUE_LENGTH: len(packed) - 1, k.KEY_START: 0, k.KEY_LENGTH: -1,
+            k.STAMP_MS: header.append_ms, k.OFFSET: max(header.base_offset, self._least),
+        }  # fmt: skip
+        for column, value in values.items():
+            found.columns[column, found.used] = value
+        found.took(found.used + 1, packed, 0, len(packed))
 
     def _is_skipped(self, position: int, header: Header) -> bool:
         """Whether a batch gives no records: control, or of an aborted transaction."""

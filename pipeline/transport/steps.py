@@ -242,6 +242,18 @@ class Step:
         since = [since_s for owned in self.owned.values() if (since_s := owned.waiting_since_s()) is not None]
         return now_s - min(since, default=now_s)
 
+    def open_transaction_s(self, now_s: float) -> float:
+        """Age of the oldest transaction or insert under way; 0: none is."""
+        since = [owned.writing_since_s for owned in self.owned.values() if owned.writing_since_s is not None]
+        return now_s - min(since, default=now_s)
+
+    def backlog_records(self) -> int:
+        """Offsets of our partitions that lie behind what was folded, as far as the broker has told their ends."""
+        if self._source is None:
+            return 0
+        ends = {owned.tp: self._source.end(owned.tp) for owned in self.owned.values()}
+        return sum(max((ends[owned.tp] or 0) - owned.folded, 0) for owned in self.owned.values())
+
     # -- units
     def start(self) -> None:
         """Begin to write units when they are due."""
@@ -260,11 +272,22 @@ class Step:
     def _watch(self, now_s: float) -> None:
         """Fail rather than sit still."""
         for owned in self.owned.values():
-            if owned.gap_since_s is not None and now_s - owned.gap_since_s > GAP_S and not owned.is_leaving:
-                place = f"{owned.tp.topic}/{owned.tp.partition}"
-                self._fail(OffsetsGone(f"what comes of {place} does not follow offset {owned.expected}"))
+            if not owned.is_leaving:
+                self._watch_offsets(owned, now_s)
         if not self.is_assigned and now_s - self._unassigned_since_s > UNASSIGNED_S:
             self._fail(TimeoutError(f"the consumer group gave no assignment within {UNASSIGNED_S:.0f} s"))
+
+    def _watch_offsets(self, owned: Owned, now_s: float) -> None:
+        """Fail when the log is not the one that was read.
+
+        A consumer whose position is out of range begins again at the log's start without a word, and all that comes
+        of a topic made anew would be dropped as read before, up to the old topic's end.
+        """
+        place, end = f"{owned.tp.topic}/{owned.tp.partition}", self._source.end(owned.tp) if self._source else None
+        if end is not None and 0 <= end < owned.expected:
+            self._fail(OffsetsGone(f"{place} ends at offset {end}, but was read up to {owned.expected}: made anew?"))
+        elif owned.gap_since_s is not None and now_s - owned.gap_since_s > GAP_S:
+            self._fail(OffsetsGone(f"what comes of {place} does not follow offset {owned.expected}"))
 
     def _start_flush(self, owned: Owned) -> None:
         if not (owned.is_flushing or owned.is_leaving or owned.is_void or self.failed.done()):
@@ -301,7 +324,7 @@ class Step:
             owned.writing = asyncio.create_task(self._write(owned, unit, frozen.facts))
 
     async def _write(self, owned: Owned, unit: Unit, facts: UnitFacts) -> None:
-        began_s = time.perf_counter()
+        began_s, owned.writing_since_s = time.perf_counter(), time.monotonic()
         try:
             await self.ledger.write(owned.tp, unit, facts)
         except Exception as error:
@@ -309,6 +332,7 @@ class Step:
         else:
             self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
             owned.in_flight_since_s.popleft()
+            owned.writing_since_s = None
 
     def _void(self, owned: Owned, error: Exception) -> None:
         """Never go on from this partition's memory: what was written is the truth."""

@@ -1,4 +1,4 @@
-"""A seeded life of a judge partition: sources out of step, late events, idle spells, crashes, changed units.
+"""A seeded life of a judge partition: sources out of step, late events, silences, crashes, changed units.
 
 Law: whatever happens to the worker, the alerts that reach slo.alerts are those of an undisturbed fold of the
 same blocks, each once, and the counts are those of a dictionary of seconds.
@@ -6,6 +6,7 @@ same blocks, each once, and the counts are those of a dictionary of seconds.
 
 import os
 import random
+from itertools import product
 
 import pytest
 
@@ -30,20 +31,27 @@ def life(random_: random.Random):
     weather = {label: 0.0 for label in LABELS}
     for _ in range(220):
         source = min(range(3), key=lambda s: clocks[s] + random_.randint(0, 60))
+        if random_.random() < 0.02:
+            clocks = [max(clocks) + 900] * 3
+            facts = {"partitions": 3, "idle": 900, "flushed": clocks[0] - T0}
+            blocks += [counts(partition=each, **facts) for each in range(3)]
+            continue
         if random_.random() < 0.1:
             idle = random_.choice([1, 4, 30, 400])
-            blocks.append(counts(partition=source, partitions=3, idle=idle))
+            blocks.append(counts(partition=source, partitions=3, idle=idle, flushed=clocks[source] + idle - T0))
             clocks[source] += idle
             continue
         start, clocks[source] = clocks[source], clocks[source] + random_.randint(1, 90)
         weather[random_.choice(LABELS)] = random_.choice([0.0, 0.0, 0.003, 0.02, 0.5])
-        entries = []
+        entries, exemplars = [], []
         for label in random_.sample(LABELS, random_.randint(1, 3)):
             for second in range(start, clocks[source]):
                 late = random_.choice([0] * 30 + [3, 50, 2_000])
                 bad = int(100 * weather[label] + random_.random() / 2)
                 entries.append(("chat", label, second - late, 100 - bad, bad, 1))
-        blocks.append(counts(entries, partition=source, partitions=3, newest=clocks[source] - 0.5))
+            exemplars += [("chat", label, f"{random_.getrandbits(24):06x}") for _ in range(random_.randint(0, 4))]
+        facts = {"newest": clocks[source] - 0.5, "flushed": clocks[source] - T0, "exemplars": exemplars}
+        blocks.append(counts(entries, partition=source, partitions=3, **facts))
     return blocks
 
 
@@ -88,5 +96,9 @@ def by_second(blocks, label):
     return seconds
 
 
-def test_lives_have_alerts():
-    assert sum(len(run(life(random.Random(seed))).alerts) for seed in range(3)) > 3
+def test_lives_have_alerts_of_every_kind_with_exemplars():
+    alerts = [alert for seed in range(3) for alert in run(life(random.Random(seed))).alerts]
+    assert {(alert["kind"], alert["event"]) for alert in alerts} >= set(
+        product(("BURN_RATE", "NO_DATA"), ("FIRED", "RESOLVED"))
+    )
+    assert max(len(alert["exemplar_trace_ids"]) for alert in alerts) == 5

@@ -23,6 +23,7 @@ class Partitions:
         self.tps = set(tps)
         self.committed_offsets: dict[TP, int] = {}
         self.log = (0, 1 << 40)
+        self.ends: dict[TP, int] = {}
 
     def assigned(self) -> set[TP]:
         return set(self.tps)
@@ -37,7 +38,7 @@ class Partitions:
         return self.log
 
     def end(self, tp: TP) -> int | None:
-        return None
+        return self.ends.get(tp)
 
 
 class MemoryLedger:
@@ -355,14 +356,20 @@ def test_a_log_that_ends_before_what_was_read_is_refused() -> None:
     run(work)
 
 
-def test_blocks_that_never_follow_fail_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("taken", "end", "says"), [(block(10, 20), None, "does not follow offset 0"), (block(0, 10), 4, "ends at offset 4")]
+)
+def test_a_log_that_is_not_the_one_that_was_read_fails_the_step(
+    taken: RecordBlock, end: int | None, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(steps, "GAP_S", 0.1)
 
     async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
         await step.own(partitions)
+        partitions.ends = {} if end is None else {A: end}
         step.start()
-        await step.take(A, block(10, 20))
-        with pytest.raises(StepFailed, match="events/0 does not follow offset 0"):
+        await step.take(A, taken)
+        with pytest.raises(StepFailed, match=f"events/0 {says}"):
             await asyncio.wait_for(step.failed, 5)
 
     run(work)

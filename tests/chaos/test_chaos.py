@@ -1,0 +1,114 @@
+"""The short form of `make chaos`, and that the harness would see what it is there to see."""
+
+import asyncio
+import contextlib
+import os
+import random
+import struct
+from pathlib import Path
+
+import pytest
+
+from pipeline.embedded.kafka_security import HOST
+from tests.chaos import report
+from tests.chaos.faults import FAULTS, SHORT
+from tests.chaos.launcher import PHASES
+from tests.chaos.load import LoadPlan, bursts
+from tests.chaos.proxy import COMMITS, Proxy
+from tests.chaos.session import Result, Session
+from tests.chaos.verdict import Difference, alerts_of, difference
+
+RATE = 20_000
+SEED = int(os.environ.get("BURNLINE_TEST_SEED", "0")) or random.SystemRandom().randrange(1_000_000)
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_a_worker_the_broker_and_clickhouse_are_killed_under_load_and_every_event_counts_once(tmp_path: Path) -> None:
+    print(f"replay: BURNLINE_TEST_SEED={SEED} pytest {__file__}")
+    with Session(tmp_path, SHORT, SEED, RATE) as session:
+        result = session.run(rounds=1)
+    report.show([result], RATE)
+    assert result.problems == []
+    assert result.events > RATE * 20
+    assert [mark.fault for mark in result.marks] == [fault.name for fault in SHORT]
+
+
+def test_what_is_missing_never_makes_up_for_what_is_too_much() -> None:
+    assert difference({"a": 3, "b": 5}, {"a": 4, "b": 4}) == Difference(1, 1)
+    assert difference({"a": 3}, {"a": 3}) == Difference(0, 0)
+    assert difference({"a": 3}, {"b": 2}) == Difference(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("told", "stored", "problems"),
+    [
+        pytest.param([("a-1", 1), ("a-1", 1)], {"a-1"}, 0, id="twice under one id"),
+        pytest.param([], set(), 1, id="never"),
+        pytest.param([("a-1", 2)], {"a-1"}, 1, id="another content"),
+        pytest.param([("a-1", 1), ("a-1", 2)], {"a-1"}, 1, id="two contents of one id"),
+        pytest.param([("a-1", 1), ("a-2", 1)], {"a-1", "a-2"}, 1, id="one that nobody expects"),
+        pytest.param([("a-1", 1)], set(), 1, id="not stored"),
+    ],
+)
+def test_alerts_come_at_least_once_under_one_id(told: list[tuple[str, int]], stored: set[str], problems: int) -> None:
+    def alert(long_bad: int) -> dict[str, object]:
+        return {"event": "FIRED", "long_bad": long_bad}
+
+    found = alerts_of([(name, alert(bad)) for name, bad in told], {"a-1": alert(1)}, stored)
+    assert len(found.problems) == problems
+
+
+def test_a_burst_counts_when_it_has_been_whole() -> None:
+    plan = LoadPlan("", "", "", quiet_s=10, burst_every_s=6, burst_s=8)
+    assert [bursts(plan, at) for at in (0, 17.9, 18, 23.9, 24, 30)] == [0, 0, 1, 1, 2, 3]
+
+
+def test_faults_have_names_of_their_own_and_phases_exist() -> None:
+    assert len(FAULTS) == 22
+    assert all(hasattr(owner, method) for owner, method, _, _ in PHASES.values())
+
+
+def test_a_result_tells_how_to_live_through_it_again() -> None:
+    command = report.replay(Result("worker-kill", 7, 2), 20_000)
+    assert command == "python -m tests.chaos --seed 7 --fault worker-kill --rounds 2 --rate 20000"
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+    writer.close()
+
+
+def _request(kind: int, text: bytes) -> bytes:
+    return struct.pack(">ihh", len(text) + 4, kind, 0) + text
+
+
+async def _through(proxy: Proxy, *requests: bytes) -> bytes:
+    """What comes back of requests through the proxy to an echo; short when the connection was cut."""
+    server = await asyncio.start_server(_echo, HOST, 0)
+    proxy.target = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection(HOST, proxy.port)
+    writer.write(b"".join(requests))
+    found = b""
+    with contextlib.suppress(OSError):
+        while len(found) < sum(map(len, requests)) and (data := await asyncio.wait_for(reader.read(1 << 16), 10)):
+            found += data
+    writer.close()
+    server.close()
+    return found
+
+
+def test_a_proxy_forwards_delays_and_refuses_commits_only() -> None:
+    produce, commit = _request(0, b"records" * 1000), _request(26, b"end")
+    proxy = Proxy(seed=3)
+    try:
+        assert asyncio.run(_through(proxy, produce, commit)) == produce + commit
+        proxy.refused = COMMITS
+        assert asyncio.run(_through(proxy, produce, produce)) == produce + produce
+        assert all(len(asyncio.run(_through(proxy, *[commit] * 20))) < 20 * len(commit) for _ in range(3))
+        assert proxy.cuts == 3
+    finally:
+        proxy.stop()
