@@ -1,12 +1,15 @@
-"""Dead letters: records that could not be counted, with the reason in a word and in a sentence.
+"""Dead letters: records that could not be counted, with the reason in a word and in a sentence; and too many of them.
 
-Pure. The original bytes and key go out unchanged; the headers say why and where they came from. Explaining
-one value field by field takes a hundred times as long as folding it, so a unit explains its first
-EXPLAINED_MOST in full.
+Pure. The original bytes, key and headers go out unchanged, behind them the headers ABOUT: why, and where from.
+Headers may come twice in Kafka, and of equal names the last is ours. What the broker would not take is cut, and
+`kept` says so. Explaining one value field by field takes a hundred times as long as folding it, so a unit explains
+its first EXPLAINED_MOST in full.
 """
 
 import struct
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,13 @@ from pipeline.records import OutRecord, RecordBlock
 from pipeline.wire import Cursor, reader_of
 
 EXPLAINED_MOST = 200
+HEADERS_BYTES_MOST = 1 << 20  #: of a record's own headers; more are left out
+KEPT_ALL, KEPT_PART = b"all", b"part"
+
+#: what a letter says of its record, in this order behind the record's own headers
+ABOUT = ("reason", "detail", "topic", "partition", "offset", "schema_id", "append_time", "kept")
+
+Headers = tuple[tuple[str, bytes | None], ...]
 
 #: code -> (reason, the sentence when no more is known)
 REASONS: dict[int, tuple[str, str]] = {
@@ -57,7 +67,7 @@ class Letters:
 
     events: EventFold
     topic: str
-    max_bytes: int  # a longer value is cut to this, so that the broker takes it
+    max_bytes: int  # of key, value and headers: a longer letter is cut, so that the broker takes it
 
     def of(self, block: RecordBlock, codes: NDArray[np.uint8], made: int) -> list[OutRecord]:
         """Make the dead letters of a block; `made` is how many its unit has already."""
@@ -65,31 +75,35 @@ class Letters:
         if not len(bad):
             return []
         memory = np.ascontiguousarray(block.buffer).data
-        topic, partition = block.topic.encode(), str(block.partition).encode()
         spans = (block.value_start, block.value_length, block.key_start, block.key_length)
-        columns = (codes[bad].tolist(), block.offset[bad].tolist(), *(span[bad].tolist() for span in spans))
+        columns = (codes[bad].tolist(), bad.tolist(), *(span[bad].tolist() for span in spans))
         letters: list[OutRecord] = []
-        for code, offset, start, length, key_start, key_length in zip(*columns, strict=True):
+        for code, index, start, length, key_start, key_length in zip(*columns, strict=True):
             value = bytes(memory[start : start + length]) if length >= 0 else None
             key = bytes(memory[key_start : key_start + key_length]) if key_length >= 0 else None
             detail = self._detail(code, value) if made + len(letters) < EXPLAINED_MOST else ""
-            kept, cut = self._kept(value)
-            headers = (
-                ("reason", REASONS[code][0].encode()),
-                ("detail", f"{detail or REASONS[code][1]}{cut}".encode()),
-                ("topic", topic),
-                ("partition", partition),
-                ("offset", b"%d" % offset),
-                ("schema_id", schema_id(kept or b"")),
-            )
-            letters.append(OutRecord(self.topic, kept, key, headers=headers))
+            letters.append(self._letter(block, index, key, value, REASONS[code][0], detail or REASONS[code][1]))
         return letters
 
-    def _kept(self, value: bytes | None) -> tuple[bytes | None, str]:
-        """The value, or as much of it as the broker takes and the words that say so."""
-        if value is None or len(value) <= self.max_bytes:
-            return value, ""
-        return value[: self.max_bytes], f"; only the first {self.max_bytes} of its {len(value)} bytes are kept"
+    def _letter(
+        self, block: RecordBlock, index: int, key: bytes | None, value: bytes | None, reason: str, detail: str
+    ) -> OutRecord:
+        """A record as a letter, or as much of it as the broker takes and the words that say so."""
+        own, cut = _own_headers(block, index)
+        if (length := len(key or b"")) > self.max_bytes // 2:
+            key, cut = (
+                (key or b"")[: self.max_bytes // 2],
+                f"{cut}; its key of {length} bytes is cut",
+            )
+        room = max(self.max_bytes - len(key or b"") - _size(own), 0)
+        if (length := len(value or b"")) > room:
+            value, cut = (value or b"")[:room], f"{cut}; only the first {room} of its {length} bytes are kept"
+        about = (
+            reason.encode(), f"{detail}{cut}".encode(), block.topic.encode(), b"%d" % block.partition,
+            b"%d" % int(block.offset[index]), schema_id(value or b""), b"%d" % int(block.append_time_ms[index]),
+            KEPT_PART if cut else KEPT_ALL,
+        )  # fmt: skip
+        return OutRecord(self.topic, value, key, headers=(*own, *zip(ABOUT, about, strict=True)))
 
     def _detail(self, code: int, value: bytes | None) -> str:
         return "" if value is None else self._explained(code, value)
@@ -137,6 +151,21 @@ def _longest_label(fields: dict[str, Any], labels: tuple[str, ...], limit: int) 
     return f"{name} has {lengths[name]} bytes, more than limit_label_bytes = {limit}" if name else ""
 
 
+def _own_headers(block: RecordBlock, index: int) -> tuple[Headers, str]:
+    """The record's headers, and the words that say why there are none."""
+    try:
+        own = block.headers(index)
+    except (IndexError, ValueError):
+        return (), "; its headers cannot be read"
+    if _size(own) > HEADERS_BYTES_MOST:
+        return (), f"; its headers are left out, they are more than {HEADERS_BYTES_MOST} bytes"
+    return own, ""
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value or b"") for name, value in headers)
+
+
 def schema_id(value: bytes) -> bytes:
     """The registry's id as a number, a fingerprint in hex, empty for neither."""
     if value[:2] == SINGLE_OBJECT_MAGIC and len(value) >= 10:
@@ -146,4 +175,74 @@ def schema_id(value: bytes) -> bytes:
     return b""
 
 
-__all__ = ["EXPLAINED_MOST", "REASONS", "Letters", "schema_id"]
+def split_headers(headers: Headers) -> tuple[Headers, dict[str, bytes]]:
+    """A letter's headers as the record's own and what we say of it; nothing of ours: it is no letter.
+
+    Letters of the first release say neither append time nor `kept`, and have no headers of their own.
+    """
+    for names in (ABOUT, ABOUT[:6]):
+        tail = headers[-len(names) :]
+        if tuple(name for name, _ in tail) == names:
+            return headers[: -len(names)], {name: value or b"" for name, value in tail}
+    return headers, {}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSpec:
+    """How many records may be put aside: of at least `records_least` within `window_us`, no more than `ratio`."""
+
+    ratio: float
+    records_least: int
+    window_us: int
+
+
+class TooManyDeadLetters(RuntimeError):
+    """More is put aside than bad input explains; the message says how to go on."""
+
+
+@dataclass
+class DeadLetterWindow:
+    """What has come within the last window, and how much of it was put aside. Time is told by the caller."""
+
+    spec: LimitSpec
+    records: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    _cells: deque[tuple[int, int, Counter[str]]] = field(default_factory=deque)  # a second each: bounded
+
+    @property
+    def ratio(self) -> float:
+        """Share of records put aside; 0 when there were none."""
+        return self.reasons.total() / self.records if self.records else 0.0
+
+    def add(self, now_us: int, records: int, reasons: Mapping[str, int]) -> None:
+        """Note a unit before it is written.
+
+        Raises: TooManyDeadLetters when the unit, with what came before it, is past the limit.
+        """
+        cell = now_us // 1_000_000
+        if not self._cells or self._cells[-1][0] != cell:
+            self._cells.append((cell, 0, Counter()))
+        _, before, counted = self._cells[-1]
+        counted.update(reasons)
+        self._cells[-1] = (cell, before + records, counted)
+        self.records += records
+        self.reasons.update(reasons)
+        self._forget(now_us)
+        if self.records >= self.spec.records_least and self.reasons.total() > self.spec.ratio * self.records:
+            raise TooManyDeadLetters(self._in_words())
+
+    def _forget(self, now_us: int) -> None:
+        while (self._cells[0][0] + 1) * 1_000_000 <= now_us - self.spec.window_us:
+            _, records, reasons = self._cells.popleft()
+            self.records -= records
+            self.reasons.subtract(reasons)
+
+    def _in_words(self) -> str:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common() if count > 0)
+        return (
+            f"{self.reasons.total()} of the last {self.records} records could not be used ({reasons}): more than "
+            f"BURNLINE_LIMIT_DEAD_LETTER_RATIO = {self.spec.ratio:g} allows. This unit was not written and its offsets "
+            "are not committed, so nothing is lost. Was this version deployed lately? Go back to the one before. Is it "
+            "the producers' fault? Start with BURNLINE_LIMIT_DEAD_LETTER_RATIO=1: the records are put aside, and "
+            "`burnline drain-dead-letters` feeds them again once they can be read"
+        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 #: spare bytes behind `RecordBlock.buffer`, so that kernels may load 8 bytes at any record's last byte
 PADDING = 64
+HEADERS_MOST = 10_000  #: of one record; a count past it is no count
 
 
 @dataclass(slots=True)
@@ -42,9 +43,14 @@ class RecordBlock:
         return _span(self.buffer, int(self.key_start[index]), int(self.key_length[index]))
 
     def headers(self, index: int) -> tuple[tuple[str, bytes | None], ...]:
-        """Read one record's headers, which lie right behind its value in Kafka's record format."""
+        """Read one record's headers, which lie right behind its value in Kafka's record format.
+
+        Raises: IndexError, ValueError when what lies there is none.
+        """
         at = int(self.value_start[index]) + max(int(self.value_length[index]), 0)
         count, at = _zigzag(self.buffer, at)
+        if count > HEADERS_MOST:
+            raise ValueError(f"{count} headers")
         found = []
         for _ in range(count):
             length, at = _zigzag(self.buffer, at)
@@ -100,7 +106,7 @@ class OutRecord:
     value: bytes | None
     key: bytes | None = None
     partition: int | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

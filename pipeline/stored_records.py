@@ -4,6 +4,7 @@ Pure. Every row has an identity that a repetition shares, so that ClickHouse kee
 its deduplication key and sequence, a judgement its SLO instance and watermark, a dead letter its offset.
 """
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +13,14 @@ import numpy as np
 
 from pipeline.blocks import decode
 from pipeline.framing import Framing
+from pipeline.notices import WATERMARK_US
 from pipeline.records import RecordBlock, UnitFacts
 from pipeline.rows import Rows
 
 DAY_MS = 86_400_000
+MARKER = "x-burnline-marker"  #: the only header of a record that names letters which were fed again
+#: what a letter says of its record, beside the record's own headers
+LETTER_HEADERS = {"reason", "detail", "topic", "partition", "offset", "schema_id", "append_time", "kept"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS_COLUMNS = (
     "slo", "revision", "instance", "service", "labels", "target", "window_us", "watermark", "window_start",
@@ -24,7 +29,7 @@ STATUS_COLUMNS = (
     "windows_s", "windows_good", "windows_bad", "windows_coverage_ratio", "windows_burn_rate", "late",
 )  # fmt: skip
 ALERT_COLUMNS = (
-    "dedup_key", "sequence", "slo", "revision", "instance", "service", "labels", "event", "severity",
+    "dedup_key", "sequence", "kind", "slo", "revision", "instance", "service", "labels", "event", "severity",
     "metric", "target", "burn_rate_factor", "long_window_s", "short_window_s", "long_good", "long_bad",
     "short_good", "short_bad", "long_burn_rate", "short_burn_rate", "budget_remaining_ratio",
     "time_to_exhaustion_s", "started_at", "window_end", "watermark", "evaluated_at", "late_ratio",
@@ -54,9 +59,10 @@ def status_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Ro
 
 
 def _deleted(block: RecordBlock, index: int) -> dict[str, Any]:
-    """A tombstone as a row: its key is `slo|instance`, its time stands in for the watermark."""
+    """A tombstone as a row: its key is `slo|instance`; without a watermark its time stands in for that."""
     slo, _, instance = (block.key(index) or b"").decode("utf-8", "replace").partition("|")
-    time_us = int(block.append_time_ms[index]) * 1000
+    told_us = _number(dict(block.headers(index)).get(WATERMARK_US))
+    time_us = told_us if told_us >= 0 else int(block.append_time_ms[index]) * 1000
     return {**_DELETED, "slo": slo, "instance": instance, "watermark": time_us, "judged_at": time_us}
 
 
@@ -77,31 +83,56 @@ def alert_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Row
 
 
 def dead_letter_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
-    """Rows of `dead_letter_records`, day by day: the original bytes and why they could not be used."""
+    """Rows of `dead_letter_records`, day by day: the original and why it could not be used; and what was fed again."""
     del framing  # nobody decodes them: that is why they are here
-    days = block.append_time_ms[indexes.start : indexes.stop] // DAY_MS
-    return [
-        _dead_letters(block, day, (np.flatnonzero(days == day) + indexes.start).tolist())
-        for day in np.unique(days).tolist()
-    ]
+    headers = {index: block.headers(index) for index in indexes}
+    markers = [index for index in indexes if [name for name, _ in headers[index]] == [MARKER]]
+    letters = np.array([index for index in indexes if index not in set(markers)], np.int64)
+    days = block.append_time_ms[letters] // DAY_MS
+    rows = [_dead_letters(block, day, letters[days == day].tolist(), headers) for day in np.unique(days).tolist()]
+    return [*rows, *([_redriven(block, markers)] if markers else [])]
 
 
-def _dead_letters(block: RecordBlock, day: int, indexes: list[int]) -> Rows:
-    headers = [dict(block.headers(index)) for index in indexes]
+def _dead_letters(block: RecordBlock, day: int, indexes: list[int], headers: dict[int, Any]) -> Rows:
+    about = [{name: value or b"" for name, value in headers[index]} for index in indexes]
     return Rows("dead_letter_records", day, {
         "dlq_topic": [block.topic] * len(indexes),
         "dlq_partition": [block.partition] * len(indexes),
         "dlq_offset": block.offset[indexes].tolist(),
         "dead_at": (block.append_time_ms[indexes] * 1000).tolist(),
-        "reason": [header.get("reason") or b"" for header in headers],
-        "detail": [header.get("detail") or b"" for header in headers],
-        "topic": [header.get("topic") or b"" for header in headers],
-        "partition": [_number(header.get("partition")) for header in headers],
-        "offset": [_number(header.get("offset")) for header in headers],
-        "schema_id": [header.get("schema_id") or b"" for header in headers],
+        "reason": [header.get("reason", b"") for header in about],
+        "detail": [header.get("detail", b"") for header in about],
+        "topic": [header.get("topic", b"") for header in about],
+        "partition": [_number(header.get("partition")) for header in about],
+        "offset": [_number(header.get("offset")) for header in about],
+        "schema_id": [header.get("schema_id", b"") for header in about],
+        "appended_at": [_number(header["append_time"]) * 1000 if "append_time" in header else None for header in about],
+        "is_whole": [int(header.get("kept") != b"part") for header in about],
+        "headers": [{name: value for name, value in header.items() if name not in LETTER_HEADERS} for header in about],
         "key": [block.key(index) or b"" for index in indexes],
         "value": [block.value(index) or b"" for index in indexes],
     })  # fmt: skip
+
+
+def _redriven(block: RecordBlock, markers: list[int]) -> Rows:
+    """Rows of `redriven_letters`: ranges of offsets in the letters' own partition."""
+    ranges = [(first, last, index) for index in markers for first, last in marked_ranges(block.value(index))]
+    return Rows("redriven_letters", -1, {
+        "dlq_topic": [block.topic] * len(ranges),
+        "dlq_partition": [block.partition] * len(ranges),
+        "first_offset": [first for first, _, _ in ranges],
+        "last_offset": [last for _, last, _ in ranges],
+        "redriven_at": [int(block.append_time_ms[index]) * 1000 for _, _, index in ranges],
+    })  # fmt: skip
+
+
+def marked_ranges(value: bytes | None) -> list[tuple[int, int]]:
+    """Read a marker: ranges of offsets, both ends included; nothing of what is no marker."""
+    try:
+        ranges = json.loads(value or b"[]")
+        return [(int(first), int(last)) for first, last in ranges]
+    except (TypeError, ValueError):
+        return []
 
 
 def _number(text: bytes | None) -> int:

@@ -193,8 +193,10 @@ def unit_of(base_topic: str, records: list[Recorded]) -> Unit:
 
 def test_a_dead_letter_keeps_its_bytes_and_says_where_it_came_from() -> None:
     headers = (
+        ("trace", b"\xff1"), ("reason", b"of the producer"),
         ("reason", b"MALFORMED"), ("detail", b"breaks at byte 7"), ("topic", b"inference.events"),
-        ("partition", b"3"), ("offset", b"1234567"), ("schema_id", b"c30100"),
+        ("partition", b"3"), ("offset", b"1234567"), ("schema_id", b"c30100"), ("append_time", b"1700000000123"),
+        ("kept", b"part"),
     )  # fmt: skip
     records = [
         Recorded(5, b"\x00\xff\xfe", b"k", headers, MIDNIGHT_S * 1000 - 1),
@@ -206,11 +208,26 @@ def test_a_dead_letter_keeps_its_bytes_and_says_where_it_came_from() -> None:
         "dlq_topic": "inference.events.dlq", "dlq_partition": 2, "dlq_offset": 5,
         "dead_at": (MIDNIGHT_S * 1000 - 1) * 1000, "reason": b"MALFORMED", "detail": b"breaks at byte 7",
         "topic": b"inference.events", "partition": 3, "offset": 1234567, "schema_id": b"c30100",
-        "key": b"k", "value": b"\x00\xff\xfe",
+        "key": b"k", "value": b"\x00\xff\xfe", "appended_at": 1_700_000_000_123_000, "is_whole": 0,
+        "headers": {"trace": b"\xff1"},
     }  # fmt: skip
     assert (new.day, new.columns["partition"], new.columns["value"]) == (MIDNIGHT_S // 86_400, [-1], [b""])
     assert (mark.columns["first_offset"], mark.columns["last_offset"]) == ([5], [6])
     assert batch.token == "inference.events.dlq/2/5-6"
+
+
+def test_a_marker_among_dead_letters_says_which_were_fed_again_and_is_none_itself() -> None:
+    records = [
+        Recorded(5, b"value", b"k", (("reason", b"malformed"),), 1_000),
+        Recorded(6, b"[[2, 4], [5, 5]]", None, (("x-burnline-marker", b"1"),), 2_000),
+        Recorded(7, b"no list of ranges", None, (("x-burnline-marker", b"1"),), 2_000),
+    ]
+    (batch,) = unit_of("inference.events.dlq", records).batches
+    letters, fed, mark = batch.rows
+    assert letters.columns["dlq_offset"] == [5]
+    assert (fed.table, fed.columns["first_offset"], fed.columns["last_offset"]) == ("redriven_letters", [2, 5], [4, 5])
+    assert fed.columns["redriven_at"] == [2_000_000, 2_000_000]
+    assert mark.columns["last_offset"] == [7]
 
 
 def test_a_tombstone_deletes_its_slo_instance() -> None:

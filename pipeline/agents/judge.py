@@ -1,23 +1,40 @@
 """Judge: slo.counts -> slo.status, slo.alerts and its own memory in slo.state."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from faust.types import TP
 
 from pipeline.agents.parts import Agent, Parts
 from pipeline.judgement import JudgeFold, JudgeSpec
 from pipeline.metrics import Reading
+from pipeline.records import RecordBlock, Unit, UnitFacts
+from pipeline.spec import SloSet
 from pipeline.topics import ALERTS, COUNTS, STATE, STATUS
 from pipeline.transport import FetchSpec, Step, StepSpec
 
 UNIT_S = 0.25  #: an alert waits for this at the most; a unit without news writes nothing
 
 
-def judge(parts: Parts) -> Agent:
-    """Build the agent: a fold of its own for each partition."""
+class Succession:
+    """The fold of one partition, under the SLOs in force: a successor takes over between two units, with all state."""
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self.now, self.next = JudgeFold(spec), spec
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        self.now.restore(key, value)
+
+    def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
+        if self.next is not self.now.spec:
+            self.now = self.now.succeeded(self.next)
+        return self.now.fold(blocks, facts)
+
+
+def judge_spec(parts: Parts, slos: SloSet) -> JudgeSpec:
+    """What a judge of these SLOs is told."""
     settings = parts.settings
-    spec = JudgeSpec(
-        watched=parts.slos.watched,
+    return JudgeSpec(
+        watched=slos.watched,
         grace_us=round(settings.grace_s * 1e6),
         source_idle_us=round(settings.source_idle_s * 1e6),
         source_silence_us=round(settings.source_silence_s * 1e6),
@@ -27,11 +44,28 @@ def judge(parts: Parts) -> Agent:
         framing=parts.framing,
         limit_instances=settings.limit_instances,
     )
-    folds: dict[int, JudgeFold] = {}
 
-    def make_fold(tp: TP) -> JudgeFold:
-        folds[tp.partition] = JudgeFold(spec)
+
+def judge(parts: Parts) -> Agent:
+    """Build the agent: a fold of its own for each partition."""
+    spec = judge_spec(parts, parts.slos)
+    folds: dict[int, Succession] = {}
+
+    def make_fold(tp: TP) -> Succession:
+        folds[tp.partition] = Succession(spec)
         return folds[tp.partition]
+
+    def succeed(slos: SloSet) -> Callable[[], None]:
+        successor = judge_spec(parts, slos)
+        JudgeFold(successor)  # refuses what cannot be judged
+
+        def put() -> None:
+            nonlocal spec
+            spec = successor
+            for fold in folds.values():
+                fold.next = successor
+
+        return put
 
     step = StepSpec(
         name="judge",
@@ -44,11 +78,13 @@ def judge(parts: Parts) -> Agent:
 
     def readings() -> Iterator[Reading]:
         for tp in list(agent.step.owned):
-            fold, labels = folds[tp.partition], (str(tp.partition),)
+            fold, labels = folds[tp.partition].now, (str(tp.partition),)
             if fold.watermark_us is not None:
                 yield Reading("burnline_watermark_seconds", fold.watermark_us / 1e6, labels)
+            if fold.unjudged_us is not None:
+                yield Reading("burnline_unjudged_seconds", fold.unjudged_us / 1e6, labels)
             yield Reading("burnline_instances", fold.counters["instances"], labels)
             yield Reading("burnline_late_entries", fold.counters["entries_late"], labels)
 
-    agent.readings = readings
+    agent.readings, agent.succeed = readings, succeed
     return agent

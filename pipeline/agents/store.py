@@ -17,6 +17,7 @@ import structlog
 
 from pipeline.agents.parts import Agent, Parts
 from pipeline.framing import SINGLE_OBJECT, Framing
+from pipeline.metrics import Reading
 from pipeline.sinks.clickhouse import ClickHouse, Unavailable
 from pipeline.store import STORED, Batch, CutSpec
 from pipeline.topics import ALERTS, COUNTS, DEAD_LETTERS, SLICES, STATUS
@@ -33,15 +34,12 @@ UNIT_S = 0.5  #: between looks at what has come; batches are cut by content, not
 UNIT_BYTES = 2 << 20
 STORE_QUEUE_BYTES = 32 << 20  #: of twenty partitions
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
-#: after so long without a write of ours, look whether another worker has stored the batch meanwhile: who
-#: slept longer than the tables remember tokens must not insert again what its successor has inserted
-STALE_S = 30.0
 
 log = structlog.get_logger()
 
 
 class Superseded(RuntimeError):
-    """Another writer has stored a part of this batch with other borders: our memory is stale."""
+    """What is stored is not what we left there: another writer was at work, or ClickHouse has gone back in time."""
 
 
 def store_fold(base_topic: str, settings: "Settings", framing: Framing = SINGLE_OBJECT) -> Any:
@@ -65,7 +63,12 @@ def store(parts: Parts) -> Agent:
         queue_bytes=STORE_QUEUE_BYTES,
     )
     ledger = ClickHouseLedger(parts.settings)
-    return Agent(Step(step, ledger, parts.kafka), FetchSpec(read_committed=True, partition_bytes=2 << 20))
+
+    def readings() -> Iterator[Reading]:
+        yield Reading("burnline_store_retries", ledger.retries)
+
+    fetch = FetchSpec(read_committed=True, partition_bytes=2 << 20)
+    return Agent(Step(step, ledger, parts.kafka), fetch, readings, tried_at_s=lambda: ledger.tried_at_s)
 
 
 def delays() -> Iterator[float]:
@@ -80,11 +83,12 @@ class ClickHouseLedger:
     """Writes units of store folds, and knows where each partition goes on."""
 
     def __init__(self, settings: "Settings", now_s: Callable[[], float] = time.monotonic) -> None:
-        """Connect when first asked. `now_s` is the clock that staleness is told by."""
+        """Connect when first asked. `now_s` is the clock of `tried_at_s`."""
         self._sink = ClickHouse(settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
         self._now_s = now_s
-        self._written_at_s: dict[tuple[str, int], float] = {}
+        self._marks: dict[tuple[str, int], int | None] = {}  # of our partitions, as we left them
+        self.retries, self.tried_at_s = 0, float("-inf")
 
     async def open(self, tp: Any) -> int | None:
         """Return where to read on: behind the partition's high mark. None: nothing of it is stored.
@@ -93,7 +97,7 @@ class ClickHouseLedger:
         Raises: Refused.
         """
         mark: int | None = await self._persistently(partial(self._sink.high_mark, tp.topic, tp.partition), tp.topic)
-        self._written_at_s[tp.topic, tp.partition] = self._now_s()
+        self._marks[tp.topic, tp.partition] = mark
         return None if mark is None else mark + 1
 
     async def write(self, tp: Any, unit: "Unit", facts: "UnitFacts") -> None:
@@ -107,7 +111,7 @@ class ClickHouseLedger:
 
     async def release(self, tp: Any) -> None:
         """Let go of a partition; whoever opens it next looks at the mark."""
-        self._written_at_s.pop((tp.topic, tp.partition), None)
+        self._marks.pop((tp.topic, tp.partition), None)
 
     async def close(self) -> None:
         """Wait for inserts at work, then close the connections."""
@@ -121,28 +125,30 @@ class ClickHouseLedger:
             try:
                 return await loop.run_in_executor(self._pool, work)
             except Unavailable as error:
+                self.retries, self.tried_at_s = self.retries + 1, self._now_s()
                 log.warning("store waits", topic=topic, retry_after_s=delay_s, error=str(error))
             await asyncio.sleep(delay_s)
         raise AssertionError("delays never end")
 
     def _write(self, batch: Batch) -> None:
-        """Insert a batch, unless it is stored already. In a thread."""
+        """Insert a batch behind the mark that we know, unless it is stored already. In a thread.
+
+        Looks every time: whoever slept longer than the tables remember tokens must not insert again what a successor
+        has inserted, and behind a mark that has gone back, in a backup put back, what lies between would be lost.
+        """
         place = (batch.topic, batch.partition)
-        # Popped, so that a second attempt looks too: the first may have succeeded, a long time ago.
-        written_at_s = self._written_at_s.pop(place, None)
-        is_stale = written_at_s is None or self._now_s() - written_at_s > STALE_S
-        if not (is_stale and self._is_stored(batch)):
+        mark = self._sink.high_mark(*place)
+        if mark is None or mark < batch.last_offset:
+            self._check(batch, mark)
             for rows in batch.rows:
                 self._sink.insert(rows, batch.token)
-        self._written_at_s[place] = self._now_s()
+            mark = batch.last_offset
+        self._marks[place] = mark
 
-    def _is_stored(self, batch: Batch) -> bool:
-        mark = self._sink.high_mark(batch.topic, batch.partition)
-        if mark is None or mark < batch.first_offset:
-            return False
-        if mark >= batch.last_offset:
-            return True
-        raise Superseded(
-            f"{batch.topic}/{batch.partition} is stored up to {mark}, in the middle of our batch "
-            f"[{batch.first_offset}, {batch.last_offset}]: read it again from there"
-        )
+    def _check(self, batch: Batch, mark: int | None) -> None:
+        known = self._marks.get((batch.topic, batch.partition), mark)
+        if mark != known or (mark is not None and mark >= batch.first_offset):
+            raise Superseded(
+                f"{batch.topic}/{batch.partition} is stored up to {mark}, but we left it at {known} and are about to "
+                f"write [{batch.first_offset}, {batch.last_offset}]: read it again from there"
+            )

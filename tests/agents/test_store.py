@@ -114,6 +114,26 @@ async def test_a_batch_with_other_borders_than_what_is_stored_is_given_up(
 
 
 @in_a_loop
+async def test_a_clickhouse_that_has_gone_back_is_not_written_to_before_what_it_lacks_is_read_again(
+    clickhouse: EmbeddedClickHouse, topic_prefix: str
+) -> None:
+    """A backup put back, as the writer sees it: marks that were there are there no longer."""
+    told, settings = story(topic_prefix), settings_of(clickhouse)
+    tp, ledger = Partition(told.topic, 0), ClickHouseLedger(settings)
+    await ledger.open(tp)
+    await ledger.write(tp, Unit(batches=told.batches[:2]), FACTS)
+    with clickhouse.client() as client:
+        gone = f"topic = '{told.topic}' AND last_offset > {told.batches[0].last_offset}"
+        client.execute(f"ALTER TABLE marks DELETE WHERE {gone} SETTINGS mutations_sync = 1")
+    with pytest.raises(Superseded, match=f"is stored up to {told.batches[0].last_offset}, but we left it at"):
+        await ledger.write(tp, Unit(batches=told.batches[2:3]), FACTS)
+    assert await ledger.open(tp) == told.batches[0].last_offset + 1
+    await ledger.write(tp, Unit(batches=told.batches[1:]), FACTS)
+    assert stored(clickhouse, told, topic_prefix)
+    await ledger.close()
+
+
+@in_a_loop
 async def test_the_ledger_waits_while_clickhouse_is_away(mortal: EmbeddedClickHouse, topic_prefix: str) -> None:
     told = story(topic_prefix)
     tp, ledger = Partition(told.topic, 0), ClickHouseLedger(settings_of(mortal))

@@ -1,0 +1,53 @@
+"""What a worker's steps say of themselves, and what follows: alive or not, behind or not.
+
+Pure. Alive is told by progress against what waits: a step that tries again and again while its server is away is
+alive, since a restart would not help; one that does nothing is not. Lagging is an alert of our own, and no reason to
+restart anything.
+"""
+
+from dataclasses import dataclass
+
+STUCK_S = 60.0  #: without a unit, and without an attempt at one, for so long a step is not alive
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """One step of one worker, at one moment."""
+
+    name: str
+    owned: int = 0  # partitions
+    progress_age_s: float = 0.0  # since the last unit was written
+    tried_age_s: float = float("inf")  # since the last attempt that its server refused for now
+    oldest_in_flight_s: float = 0.0
+    open_transaction_s: float = 0.0
+    backlog_records: int = 0  # offsets in Kafka behind what was folded
+    behind_s: float = 0.0  # since there was no backlog
+    watermark_lag_s: float | None = None  # from the event time that is judged to now
+    unjudged_s: float | None = None  # from it to the newest event time that was seen
+    records: int = 0
+    dead_letters: int = 0
+    late: int = 0
+
+
+def stuck(facts: StepFacts) -> str:
+    """Why a step is not alive; the empty string: it is."""
+    if not facts.owned or min(facts.progress_age_s, facts.tried_age_s) <= STUCK_S:
+        return ""
+    waiting = f", while {facts.backlog_records} records wait" if facts.backlog_records else ""
+    return f"{facts.name} has written nothing for {facts.progress_age_s:.0f} s{waiting}"
+
+
+def lag(facts: StepFacts, limit_s: float, allowed_s: float = 0.0) -> str:
+    """In which ways a step lags, in words; the empty string: it does not.
+
+    `allowed_s`: how far the watermark trails in any case, which is grace and the wait for idle sources. A watermark
+    that stands because nothing comes is no lag: only what was seen and is not judged counts.
+    """
+    ages = (
+        (facts.oldest_in_flight_s, limit_s, "the oldest block read is not written for"),
+        (facts.open_transaction_s, limit_s, "a transaction or insert is open for"),
+        (facts.behind_s, limit_s, f"{facts.backlog_records} records wait, and some have for"),
+        (facts.unjudged_s or 0.0, limit_s + allowed_s, "events are seen but not judged over"),
+    )
+    said = [f"{what} {age_s:.0f} s" for age_s, most_s, what in ages if age_s > most_s]
+    return "; ".join(said)
