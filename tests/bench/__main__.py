@@ -1,4 +1,4 @@
-"""`python -m tests.bench [all|ingest|kernel|latency|soak]`: what Burnline does in a second, and with how much.
+"""`python -m tests.bench [all|ingest|kernel|latency|soak|presets|judge]`: what Burnline does in a second, at what cost.
 
 Real servers, started for the purpose and gone afterwards. Results go to bench-results/. Wrong results fail the run;
 slow ones are only shown.
@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 
 from tests.bench import ingest as ingest_bench
+from tests.bench import judge as judge_bench
 from tests.bench import kernel as kernel_bench
 from tests.bench import latency as latency_bench
+from tests.bench import presets as presets_bench
 from tests.bench import report
 from tests.bench import soak as soak_bench
 from tests.bench.paced import PacePlan
@@ -176,6 +178,37 @@ def _show_soak(result: dict[str, Any], around: dict[str, Any]) -> None:
     ]  # fmt: skip
     title = f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB at 1,000 series, and flat under the attack"
     report.show(title, columns, [row], around)
+
+
+@cli.command()
+def judge(
+    most: Annotated[int, typer.Option(help="SLO instances, from 100 on in powers of ten")] = 100_000,
+    seconds: Annotated[int, typer.Option(help="of the stream")] = 20,
+    out: Out = RESULTS,
+) -> None:
+    """Time one judge partition by its instances, on one core; weigh an instance."""
+    with _measuring("judge") as (_, around):
+        result = judge_bench.measure(tuple(n for n in judge_bench.INSTANCES if n <= most), seconds)
+    report.save("judge", result, around, out)
+    judge_bench.plot(result, out / "judge.png")
+    title = (
+        f"Judge, an entry an instance and second; goal {judge_bench.GOALS['stream_ms']} ms of processor a second of "
+        f"10,000 instances, {judge_bench.GOALS['bytes'] >> 10} KB an instance"
+    )
+    columns = ["", "instances", "judged, ns", "a second, ms", "snapshot, ms", "KB of it", "back, ms", "KB an instance"]
+    report.show(title, columns, judge_bench.rows(result), around)
+
+
+@cli.command()
+def presets(out: Out = RESULTS) -> None:
+    """Judge every scenario under every preset and under bare thresholds: detection, reset, precision, recall."""
+    with _measuring("presets") as (_, around):
+        result = presets_bench.measure()
+    report.save("presets", result, around, out)
+    presets_bench.plot(result, out / "presets.png")
+    title = f"Alert policies on {len(result['scenarios'])} scenarios; median / most, then detection / reset of one"
+    columns = ["", "recall", "precision", "detection", "reset", "trouble", "judged", "SRE Workbook"]
+    report.show(title, columns, presets_bench.rows(result), around)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The referee: the scenarios' streams through Prometheus rules, in promtool."""

@@ -1,0 +1,1 @@
+"""Scenarios: streams in files, read and delivered to the judge."""
