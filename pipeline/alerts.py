@@ -24,6 +24,13 @@ class Severity(IntEnum):
     CRITICAL = 3
 
 
+class Kind(IntEnum):
+    """What an alert is about, in the order of AlertKind's symbols in burn_rate_alert.avsc."""
+
+    BURN_RATE = 0
+    NO_DATA = 1
+
+
 @dataclass(frozen=True)
 class WindowPair:
     """Met when both windows burn at `factor` or more."""

@@ -10,15 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 
 import structlog
-from confluent_kafka.admin import AdminClient
 
+from pipeline import grants
 from pipeline.agents.ingest import ingest
 from pipeline.agents.judge import judge
 from pipeline.agents.parts import Agent, Parts
+from pipeline.agents.reports import Reporter, facts_of
 from pipeline.agents.store import store
+from pipeline.dead_letters import TooManyDeadLetters
 from pipeline.framing import SINGLE_OBJECT, Framing
+from pipeline.health import StepFacts, stuck
 from pipeline.ingest import warm
 from pipeline.metrics import Reading, render
+from pipeline.reload import Reloader
 from pipeline.settings import Settings
 from pipeline.sources import registry
 from pipeline.spec import SpecError, load
@@ -30,7 +34,8 @@ from pipeline.topics import (
     SLICES,
     STATE,
     STATUS,
-    confluent_config,
+    TopicsError,
+    cluster,
     faust_config,
     topic_name,
 )
@@ -51,7 +56,6 @@ SCHEMAS = {
 FAILURES_MOST = 5  #: within FAILURES_S, then the worker ends
 FAILURES_S = 120.0
 RETRY_S = 1.0
-PROGRESS_S = 60.0  #: without a unit for so long a step is not alive
 
 log = structlog.get_logger()
 
@@ -69,6 +73,8 @@ def parts_of(settings: Settings) -> Parts:
         slos = load([settings.slo_dir]).checked()
     except SpecError as error:
         raise SetupFailed(f"the SLO files cannot be used:\n{error}") from error
+    for problem in slos.unmeasured:
+        log.warning("SLO not measured", problem=str(problem))
     return Parts(settings, slos, _framing(settings), _partitions(settings))
 
 
@@ -83,16 +89,24 @@ def _framing(settings: Settings) -> Framing:
 
 
 def _partitions(settings: Settings) -> dict[str, int]:
-    from confluent_kafka import KafkaException
-
     try:
-        found = AdminClient({**confluent_config(settings), "log_level": 0}).list_topics(timeout=30).topics
-    except KafkaException as error:
-        raise SetupFailed(f"no broker answers at {settings.kafka_brokers}: {error}") from error
+        admin, seen = cluster(settings)
+    except TopicsError as error:
+        raise SetupFailed(str(error)) from error
+    if refused := grants.missing(admin, grants.worker(settings)):
+        raise SetupFailed(grants.refusal(refused))
+    found = seen.topics
     wanted = [topic_name(settings, base) for base in NAMES]
-    if missing := [name for name in wanted if name not in found]:
-        raise SetupFailed(f"topics are missing: {', '.join(missing)}. Run `burnline migrate`")
+    if absent := [name for name in wanted if name not in found]:
+        raise SetupFailed(f"topics are missing: {', '.join(absent)}. Run `burnline migrate`")
     return {name: len(found[name].partitions) for name in wanted}
+
+
+def remedy(error: Exception) -> dict[str, str]:
+    """What to do about a failure that only somebody else can mend; nothing for all others."""
+    if "AuthorizationFailed" not in str(error):
+        return {}
+    return {"remedy": f"the broker does not allow it: {grants.DOCUMENT} lists all that a worker needs"}
 
 
 class Worker:
@@ -101,18 +115,24 @@ class Worker:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.stop = parts, asyncio.Event()
         self.agents: dict[str, Agent] = {}
+        self.stopped: dict[str, str] = {}  # step -> why it waits for somebody
+        self._reporter = Reporter(parts.settings)
+        self._reloader = Reloader(parts, self.agents)
 
     async def run(self, ready: Callable[[str], None]) -> int:
         """Run until stopped; return 0, or 1 when a step could not go on."""
         settings = self.parts.settings
-        token = settings.http_token_file.read_text().strip() if settings.http_token_file else None
+        token = settings.secret("http_token") or None
         server = Server(Endpoints(self.metrics, self.live, self.ready), settings.http_bind, token)
         await server.start()
         announcing = asyncio.create_task(self._announce(server.address, ready))
+        others = [asyncio.create_task(each) for each in (self._reporter.run(self.facts), self._reloader.run())]
         try:
             ended = await asyncio.gather(*(self._keep(name) for name in settings.step_names))
         finally:
             announcing.cancel()
+            for task in others:
+                task.cancel()
             await server.stop()
         return 0 if all(ended) else 1
 
@@ -128,7 +148,10 @@ class Worker:
             try:
                 await self._run_once(name)
             except Exception as error:
-                log.error("a step failed and is made anew from what was written", step=name, error=str(error))
+                if isinstance(error.__cause__, TooManyDeadLetters):
+                    return await self._wait_for_somebody(name, str(error.__cause__))
+                said = {"step": name, "error": str(error), **remedy(error)}
+                log.error("a step failed and is made anew from what was written", **said)
                 failures = [at for at in failures if at > time.monotonic() - FAILURES_S] + [time.monotonic()]
                 if len(failures) >= FAILURES_MOST:
                     log.error("a step keeps failing: the worker ends", step=name, exc_info=error)
@@ -136,6 +159,13 @@ class Worker:
                     return False
                 await asyncio.sleep(RETRY_S)
         return True
+
+    async def _wait_for_somebody(self, name: str, why: str) -> bool:
+        """Stay stopped, and not ready: a restart would only do it again. The other steps go on."""
+        log.error("a step has stopped until somebody decides", step=name, why=why)
+        self.stopped[name] = why
+        await self.stop.wait()
+        return False
 
     async def _run_once(self, name: str) -> None:
         settings = self.parts.settings
@@ -149,20 +179,22 @@ class Worker:
     # -- what it says of itself
     def live(self) -> Health:
         """Alive by progress: every step that owns partitions has written a unit lately."""
+        return Health(tuple(why for facts in self.facts() if (why := stuck(facts))))
+
+    def facts(self) -> list[StepFacts]:
+        """What each step says of itself now."""
         now_s = time.monotonic()
-        late = {
-            name: now_s - agent.step.counters.progress_at_s for name, agent in self.agents.items() if agent.step.owned
-        }
-        return Health(tuple(f"{name} has written nothing for {s:.0f} s" for name, s in late.items() if s > PROGRESS_S))
+        return [facts_of(name, agent, now_s, time.time(), self._reporter) for name, agent in self.agents.items()]
 
     def ready(self) -> Health:
         """Ready when every step has its partitions and what was written of them."""
         waiting = [
             name
             for name in self.parts.settings.step_names
-            if name not in self.agents or not self.agents[name].step.is_assigned
+            if name not in self.stopped and (name not in self.agents or not self.agents[name].step.is_assigned)
         ]
-        return Health(tuple(f"{name} has no partitions yet" for name in waiting))
+        stopped = (f"{name} has stopped: {why}" for name, why in self.stopped.items())
+        return Health((*stopped, *(f"{name} has no partitions yet" for name in waiting)), self._reloader.notes())
 
     def metrics(self) -> bytes:
         return render(self._readings())
@@ -182,6 +214,10 @@ class Worker:
             }  # fmt: skip
             yield from (Reading(f"burnline_{key}", value, (name,)) for key, value in values.items())
             yield from agent.readings()
+            yield Reading("burnline_stopped", int(name in self.stopped), (name,))
+        for facts in self.facts():
+            yield from self._reporter.readings(facts)
+        yield from self._reloader.readings()
         yield Reading("burnline_resident_bytes", _resident_bytes())
 
 

@@ -288,6 +288,17 @@ def _cuts(sizes: NDArray[np.int64], start: int, limit: int) -> list[tuple[int, i
     return ranges
 
 
+def warm_decoders(events: EventFold) -> None:
+    """Compile the decoder of every known schema: other objectives may read other labels."""
+    for header in _headers(events.framing):
+        events.warm(header)
+
+
+def _headers(framing: Framing) -> list[bytes]:
+    """One header of each known schema of events."""
+    return list({text: header for header, text in framing.known(EVENT).items()}.values())
+
+
 def warm(
     cache_dir: Path,
     framing: Framing,
@@ -304,9 +315,9 @@ def warm(
         for module in (classify, counts, ddsketch, gather, intern, longs)
     ]
     fold = EventFold(FoldSpec(), objectives, framing, cache_dir)
-    texts: dict[str, bytes] = {text: header for header, text in framing.known(EVENT).items()}
-    for n, header in enumerate(texts.values(), 1):
-        pieces.append((f"decoder {n} of {len(texts)}", lambda header=header: fold.warm(header)))  # type: ignore[misc]
+    headers = _headers(framing)
+    for n, header in enumerate(headers, 1):
+        pieces.append((f"decoder {n} of {len(headers)}", lambda header=header: fold.warm(header)))  # type: ignore[misc]
     for done, (what, compile_piece) in enumerate(pieces):
         say(what, done, len(pieces))
         compile_piece()

@@ -4,10 +4,11 @@ Pure. Law: a row, its alert and the partition's clock are all there is to an ins
 `restore` brings back at any later judged second, as if nothing had come for the instance in between.
 
 An instance whose SLO is gone, or whose indicator changed, is forgotten; but an open alert stays open over a
-changed indicator or policy and is judged anew, so that what fired is resolved.
+changed indicator or policy and is judged anew, and one that nobody judges any more is resolved with that reason,
+so that what fired is resolved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,9 +18,19 @@ from numpy.typing import NDArray
 from pipeline import slo
 from pipeline.alerts import Alert, Judged, Notice, Severity, State, Watched, step
 from pipeline.blocks import decode, encode
+from pipeline.exemplars import Exemplars
 from pipeline.framing import Framing
 from pipeline.kernels import rings as k
-from pipeline.notices import Reading, Told, instance_key, speaking_pair
+from pipeline.notices import (
+    REMOVED,
+    SILENCED,
+    Reading,
+    Told,
+    alert_columns,
+    farewell,
+    instance_key,
+    speaking_pair,
+)
 from pipeline.watermark import Coverage
 from pipeline.windows import Bank, Layout, layout, pack, unpack
 
@@ -92,6 +103,7 @@ class Instance:
     key: InstanceKey
     alert: Alert = Alert()  # noqa: RUF009 - frozen
     pair: int = 0  # that spoke last
+    last: dict[str, Any] | None = None  # columns of its alert's last event, while that is open
 
 
 class Instances:
@@ -103,9 +115,13 @@ class Instances:
         self.refused = 0  # entries of instances past the limit
         self.objective_of = {watched.objective.name: o for o, watched in enumerate(self.spec)}
         self.bank = Bank(*tables(self.spec))
+        self.exemplars = Exemplars()
         self.rows: dict[InstanceKey, int] = {}
         self.known: dict[int, Instance] = {}  # row -> instance
+        self.told: set[int] = set()  # rows whose alert told something since statuses were written
         self.gone: set[str] = set()  # keys to write tombstones for
+        self.removed: set[str] = set()  # those whose SLO is no more: their judgements go too
+        self.farewells: list[dict[str, Any]] = []  # columns of events that resolve what nobody judges any more
 
     def row_of(self, name: str, revision: str, labels: str, at: int) -> int | None:
         """Return the row of an instance, a new one if need be; None: no such SLO any more, or too many."""
@@ -123,6 +139,7 @@ class Instances:
         self.rows[key] = row
         self.known[row] = Instance(key)
         self.gone.discard(key.text)
+        self.removed.discard(key.text)
         return row
 
     def words(self, row: int) -> NDArray[np.int64]:
@@ -150,11 +167,18 @@ class Instances:
         words[k.WAKE] = k.NEVER if wake is None else wake
         if notice is None:
             return None
+        self.told.add(row)
         if notice is not Notice.RESOLVED:
             pair = speaking_pair(watched, int(words[k.LATCHED]), instance.alert.severity)
             instance.pair = instance.pair if pair is None else pair
-        shown = before if notice is Notice.RESOLVED else instance.alert
-        return Told(notice, watched, instance.key.labels, shown, instance.pair, self.reading(row, coverage))
+        told = Told(notice, watched, instance.key.labels, instance.alert, instance.pair, self.reading(row, coverage))
+        if notice is Notice.RESOLVED:
+            instance.last = None
+            return told._replace(alert=before)
+        long_s = watched.policy.pairs[instance.pair].long_us // 1_000_000
+        told = told._replace(exemplars=self.exemplars.of(row, judged.second - long_s, judged.second))
+        instance.last = alert_columns(told, 0)
+        return told
 
     def expire(self, at: int, waiting: NDArray[np.int64]) -> None:
         """Forget instances whose every window is empty and whose alert is closed."""
@@ -165,7 +189,13 @@ class Instances:
             key = self.known.pop(row).key
             del self.rows[key]
             self.bank.give_back(row)
+            self.exemplars.forget(row)
             self.gone.add(key.text)
+
+    def touch(self, keys: Iterable[InstanceKey]) -> None:
+        """Have entries of these instances written again, as far as they are known."""
+        rows = [self.rows[key] for key in keys if key in self.rows]
+        self.bank.rows.words[rows, k.TOUCHED] = 1
 
     def touched(self) -> list[int]:
         """Rows that their entry in slo.state no longer describes."""
@@ -179,6 +209,8 @@ class Instances:
             "indicator": objective.indicator_revision,
             "alert": [alert.state, alert.severity, alert.level, alert.since_s, alert.started_s],
             "pair": instance.pair,
+            "exemplars": self._past_exemplars(row),
+            "last": instance.last,
         }
         columns = {
             "slo": instance.key.slo, "revision": objective.revision, "instance": instance.key.labels,
@@ -188,6 +220,10 @@ class Instances:
         words[k.TOUCHED] = 0
         return encode("judge_state", columns, framing)
 
+    def _past_exemplars(self, row: int) -> list[tuple[int, str]]:
+        at, rings = int(self.words(row)[k.AT]), self.bank.layouts[self.words(row)[k.OBJECTIVE]]
+        return self.exemplars.past(row, at, at - max(rings.spans_s[:-1], default=0))
+
     def restore(self, value: bytes, at: int, framing: Framing) -> None:
         """Bring an instance back, advanced to the judged second `at`."""
         state = decode("judge_state", value, framing)
@@ -195,8 +231,13 @@ class Instances:
         facts, arrays = unpack(state["payload"])
         o = self.objective_of.get(key.slo)
         alert, objective = _alert(facts["alert"]), self.spec[o].objective if o is not None else None
+        pairs = 0 if o is None else len(self.spec[o].policy.pairs)
+        last = facts.get("last") if alert.is_open else None
+        if last and not pairs:
+            self.farewells.append(farewell(last, at + 1, REMOVED if o is None else SILENCED))
         if o is None or objective is None:
             self.gone.add(key.text)
+            self.removed.add(key.text)
             return
         is_counted = facts["indicator"] == objective.indicator_revision
         row = self._admit(key, o, at) if is_counted or alert.is_open else None
@@ -206,10 +247,10 @@ class Instances:
         words = self.words(row)
         if is_counted:
             self.bank.restore(row, at, arrays)
+            self.exemplars.restore(row, facts.get("exemplars", ()))
         else:
             words[k.FIRST] = words[k.LAST] = at
-        pairs = len(self.spec[o].policy.pairs)
-        self.known[row] = Instance(key, alert, min(facts["pair"], pairs - 1)) if pairs else Instance(key)
+        self.known[row] = Instance(key, alert, min(facts["pair"], pairs - 1), last) if pairs else Instance(key)
         words[k.MOVED] = 1
         if state["revision"] != objective.revision or not is_counted:
             words[[k.LATCHED, k.CODE, k.WAKE, k.TOUCHED]] = 0, 0, at, 1

@@ -28,7 +28,8 @@ from pipeline.framing import SINGLE_OBJECT, Framing, UnknownSchema
 from pipeline.instances import Instances, layout_of
 from pipeline.kernels import judging
 from pipeline.kernels import rings as k
-from pipeline.notices import Told, alert_record, status_columns, status_record
+from pipeline.no_data import NoData
+from pipeline.notices import Told, alert_columns, alert_record, status_columns, status_record, withdrawal
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.watermark import Coverage, SourceClock, Waiting
 from pipeline.windows import pack, unpack
@@ -51,7 +52,7 @@ class JudgeSpec:
     framing: Framing = SINGLE_OBJECT
     source: str = "burnline/judge"  # ce_source
     limit_instances: int = 10_000  # a partition
-    limit_statuses: int = 1_000  # a unit; what is over waits for the next
+    limit_statuses: int = 250  # a unit; what is over waits for the next. One costs 45 us, judging it 0.1 us
     snapshot_us: int = 30_000_000  # between snapshots, of processing time
     # A notice goes with a snapshot in the same unit, so that a crash does not repeat it. Past so many touched
     # instances a snapshot is heavy, and notices may be repeated (same ce_id) within `busy_snapshot_us`.
@@ -70,13 +71,15 @@ class Judgement:
         self.coverage = Coverage(spec.source_silence_us, max(spans, default=0) // k.SLICE_S + 2)
         self.waiting = Waiting()
         self.instances = Instances(spec.watched, spec.limit_instances)
+        self.no_data = NoData(spec.watched, [each.spans_s for each in self.instances.bank.layouts])
         self.judged_s: int | None = None
         self.told: list[Told] = []
         self.counters = {"entries_unknown": 0, "entries_late": 0}
 
     def observe(self, columns: Mapping[str, Any]) -> None:
         """Take one block: entries and facts of one unit of one source partition."""
-        entries = self._entries(columns)
+        rows = self._rows(columns)
+        entries = self._entries(columns, rows)
         slices = columns["measured_slices"].tolist()
         second = self.clock.second
         if second is not None:
@@ -87,21 +90,36 @@ class Judgement:
                 entries = entries[~is_late]
         self.coverage.observe(slices)
         self.waiting.add(entries)
+        self._add_exemplars(columns, rows, second or 0)
         if columns["part"] == columns["parts"] - 1:
-            partition, partitions = columns["source_partition"], columns["source_partitions"]
-            self.clock.observe(partition, partitions, columns["max_event_time"], columns["idle_us"])
+            facts = ("source_partition", "source_partitions", "max_event_time", "idle_us", "flushed_at")
+            self.clock.observe(*(columns[name] for name in facts))
 
-    def _entries(self, columns: Mapping[str, Any]) -> NDArray[np.int64]:
-        """Return a block's entries as (n, 5) row, second, good, bad, excluded; unknown SLOs are left out."""
-        at = self.judged_s or 0
+    def _rows(self, columns: Mapping[str, Any]) -> NDArray[np.int64]:
+        """Return the row of each of a block's instances; NO_ROW: of an unknown SLO, or one too many."""
         names = zip(columns["slos"], columns["revisions"], columns["instances"], strict=True)
-        rows = [self.instances.row_of(*name, at) for name in names]
-        row_of = np.array([NO_ROW if row is None else row for row in rows], np.int64)
+        rows = [self.instances.row_of(*name, self.judged_s or 0) for name in names]
+        return np.array([NO_ROW if row is None else row for row in rows], np.int64)
+
+    def _entries(self, columns: Mapping[str, Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return a block's entries as (n, 5) row, second, good, bad, excluded; those without a row are left out."""
         picked = [columns[name] for name in ("slice_start_s", "good", "bad", "excluded")]
-        entries: NDArray[np.int64] = np.stack([row_of[columns["instance_index"]], *picked], axis=1)
+        entries: NDArray[np.int64] = np.stack([rows[columns["instance_index"]], *picked], axis=1)
         known: NDArray[np.int64] = entries[entries[:, 0] != NO_ROW]
         self.counters["entries_unknown"] += len(entries) - len(known)
         return known
+
+    def _add_exemplars(self, columns: Mapping[str, Any], rows: NDArray[np.int64], passed_s: int) -> None:
+        """Note a block's exemplars, of its instances' newest bad seconds; `passed_s`: the watermark's second."""
+        numbers = columns["exemplar_instances"].tolist()
+        if not numbers:
+            return
+        is_bad, newest = columns["bad"] > 0, np.full(len(rows), -1, np.int64)
+        np.maximum.at(newest, columns["instance_index"][is_bad], columns["slice_start_s"][is_bad])
+        for number, trace_id in zip(numbers, columns["exemplar_trace_ids"], strict=True):
+            if rows[number] != NO_ROW and newest[number] >= passed_s:
+                row, second = int(rows[number]), int(newest[number])
+                self.instances.exemplars.add(row, second, trace_id, self.judged_s or 0)
 
     def _amend(self, late: NDArray[np.int64]) -> None:
         bank = self.instances.bank
@@ -113,8 +131,7 @@ class Judgement:
         until = self.clock.second
         if until is None:
             return
-        if self.judged_s is None:
-            self._begin(until)
+        after = self._begin(until) if self.judged_s is None else self.judged_s
         self.coverage.settle(until // k.SLICE_S)
         bank = self.instances.bank
         waiting = self.waiting.take(until)
@@ -129,15 +146,17 @@ class Judgement:
             chosen = stops[:stopped].copy()
             told = (self.instances.step(row, self.coverage) for row in chosen.tolist())
             self.told += [each for each in told if each is not None]
+        self.told += self.no_data.judge(self.coverage, after, until)
         self.judged_s = until
         self.coverage.trim()
 
-    def _begin(self, until: int) -> None:
-        """Start at the first second that anything is known of."""
+    def _begin(self, until: int) -> int:
+        """Start at the first second that anything is known of; return it."""
         earliest = self.waiting.earliest()
-        self.judged_s = until if earliest is None else min(earliest, until)
-        self.coverage.start(min(self.judged_s // k.SLICE_S, *self.coverage.ahead, until // k.SLICE_S))
-        self.instances.bank.rows.words[self.instances.bank.active(), k.AT] = self.judged_s
+        first = until if earliest is None else min(earliest, until)
+        self.coverage.start(min([first // k.SLICE_S, *self.coverage.ahead]))
+        self.instances.bank.rows.words[self.instances.bank.active(), k.AT] = first
+        return first
 
     def snapshot(self, applied_offset: int, framing: Framing) -> bytes:
         """Write the partition's own entry."""
@@ -145,10 +164,10 @@ class Judgement:
         waiting = self.waiting.everything()
         keys = {row: [*self.instances.known[row].key] for row in np.unique(waiting[:, 0]).tolist()}
         facts = {
-            "watermark_us": self.clock.watermark_us, "event_us": self.clock.event_us,
-            "silent_us": self.clock.silent_us, "coverage": coverage, "judged_s": self.judged_s,
+            **self.clock.snapshot(), "coverage": coverage, "judged_s": self.judged_s,
             "keys": [[row, *key, self._indicator(row)] for row, key in keys.items()],
-            "counters": self.counters,
+            "counters": self.counters, "no_data": self.no_data.snapshot(),
+            "exemplars": self.instances.exemplars.ahead(self.judged_s or 0),
         }  # fmt: skip
         columns = {
             "slo": PARTITION_KEY, "revision": "", "instance": "", "applied_offset": applied_offset,
@@ -164,16 +183,19 @@ class Judgement:
         """Bring everything back: the partition's payload and the values of all instances' entries."""
         facts, arrays = unpack(payload)
         self.judged_s = facts["judged_s"]
-        self.clock.watermark_us = facts["watermark_us"]
-        self.clock.event_us, self.clock.silent_us = facts["event_us"], facts["silent_us"]
+        self.clock.restore(facts)
         self.coverage.restore(facts["coverage"], arrays["measured"], arrays["ahead"])
         self.counters.update(facts["counters"])
         at = self.judged_s or 0
+        self.no_data.restore(facts.get("no_data", {"is_heard": bool(self.coverage.counts[-1]), "alerts": {}}), at)
         for value in instances:
             self.instances.restore(value, at, framing)
         waiting, row_of = arrays["waiting"].copy(), {}
         for row, name, labels, indicator in facts["keys"]:
             row_of[row] = self.instances.row_of(name, indicator, labels, at)
+        for row, exemplar in facts.get("exemplars", ()):
+            if (now := row_of[row]) is not None:
+                self.instances.exemplars.restore(now, [exemplar])
         rows = [row_of[row] for row in waiting[:, 0].tolist()]
         waiting[:, 0] = [NO_ROW if row is None else row for row in rows]
         self.waiting.add(waiting[waiting[:, 0] != NO_ROW])
@@ -208,6 +230,13 @@ class JudgeFold:
     def watermark_us(self) -> int | None:
         return self.judgement.clock.watermark_us
 
+    @property
+    def unjudged_us(self) -> int | None:
+        """How far the newest event time seen is ahead of the watermark; None: nothing was seen."""
+        clock = self.judgement.clock
+        seen = [event_us for event_us in clock.event_us if event_us is not None]
+        return None if clock.watermark_us is None or not seen else max(max(seen) - clock.watermark_us, 0)
+
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take one record of slo.state; the last one of a key counts."""
         if self._stored is None:
@@ -227,10 +256,29 @@ class JudgeFold:
         elif stored:
             raise ValueError(f"slo.state has {len(stored)} instances but no entry {PARTITION_KEY}")
 
+    def succeeded(self, spec: JudgeSpec) -> "JudgeFold":
+        """Return the fold that goes on from here under other SLOs, as after a restart. Its next unit is a snapshot."""
+        new = JudgeFold(spec)
+        if self._stored is not None:  # nothing was folded yet
+            new._stored = self._stored
+            return new
+        instances, framing = self.judgement.instances, self.spec.framing
+        touched = [instances.known[row].key for row in instances.touched()]
+        for row, instance in instances.known.items():
+            new.restore(instance.key.text.encode(), instances.snapshot(row, self.applied_offset, framing))
+        new.restore(PARTITION_KEY.encode(), self.judgement.snapshot(self.applied_offset, framing))
+        new._load()
+        new.judgement.instances.touch(touched)
+        new.judgement.instances.gone |= instances.gone
+        new.judgement.instances.removed |= instances.removed
+        new._counters, new._applied_at_snapshot, new._snapshot_at_us = self._counters, -1, -spec.snapshot_us
+        return new
+
     def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
         """Take one unit of one partition of slo.counts."""
         if self._stored is not None:
             self._load()
+        self.judgement.no_data.own(facts.partition, facts.partitions)
         for block in blocks:
             for index, offset in enumerate(block.offset.tolist()):
                 if offset < self.applied_offset:
@@ -254,12 +302,23 @@ class JudgeFold:
 
     def _notices(self, facts: UnitFacts) -> list[OutRecord]:
         told, self.judgement.told = self.judgement.told, []
-        told.sort(key=lambda t: (t.reading.second, t.watched.objective.name, t.labels))
+        told.sort(key=lambda t: (t.reading.second, t.watched.objective.name, t.labels, t.kind))
         spec, at = self.spec, facts.flushed_at_us
-        return [alert_record(spec.alerts_topic, each, at, spec.source, spec.framing) for each in told]
+        columns = [
+            *({**each, "evaluated_at": at} for each in self._farewells()),
+            *(alert_columns(each, at) for each in told),
+        ]
+        return [alert_record(spec.alerts_topic, each, spec.source, spec.framing) for each in columns]
+
+    def _farewells(self) -> list[dict[str, Any]]:
+        judgement = self.judgement
+        told = [*judgement.instances.farewells, *judgement.no_data.farewells]
+        judgement.instances.farewells.clear()
+        judgement.no_data.farewells.clear()
+        return sorted(told, key=lambda columns: columns["dedup_key"])
 
     def _statuses(self, facts: UnitFacts) -> list[OutRecord]:
-        """Write the status of instances whose judgement changed, in turn, at most so many a unit."""
+        """Write the status of instances whose judgement changed, alerts first, then in turn, at most so many a unit."""
         judgement, instances = self.judgement, self.judgement.instances
         if judgement.judged_s is None:
             return []
@@ -268,9 +327,13 @@ class JudgeFold:
         if measured != self._measured:
             words[active, k.MOVED], self._measured = 1, measured
         moved = active[(words[active, k.MOVED] == 1) & (words[active, k.FIRST] >= 0)]
-        turn = np.roll(moved, -int(np.searchsorted(moved, self._cursor)))[: self.spec.limit_statuses]
+        first = np.intersect1d(moved, np.array(sorted(instances.told), np.int64))
+        rest = np.setdiff1d(moved, first, assume_unique=True)
+        room = max(self.spec.limit_statuses - len(first), 0)
+        turn = np.concatenate([first, np.roll(rest, -int(np.searchsorted(rest, self._cursor)))[:room]])
+        instances.told.clear()
         self._counters["statuses_deferred"] += len(moved) - len(turn)
-        self._cursor = int(turn[-1]) + 1 if len(turn) < len(moved) else 0
+        self._cursor = int(turn[-1]) + 1 if len(turn) > len(first) else self._cursor
         words[turn, k.MOVED] = 0
         return [self._status(row, facts.flushed_at_us) for row in turn.tolist()]
 
@@ -285,7 +348,7 @@ class JudgeFold:
             self._snapshot_at_us = now_us
         if self.applied_offset == self._applied_at_snapshot:
             return False
-        age_us, spec = now_us - self._snapshot_at_us, self.spec
+        age_us, spec = abs(now_us - self._snapshot_at_us), self.spec  # a clock may be set back by hours
         if has_notices and age_us < spec.busy_snapshot_us:
             return len(self.judgement.instances.touched()) <= spec.busy_instances
         return has_notices or age_us >= spec.snapshot_us
@@ -301,6 +364,8 @@ class JudgeFold:
         ]
         own = (PARTITION_KEY, judgement.snapshot(self.applied_offset, spec.framing))
         entries = [*((key, None) for key in sorted(instances.gone)), *written, own]
+        withdrawn = [withdrawal(spec.status_topic, key, judgement.judged_s or 0) for key in sorted(instances.removed)]
         instances.gone.clear()
+        instances.removed.clear()
         self._snapshot_at_us, self._applied_at_snapshot = facts.flushed_at_us, self.applied_offset
-        return [OutRecord(spec.state_topic, v, key.encode(), facts.partition) for key, v in entries]
+        return [*withdrawn, *(OutRecord(spec.state_topic, v, key.encode(), facts.partition) for key, v in entries)]

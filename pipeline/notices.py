@@ -6,12 +6,13 @@ judged, against the window's full expected traffic (pipeline.slo.burn_rate); of 
 window they are plain.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
 from pipeline import slo
-from pipeline.alerts import Alert, Notice, Severity, Watched
+from pipeline.alerts import Alert, Kind, Notice, Severity, Watched
 from pipeline.blocks import encode
 from pipeline.framing import Framing, single_object_header
 from pipeline.records import OutRecord
@@ -19,11 +20,7 @@ from pipeline.series import parse_label_text
 from schemas import avro_text
 
 CONTENT_TYPE = b"application/avro"
-EVENT_TYPES = {
-    Notice.FIRED: "slo.burnrate.fired.v1",
-    Notice.UPDATED: "slo.burnrate.updated.v1",
-    Notice.RESOLVED: "slo.burnrate.resolved.v1",
-}
+WATERMARK_US = "watermark_us"  #: header of a tombstone of slo.status
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,10 +62,12 @@ class Told(NamedTuple):
     alert: Alert  # after the step; what it was before when resolved
     pair: int  # the pair that speaks, of the policy
     reading: Reading
+    kind: Kind = Kind.BURN_RATE
+    exemplars: tuple[str, ...] = ()  # trace ids
 
 
 def instance_key(name: str, labels: str) -> str:
-    """Name one SLO instance: key of slo.status and slo.state, and the alert's dedup key."""
+    """Name one SLO instance: key of slo.status and slo.state."""
     return f"{name}|{labels}"
 
 
@@ -105,7 +104,7 @@ def alert_columns(told: Told, evaluated_at_us: int) -> dict[str, Any]:
     long_burn, short_burn = reading.burn(watched, long), reading.burn(watched, short)
     end_us = reading.second * 1_000_000
     return {
-        "dedup_key": instance_key(objective.name, told.labels), "sequence": reading.second,
+        "dedup_key": dedup_key(told), "sequence": reading.second, "kind": told.kind.name,
         "slo": objective.name, "revision": objective.revision, "instance": told.labels,
         "service": objective.service, "labels": parse_label_text(told.labels), "event": told.notice.name,
         "severity": told.alert.severity.name, "metric": objective.indicator.metric,
@@ -119,18 +118,31 @@ def alert_columns(told: Told, evaluated_at_us: int) -> dict[str, Any]:
         "started_at": told.alert.started_s * 1_000_000, "window_end": end_us, "watermark": end_us,
         "evaluated_at": evaluated_at_us, "late_ratio": reading.late / reading.total if reading.total else 0.0,
         "provisional": min(reading.coverage(long), reading.coverage(short)) < 1.0,
-        "runbook": watched.runbook, "reason": _reason(told, long_burn, short_burn, pair.factor),
+        "exemplar_trace_ids": [*told.exemplars], "runbook": watched.runbook, "reason": KINDS[told.kind].reason(told),
     }  # fmt: skip
 
 
-def _reason(told: Told, long_burn: float | None, short_burn: float | None, factor: slo.Ratio) -> str:
-    pair = told.watched.policy.pairs[told.pair]
-    windows = f"{_span(pair.long_us)} and {_span(pair.short_us)}"
-    burns = f"{_rate(long_burn)} over {_span(pair.long_us)}, {_rate(short_burn)} over {_span(pair.short_us)}"
-    severity = told.alert.severity.name.lower()
+def _burn_reason(told: Told) -> str:
+    pair, spans = told.watched.policy.pairs[told.pair], told.reading.spans_s
+    long, short = (
+        told.reading.burn(told.watched, spans.index(us // 1_000_000)) for us in (pair.long_us, pair.short_us)
+    )
+    burns = f"{_rate(long)} over {_span(pair.long_us)}, {_rate(short)} over {_span(pair.short_us)}"
     if told.notice is Notice.RESOLVED:
-        return f"{severity} is over: the budget burns at {burns}"
-    return f"{severity}: the budget burns at {float(factor):g}x or more over {windows}: {burns}"
+        return f"{_severity(told)} is over: the budget burns at {burns}"
+    windows = f"{_span(pair.long_us)} and {_span(pair.short_us)}"
+    return f"{_severity(told)}: the budget burns at {float(pair.factor):g}x or more over {windows}: {burns}"
+
+
+def _no_data_reason(told: Told) -> str:
+    since = f"{EPOCH + timedelta(seconds=told.alert.started_s):%Y-%m-%d %H:%M:%S} UTC"
+    if told.notice is Notice.RESOLVED:
+        return f"{_severity(told)} is over: events come again; nothing was judged from {since} on"
+    return f"{_severity(told)}: no source has sent events for too long; nothing is judged from {since} on"
+
+
+def _severity(told: Told) -> str:
+    return told.alert.severity.name.lower()
 
 
 def _rate(burn: float | None) -> str:
@@ -143,6 +155,34 @@ def _span(span_us: int) -> str:
         if seconds % size == 0:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+#: why an alert is resolved that nobody judges any more
+REMOVED, SILENCED = "the SLO was removed", "the SLO has no alert policy any more"
+
+
+class KindOfAlert(NamedTuple):
+    """What is particular to one kind."""
+
+    event: str  # in CloudEvents types
+    suffix: str  # of dedup keys, so that kinds do not meet in one alert
+    reason: Callable[[Told], str]  # in words
+
+
+KINDS = {
+    Kind.BURN_RATE: KindOfAlert("burnrate", "", _burn_reason),
+    Kind.NO_DATA: KindOfAlert("nodata", "|no-data", _no_data_reason),
+}
+
+
+def dedup_key(told: Told) -> str:
+    """Name one alert over all its events."""
+    return instance_key(told.watched.objective.name, told.labels) + KINDS[told.kind].suffix
+
+
+def event_type(kind: Kind, notice: Notice) -> str:
+    """CloudEvents type of an alert's event."""
+    return f"slo.{KINDS[kind].event}.{notice.name.lower()}.v1"
 
 
 @cache
@@ -160,7 +200,8 @@ def alert_headers(columns: dict[str, Any], source: str) -> tuple[tuple[str, byte
     sequence = f"{columns['sequence']:020d}"
     time = EPOCH + timedelta(microseconds=columns["window_end"])
     attributes = {
-        "specversion": "1.0", "type": EVENT_TYPES[Notice[columns["event"]]], "source": source,
+        "specversion": "1.0", "type": event_type(Kind[columns["kind"]], Notice[columns["event"]]),
+        "source": source,
         "id": f"{columns['dedup_key']}|{sequence}", "time": _rfc3339(time),
         "subject": f"{columns['service']}/{columns['slo']}", "dataschema": data_schema(),
         "severitytext": columns["severity"], "sequence": sequence,
@@ -174,8 +215,16 @@ def _rfc3339(time: datetime) -> str:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def alert_record(topic: str, told: Told, evaluated_at_us: int, source: str, framing: Framing) -> OutRecord:
-    columns = alert_columns(told, evaluated_at_us)
+def farewell(last: Mapping[str, Any], second: int, why: str) -> dict[str, Any]:
+    """Columns that resolve an alert nobody judges any more: its last event's counts, for there are no others."""
+    end_us = second * 1_000_000
+    return {
+        **last, "event": Notice.RESOLVED.name, "sequence": second, "window_end": end_us, "watermark": end_us,
+        "exemplar_trace_ids": [], "reason": f"{last['severity'].lower()} is over: {why}",
+    }  # fmt: skip
+
+
+def alert_record(topic: str, columns: dict[str, Any], source: str, framing: Framing) -> OutRecord:
     value = encode("burn_rate_alert", columns, framing)
     return OutRecord(topic, value, columns["dedup_key"].encode(), None, alert_headers(columns, source))
 
@@ -183,6 +232,11 @@ def alert_record(topic: str, told: Told, evaluated_at_us: int, source: str, fram
 def status_record(topic: str, columns: dict[str, Any], framing: Framing) -> OutRecord:
     key = instance_key(columns["slo"], columns["instance"]).encode()
     return OutRecord(topic, encode("slo_status", columns, framing), key)
+
+
+def withdrawal(topic: str, key: str, second: int) -> OutRecord:
+    """Take an instance's judgement back, as of a judged second: a tombstone."""
+    return OutRecord(topic, None, key.encode(), None, ((WATERMARK_US, str(second * 1_000_000).encode()),))
 
 
 def speaking_pair(watched: Watched, latched: int, severity: Severity) -> int | None:

@@ -2,15 +2,22 @@
 
 Pure, and a function of the blocks alone: which blocks came, not when.
 
-Watermark: min over active source partitions of their greatest event time, minus grace; it never goes back,
-and it holds until every source partition has been heard from. A partition read to its end and silent for
-`idle_us` does not hold it up; when all are, the clock goes on with their silence: newest event time + least
-silence - grace.
+Watermark: min over source partitions of how far each vouches, minus grace; it never goes back, and it holds until
+every source partition has been heard from. An active one vouches for its own greatest event time. An idle one, read
+to its end and silent for `idle_us`, was silent at one moment, and says nothing of what came to it since: it vouches
+for the greatest event time that any partition had told `idle_us` before that moment, and for as much more as passed
+in silence. So the first partition that gets history at full speed moves nothing until the others have spoken again,
+a long silence of all moves the clock as fast as time goes by, and the order in which partitions are heard does not
+matter.
+Law: if event time goes by at least as fast as the time of the append, up to grace within a partition and beyond
+`idle_us` across partitions, no event is late. Moments are those of the workers' clocks, compared within `idle_us`: a
+host that is behind holds the clock, it makes nothing late.
 
 Measured: a slice of 10 s is measured when an event of any series falls into it, or fell into one of the
 `silence_us` before it. A service without traffic in a living stream is measured and empty; a dead one is not.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +28,12 @@ from numpy.typing import NDArray
 from pipeline.kernels.rings import SLICE_S
 
 UNHEARD = -1
+MOST_STEPS = 1_000  #: of the greatest event time that are remembered
 
 
 @dataclass
 class SourceClock:
-    """Greatest event time and silence of every source partition."""
+    """What every source partition said last, and by when which greatest event time was known."""
 
     grace_us: int
     idle_us: int
@@ -34,32 +42,75 @@ class SourceClock:
     def __post_init__(self) -> None:
         self.event_us: list[int | None] = []
         self.silent_us: list[int] = []
+        self.flushed_us: list[int] = []
+        self.steps: list[tuple[int, int]] = []  # (moment, greatest event time told by then), both ascending
 
-    def observe(self, partition: int, partitions: int, event_us: int | None, silent_us: int) -> None:
-        """Take the facts of one unit of one source partition."""
+    def observe(self, partition: int, partitions: int, event_us: int | None, silent_us: int, flushed_us: int) -> None:
+        """Take the facts of one unit of one source partition, frozen at the moment `flushed_us`."""
         missing = max(partitions, partition + 1) - len(self.event_us)
         if missing > 0:
             self.event_us += [None] * missing
             self.silent_us += [UNHEARD] * missing
+            self.flushed_us += [0] * missing
+        if flushed_us < self.flushed_us[partition] - self.idle_us:
+            self._step_back(flushed_us)
+        self.silent_us[partition], self.flushed_us[partition] = silent_us, flushed_us
         known = self.event_us[partition]
         if event_us is not None and (known is None or event_us > known):
             self.event_us[partition] = event_us
-        self.silent_us[partition] = silent_us
+            self._remember(flushed_us, event_us)
         reached = self._reached()
         if reached is not None and (self.watermark_us is None or reached > self.watermark_us):
             self.watermark_us = reached
 
+    def _remember(self, flushed_us: int, event_us: int) -> None:
+        """Keep a new greatest event time, and of the others those that an idle partition may still vouch for."""
+        at = bisect_right(self.steps, flushed_us, key=lambda step: step[0])
+        if at and self.steps[at - 1][1] >= event_us:
+            return
+        stop = bisect_right(self.steps, event_us, lo=at, key=lambda step: step[1])
+        self.steps[at:stop] = [(flushed_us, event_us)]
+        oldest = bisect_right(self.steps, min(self.flushed_us) - self.idle_us, key=lambda step: step[0])
+        del self.steps[: max(oldest - 1, 0)]
+        if len(self.steps) > MOST_STEPS:
+            del self.steps[1:-1:2]  # who asks for one gets an older one: the clock is behind, never ahead
+
+    def _step_back(self, flushed_us: int) -> None:
+        """A host's clock was set back: what is known was known by now at the latest."""
+        at = bisect_left(self.steps, flushed_us, key=lambda step: step[0])
+        self.steps[at:] = [(flushed_us, event_us) for _, event_us in self.steps[-1:] if at < len(self.steps)]
+
     def _reached(self) -> int | None:
         if UNHEARD in self.silent_us:
             return None
-        pairs = zip(self.event_us, self.silent_us, strict=True)
-        active = [event for event, silent in pairs if silent < self.idle_us]
-        known = [event for event in self.event_us if event is not None]
-        if not known or None in active:
+        vouched = [self._vouched(partition) for partition in range(len(self.event_us))]
+        known = [event_us for event_us in vouched if event_us is not None]
+        return min(known) - self.grace_us if len(known) == len(vouched) else None
+
+    def _vouched(self, partition: int) -> int | None:
+        """Event time up to which a partition has told everything; None: it cannot say."""
+        silent_us, flushed_us = self.silent_us[partition], self.flushed_us[partition]
+        if silent_us < self.idle_us:
+            return self.event_us[partition]
+        at = bisect_right(self.steps, flushed_us - self.idle_us, key=lambda step: step[0])
+        if at == 0:
             return None
-        if not active:
-            return max(known) + min(self.silent_us) - self.grace_us
-        return min(event for event in active if event is not None) - self.grace_us
+        moment_us, event_us = self.steps[at - 1]
+        return event_us + min(flushed_us - moment_us, silent_us)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "watermark_us": self.watermark_us, "event_us": self.event_us, "silent_us": self.silent_us,
+            "flushed_us": self.flushed_us, "steps": self.steps,
+        }  # fmt: skip
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Take what `snapshot` gave; of version 0.1.0, which knew no moments, as if all was told long ago."""
+        self.watermark_us = facts["watermark_us"]
+        self.event_us, self.silent_us = facts["event_us"], facts["silent_us"]
+        self.flushed_us = facts.get("flushed_us", [0] * len(self.event_us))
+        long_ago = [(0, event_us) for event_us in self.event_us if event_us is not None]
+        self.steps = [(moment, event_us) for moment, event_us in facts.get("steps", sorted(long_ago)[-1:])]
 
     @property
     def second(self) -> int | None:
@@ -121,6 +172,11 @@ class Coverage:
         if surplus > self.keep // 8 + 64:
             self.counts = self.counts[surplus:] - self.counts[surplus]
             self.base += surplus
+
+    def flags(self, start: int, end: int) -> NDArray[np.bool_]:
+        """Whether each slice of [start, end) was measured; all of them are settled and not yet forgotten."""
+        flags: NDArray[np.bool_] = np.diff(self.counts[start - self.base : end - self.base + 1]) == 1
+        return flags
 
     def measured(self, span_s: int, at: int) -> tuple[int, int]:
         """(measured, expected) slices of the window that ends at second `at`."""

@@ -16,6 +16,7 @@ for the preset `default` at 30 d, 24 KB for `workbook`.
 import json
 import zlib
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,8 +104,10 @@ class Bank:
         else:
             row, self.used = self.used, self.used + 1
             if row == len(self.rows.words):
-                more = self._empty(row)
-                self.rows = k.Rows(*(np.concatenate(pair) for pair in zip(self.rows, more, strict=True)))
+                more = self._empty(2 * row)
+                for new, old in zip(more, self.rows, strict=True):
+                    new[:row] = old
+                self.rows = more
         words = self.rows.words[row]
         words[:] = 0
         words[[k.AT, k.FIRST, k.OBJECTIVE, k.WAKE]] = at, -1, objective, k.NEVER
@@ -206,7 +209,7 @@ def unpack(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     facts, shapes = json.loads(data[4:position])
     arrays = {}
     for name, dtype, shape in shapes:
-        count = int(np.prod(shape, dtype=np.int64))
+        count = prod(shape)
         arrays[name] = np.frombuffer(data, np.dtype(dtype), count, position).reshape(shape)
         position += arrays[name].nbytes
     return facts, arrays

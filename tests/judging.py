@@ -73,22 +73,28 @@ Entry = tuple[str, str, int, int, int, int]  # slo, labels, second, good, bad, e
 
 
 def counts(entries: Sequence[Entry] = (), **facts: Any) -> dict[str, Any]:
-    """Columns of one slo.counts block. Facts in seconds: newest (event time), idle."""
+    """Columns of one slo.counts block. Facts in seconds: newest (event time), idle, flushed (the unit's moment).
+
+    `exemplars`: (slo, labels, trace id) of instances that have entries.
+    """
     names = list(dict.fromkeys((slo, labels) for slo, labels, *_ in entries))
     numbers = np.array([entry[2:] for entry in entries], np.int64).reshape(-1, 4)
     newest = facts.get("newest", float(numbers[:, 0].max()) + 0.5 if entries else None)
     slices = facts.get("slices", np.unique(numbers[:, 0] // 10))
+    exemplars = facts.get("exemplars", [])
     return {
         "source_topic": "inference.events",
         "source_partition": facts.get("partition", 0), "source_partitions": facts.get("partitions", 1),
         "first_offset": 0, "next_offset": 0, "part": facts.get("part", 0), "parts": facts.get("parts", 1),
         "max_event_time": None if newest is None else int(newest * 1_000_000),
         "idle_us": int(facts.get("idle", 0) * 1_000_000), "measured_slices": np.array(slices, np.int64),
-        "flushed_at": 0, "slos": [slo for slo, _ in names],
+        "flushed_at": int(facts.get("flushed", facts.get("idle", 0)) * 1_000_000), "slos": [slo for slo, _ in names],
         "revisions": [facts.get("revision", "i1")] * len(names), "instances": [labels for _, labels in names],
         "instance_index": np.array([names.index(entry[:2]) for entry in entries], np.int64),
         "slice_start_s": numbers[:, 0], "good": numbers[:, 1], "bad": numbers[:, 2],
         "excluded": numbers[:, 3],
+        "exemplar_instances": np.array([names.index(each[:2]) for each in exemplars], np.int64),
+        "exemplar_trace_ids": [trace_id for *_, trace_id in exemplars],
     }  # fmt: skip
 
 
@@ -114,6 +120,8 @@ class Driver:
     """Feeds blocks to a fold as the transport would, and keeps what the topics would keep."""
 
     spec: JudgeSpec
+    partition: int = 0  # of slo.counts
+    partitions: int = 1
     log: list[dict[str, Any]] = field(default_factory=list)  # slo.counts
     alerts: list[dict[str, Any]] = field(default_factory=list)
     alert_records: list[OutRecord] = field(default_factory=list)
@@ -141,7 +149,9 @@ class Driver:
         end = len(self.log) if blocks is None else min(self.position + blocks, len(self.log))
         values = [encode("slo_counts", columns) for columns in self.log[self.position : end]]
         self.now_s += pass_s
-        facts = UnitFacts("slo.counts", 0, 1, self.position, end, int(self.now_s * 1_000_000))
+        facts = UnitFacts(
+            "slo.counts", self.partition, self.partitions, self.position, end, int(self.now_s * 1_000_000)
+        )
         unit = self.fold.fold([record_block(values, self.position)] if values else [], facts)
         self.position = end
         self._keep(unit)
@@ -156,6 +166,8 @@ class Driver:
             if record.topic == "slo.alerts":
                 self.alerts.append(decode("burn_rate_alert", record.value or b""))
                 self.alert_records.append(record)
+            elif record.topic == "slo.status" and record.value is None:
+                self.statuses.pop((record.key or b"").decode(), None)
             elif record.topic == "slo.status":
                 self.statuses[(record.key or b"").decode()] = decode("slo_status", record.value or b"")
             elif record.value is None:
@@ -167,8 +179,13 @@ class Driver:
 
     @property
     def told(self) -> list[tuple[int, str, str]]:
-        """(second, event, severity) of every alert event."""
-        return [(a["window_end"] // 1_000_000, a["event"], a["severity"]) for a in self.alerts]
+        """(second, event, severity) of every event of burn-rate alerts."""
+        return self.told_of("BURN_RATE")
+
+    def told_of(self, kind: str) -> list[tuple[int, str, str]]:
+        """(second, event, severity) of every event of one kind of alert."""
+        mine = [alert for alert in self.alerts if alert["kind"] == kind]
+        return [(a["window_end"] // 1_000_000, a["event"], a["severity"]) for a in mine]
 
 
 def spec(*each: Watched, **more: Any) -> JudgeSpec:

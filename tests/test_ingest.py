@@ -223,7 +223,7 @@ def test_an_oversized_dead_letter_is_cut_to_what_the_broker_takes(cache_dir: Pat
     fold = IngestFold(spec, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
     block = block_of([b"z" * 60])
     [letter] = [r for r in fold.fold([block], facts_of([block])).records if r.topic == spec.dead_letters_topic]
-    assert letter.value == b"z" * 50 and b"only the first 50 of its 60 bytes" in dict(letter.headers)["detail"]
+    assert letter.value == b"z" * 45 and b"only the first 45 of its 60 bytes" in (dict(letter.headers)["detail"] or b"")
 
 
 def test_records_without_append_time_are_taken_as_they_are_until_the_year_2106(ingest: IngestFold) -> None:

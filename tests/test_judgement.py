@@ -299,6 +299,15 @@ def test_units_between_snapshots_do_not_commit():
     assert not driver.unit().commit, "nothing came since the snapshot"
 
 
+def test_a_clock_that_is_set_back_does_not_put_snapshots_off() -> None:
+    driver = Driver(spec(snapshot_us=30_000_000), now_s=50_000.0)
+    driver.feed(counts(steady(T0, T0 + 10, 100)))
+    driver.send(counts(steady(T0 + 10, T0 + 20, 100)))
+    assert driver.unit(pass_s=-7_200.0).commit
+    driver.send(counts(steady(T0 + 20, T0 + 30, 100)))
+    assert not driver.unit().commit
+
+
 def test_blocks_that_the_state_already_has_are_not_counted_again():
     driver = Driver(spec(snapshot_us=0))
     driver.feed(counts(steady(T0, T0 + 100, 1)))
@@ -329,6 +338,16 @@ def test_statuses_past_the_limit_wait_for_their_turn():
     driver.unit()
     driver.unit()
     assert (seen, len(driver.statuses)) == (2, 5)
+
+
+def test_the_status_of_an_alert_that_told_something_does_not_wait():
+    driver = Driver(spec(watched(policy=QUICK), limit_statuses=1))
+    calm = [entry for i in range(5) for entry in steady(T0, T0 + 700, 100, labels=f"m={i}")]
+    driver.feed(counts(calm))
+    burning = [entry for i in range(5) for entry in steady(T0 + 700, T0 + 800, 1, 99 * (i == 4), labels=f"m={i}")]
+    driver.feed(counts(burning))
+    assert [each[1] for each in driver.told] == ["FIRED"]
+    assert driver.statuses["chat|m=4"]["state"] == "FIRING"
 
 
 def test_nothing_is_written_when_nothing_changed():

@@ -1,12 +1,15 @@
 """What leaves the judge: CloudEvents as the contract has them, statuses with every formula filled in."""
 
+import json
+
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from pipeline.alerts import Notice
-from pipeline.notices import CONTENT_TYPE, EVENT_TYPES, data_schema
+from pipeline.alerts import Kind, Notice
+from pipeline.notices import CONTENT_TYPE, KINDS, data_schema, event_type
+from schemas import avro_text
 from tests.judging import T0, Driver, counts, preset, spec, steady, watched
 
 
@@ -50,7 +53,14 @@ def test_headers_are_those_of_the_contract(driver):
 
 def test_types_of_events(driver):
     types = [dict(record.headers)["ce_type"].decode() for record in driver.alert_records]
-    assert types == [EVENT_TYPES[notice] for notice in Notice]
+    assert types == [event_type(Kind.BURN_RATE, notice) for notice in Notice]
+
+
+def test_every_kind_is_in_the_table_and_in_the_schema():
+    fields = {field["name"]: field for field in json.loads(avro_text("burn_rate_alert"))["fields"]}
+    assert fields["kind"]["type"]["symbols"] == [kind.name for kind in Kind]
+    assert set(KINDS) == set(Kind)
+    assert len({each.event for each in KINDS.values()}) == len({each.suffix for each in KINDS.values()}) == len(Kind)
 
 
 def test_ids_ascend_in_text_and_differ(driver):

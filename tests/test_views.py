@@ -37,10 +37,10 @@ CONTRACT: dict[str, set[str]] = {
     "error_budget": {"slo", "instance", "budget_events", "bad", "budget_remaining_ratio", "budget_minutes",
                      "time_to_exhaustion_s"},
     "burn_rate": {"slo", "instance", "window_s", "good", "bad", "eligible", "coverage_ratio", "burn_rate"},
-    "alerts": {"dedup_key", "sequence", "slo", "event", "severity", "long_burn_rate", "evaluated_at",
-    "reason"},
-    "alert_log": {"slo", "instance", "fired_at", "resolved_at", "severity", "peak_burn_rate",
-    "detection_delay_ms"},
+    "alerts": {"dedup_key", "sequence", "kind", "slo", "event", "severity", "long_burn_rate", "evaluated_at",
+    "exemplar_trace_ids", "reason"},
+    "alert_log": {"slo", "instance", "kind", "fired_at", "resolved_at", "severity", "peak_burn_rate",
+    "detection_delay_ms", "exemplar_trace_ids"},
     "dead_letters": {"reason", "detail", "topic", "partition", "offset", "schema_id", "key", "value"},
     "late_events": {"slo", "instance", "late"},
     "pipeline_health": {"stage", "topic", "partition", "next_offset", "watermark_lag_s", "late", "clamped",
@@ -218,6 +218,26 @@ def test_alert_events_become_alerts_and_a_replay_keeps_the_first_delay(
         ("CRITICAL", 77.0, 700.0, 3, "it RESOLVED"), ("WARNING", 10.0, 1234.0, 1, "it FIRED"),
     ]  # fmt: skip
     assert [a["resolved_at"] for a in log] == [datetime.fromtimestamp(now - 700, UTC), None]
+
+
+def test_kinds_of_alerts_are_told_apart_and_the_log_shows_the_last_traces(
+    clickhouse: EmbeddedClickHouse, store: Any, topic_prefix: str
+) -> None:
+    now = int(time.time())
+    silent = {"dedup_key": f"{topic_prefix}||no-data", "kind": "NO_DATA", "long_burn_rate": None}
+    burning = [
+        alert(topic_prefix, "FIRED", now - 900, now - 900),
+        alert(topic_prefix, "UPDATED", now - 800, now - 900, exemplar_trace_ids=["t3", "t4"]),
+        alert(topic_prefix, "RESOLVED", now - 700, now - 900, exemplar_trace_ids=[]),
+    ]
+    blind = alert(topic_prefix, "FIRED", now - 900, now - 900, exemplar_trace_ids=[], **silent)
+    store("slo.alerts", topic_prefix, [*burning, blind])
+    kinds = ask(clickhouse, "SELECT kind, count() AS n FROM alerts WHERE slo = %(s)s GROUP BY kind", s=topic_prefix)
+    assert {row["kind"]: row["n"] for row in kinds} == {"BURN_RATE": 3, "NO_DATA": 1}
+    log = ask(clickhouse, "SELECT * FROM alert_log WHERE slo = %(s)s ORDER BY kind", s=topic_prefix)
+    assert [(a["kind"], a["peak_burn_rate"], a["exemplar_trace_ids"]) for a in log] == [
+        ("BURN_RATE", 10.0, ["t3", "t4"]), ("NO_DATA", None, []),
+    ]  # fmt: skip
 
 
 def test_a_dead_letter_keeps_every_byte_and_comes_once(

@@ -194,7 +194,7 @@ def arithmetic(fleet: Run) -> dict[str, list[tuple[int, str, str]]]:
 
 
 def _alerts(fleet: Run) -> list[tuple[Any, dict[str, Any]]]:
-    return list(fleet.pipeline.decoded(ALERTS, "burn_rate_alert"))
+    return [each for each in fleet.pipeline.decoded(ALERTS, "burn_rate_alert") if each[1]["kind"] == "BURN_RATE"]
 
 
 def test_alerts_fire_and_resolve_at_the_second_the_arithmetic_says(
@@ -245,7 +245,7 @@ def test_clickhouse_has_the_alerts_of_the_topic(fleet: Run) -> None:
         "started_at", "window_end", "runbook", "reason",
     )  # fmt: skip
     expected = sorted(tuple(alert[name] for name in columns) for _, alert in _alerts(fleet))
-    ask = f"SELECT {', '.join(columns)} FROM alerts WHERE startsWith(slo, 'fleet-')"
+    ask = f"SELECT {', '.join(columns)} FROM alerts WHERE startsWith(slo, 'fleet-') AND kind = 'BURN_RATE'"
     fleet.pipeline.becomes(lambda: sorted(fleet.pipeline.ask(ask)), expected)
 
 
@@ -268,14 +268,15 @@ def _second(time: datetime | None) -> float | None:
 def test_the_alert_log_has_each_alert_from_fired_to_resolved(
     fleet: Run, arithmetic: dict[str, list[tuple[int, str, str]]]
 ) -> None:
-    ask = "SELECT dedup_key, fired_at, resolved_at, severity FROM alert_log WHERE startsWith(slo, 'fleet-')"
+    mine = "startsWith(slo, 'fleet-') AND kind = 'BURN_RATE'"
+    ask = f"SELECT dedup_key, fired_at, resolved_at, severity FROM alert_log WHERE {mine}"
 
     def found() -> set[tuple[Any, ...]]:
         rows = fleet.pipeline.ask(ask)
         return {(key, _second(fired), _second(resolved), severity) for key, fired, resolved, severity in rows}
 
     fleet.pipeline.becomes(found, _log(arithmetic))
-    ask = "SELECT min(peak_burn_rate), min(detection_delay_ms) FROM alert_log WHERE startsWith(slo, 'fleet-')"
+    ask = f"SELECT min(peak_burn_rate), min(detection_delay_ms) FROM alert_log WHERE {mine}"
     peak, delay_ms = fleet.pipeline.ask(ask)[0]
     assert peak >= 2 and delay_ms > 0
 
@@ -303,7 +304,8 @@ def test_status_agrees_with_the_truth(fleet: Run) -> None:
 def test_alerts_as_the_command_line_tells_them_are_those_of_the_log(
     fleet: Run, arithmetic: dict[str, list[tuple[int, str, str]]]
 ) -> None:
-    mine = [row for row in fleet.pipeline.run("alerts", "--limit", "10000") if row["slo"].startswith("fleet-")]
+    found = fleet.pipeline.run("alerts", "--limit", "10000")
+    mine = [row for row in found if row["slo"].startswith("fleet-") and row["kind"] == "BURN_RATE"]
     told = {
         (f"{row['slo']}|{row['instance']}", *(row[name] and datetime.fromisoformat(row[name]).timestamp()
          for name in ("fired_at", "resolved_at")), row["severity"])

@@ -1,7 +1,8 @@
-"""Writes golden bytes of a release: `python -m tests.schemas.golden 1`. A released version never changes."""
+"""Writes golden bytes of a release: `python -m tests.schemas.golden 2 slo_counts`. A released version never changes."""
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.framing import single_object_header
@@ -44,8 +45,8 @@ def with_bytes(schema: Any, record: dict[str, Any]) -> dict[str, Any]:
     return {k: v.encode("latin-1") if k in is_bytes else v for k, v in record.items()}
 
 
-def main(version: int) -> None:
-    for name in NAMES:
+def main(version: int, names: Sequence[str] = NAMES) -> None:
+    for name in names:
         home = HOME / "golden" / name
         home.mkdir(parents=True, exist_ok=True)
         record = record_of(name)
@@ -58,4 +59,4 @@ def main(version: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:] or NAMES)
