@@ -33,6 +33,7 @@ from pipeline.kernels.reasons import (
 )  # fmt: skip
 from pipeline.keys import read_key
 from pipeline.records import RecordBlock
+from pipeline.trace_ids import Traces
 from pipeline.unit import Places, UnitColumns, UnitState
 from pipeline.wire import long_bytes
 
@@ -74,6 +75,7 @@ class EventFold:
         self.overflow = np.zeros(2, np.int64)  # records under a smaller key, per tier
         self.places: Callable[[], Places] = self._own_places  # the order of columns; a step may set its own
         self._writers: dict[bytes, Writer | SchemaMismatch] = {}
+        self._traces = Traces(framing, EVENT)
         self._rows = np.zeros(k.BATCH * k.ROW_BYTES, np.uint8)
         self._origins = np.zeros(k.BATCH, np.int64)
         self._layout = event_layout(self.bindings.label_names, smaller_keys(self.bindings.objectives))
@@ -108,7 +110,13 @@ class EventFold:
                 self._fold_with(writer, columns, taken)
             else:
                 self._sort_out(columns, taken, tried)
+        for record, instance in self.unit.take_exemplars():
+            self._traces.offer(instance, lambda record=record: columns.value(record))  # type: ignore[misc]
         return columns.reasons, taken
+
+    def take_traces(self) -> dict[int, str]:
+        """Return a bad request's trace id for some of the instances that had one since the last call."""
+        return self._traces.take()
 
     def take(self) -> UnitColumns:
         """Return what the unit holds and start an empty one."""
@@ -242,6 +250,11 @@ class _Columns:
         self._from += int(left)
         is_left = self._from < len(self.reasons) and self.reasons[self._from] == TODO
         return self._from if is_left else -1
+
+    def value(self, at: int) -> bytes:
+        """One value, whole."""
+        start = int(self.starts[at])
+        return self.buffer[start : start + int(self.lengths[at])].tobytes()
 
     def header(self, at: int) -> bytes:
         """The framing one value begins with, as long as its magic says."""

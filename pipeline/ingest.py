@@ -33,6 +33,7 @@ SLICE_COUNTERS = (
 )  # fmt: skip
 
 PLACE_BITS = 22  #: of a place, for the id within its partition; the other ten name the partition
+INSTANCE_MASK = (1 << PLACE_BITS) - 1
 LONG_BYTES = 10  #: an upper bound of one number
 SLICE_S = counts.SLICE_S
 
@@ -75,11 +76,11 @@ class IngestFold:
                 taken += full
                 letters += self._letters.of(block, codes, len(letters))
             taken.append(self.events.take())
-            after = self._counters()
+            after, traces = self._counters(), self.events.take_traces()
         tallied = _tallied(blocks, taken, letters) | {name: after[name] - before[name] for name in before}
         head = _head(facts)
         last = {"max_event_time": _latest(taken), "measured_slices": _cells(taken)}
-        records = [*self._counts_blocks(taken, head, last), *self._slices_blocks(taken, head, last, tallied)]
+        records = [*self._counts_blocks(taken, head, last, traces), *self._slices_blocks(taken, head, last, tallied)]
         return Unit([*records, *letters])
 
     def _counters(self) -> dict[str, int]:
@@ -90,11 +91,11 @@ class IngestFold:
         }
 
     def _counts_blocks(
-        self, taken: list[UnitColumns], head: dict[str, Any], last: dict[str, Any]
+        self, taken: list[UnitColumns], head: dict[str, Any], last: dict[str, Any], traces: dict[int, str]
     ) -> Iterator[OutRecord]:
         for partition in range(self.spec.counts_partitions):
             pieces = [
-                _counts_piece(columns, start, end, self._placement)
+                _counts_piece(columns, start, end, self._placement, traces)
                 for columns in taken
                 for start, end in self._placement.counts_ranges(columns, partition)
             ]
@@ -158,13 +159,19 @@ def _cells(taken: list[UnitColumns]) -> NDArray[np.int64]:
     return np.unique(np.concatenate([columns.cell for columns in taken]))
 
 
-def _counts_piece(columns: UnitColumns, start: int, end: int, placement: "Placement") -> dict[str, Any]:
+def _counts_piece(
+    columns: UnitColumns, start: int, end: int, placement: "Placement", traces: dict[int, str]
+) -> dict[str, Any]:
+    """A piece's columns; each trace id goes with the first piece that has its instance."""
     places, index = _numbered(columns.instance_place[start:end])
+    traced = [at for at, place in enumerate(places) if place & INSTANCE_MASK in traces]
     instances = [placement.instance_at[place] for place in places]
     return {
         "slos": _encoded([slo for slo, _, _ in instances]),
         "revisions": _encoded([revision for _, revision, _ in instances]),
         "instances": _encoded([labels for _, _, labels in instances]),
+        "exemplar_instances": np.array(traced, np.int64),
+        "exemplar_trace_ids": [traces.pop(places[at] & INSTANCE_MASK) for at in traced],
         "instance_index": index,
         "slice_start_s": columns.second[start:end],
         "good": columns.good[start:end],

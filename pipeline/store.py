@@ -154,7 +154,8 @@ class RecordFold:
 
         A block is one judge's unit, some ten rows: an insert for each fell ever farther behind on a busy machine.
 
-        Raises: framing.UnknownSchema, blocks.Malformed for a status or an alert that cannot be read.
+        Raises: nothing; a batch's rows raise framing.UnknownSchema or blocks.Malformed for a status or an alert that
+                cannot be read.
         """
         if not blocks:
             return Unit()
@@ -163,10 +164,13 @@ class RecordFold:
 
     def _batch(self, block: RecordBlock, indexes: range, facts: UnitFacts) -> Batch:
         first, last = int(block.offset[indexes[0]]), int(block.offset[indexes[-1]])
-        rows = (*self._rows(block, indexes), record_mark(block, indexes, facts))
         # Cut by chance, so the token names both ends; rows that come twice are one by their identity.
         token = f"{facts.topic}/{facts.partition}/{first}-{last}"
-        return Batch(facts.topic, facts.partition, first, last, token, lambda: rows)
+
+        def build() -> tuple[Rows, ...]:
+            return (*self._rows(block, indexes), record_mark(block, indexes, facts))
+
+        return Batch(facts.topic, facts.partition, first, last, token, build)
 
 
 def _within(block: RecordBlock, cut: CutSpec) -> Iterator[range]:

@@ -21,6 +21,7 @@ from pipeline.sli import FAILURE_KINDS, OUTCOMES, VERDICTS, case_of
 SKETCHES = ("e2e", "ttft", "tpot")  #: order of the rows of bins in a sketch key
 MOST_SLOTS = 1 << 20  #: a sketch key has 20 bits for its slot
 FEWEST_SLOTS = 1 << 12
+MOST_EXEMPLARS = 256  #: of one block
 
 
 def case_table() -> NDArray[np.uint8]:
@@ -92,10 +93,12 @@ class UnitState:
         self.address = address_of(self.words)
         self._staged = np.zeros(k.BATCH * k.STAGED_BYTES, np.uint8)
         self._row = np.zeros(1 << k.METRIC_BITS, np.int64)
-        constants = {k.CASES: CASES, k.VERDICTS: VERDICT_TABLE, k.BIN_TABLE: TABLE, k.STAGED: self._staged}
+        self._exemplars = np.zeros((MOST_EXEMPLARS, 2), np.int64)
+        constants = {k.CASES: CASES, k.VERDICTS: VERDICT_TABLE, k.BIN_TABLE: TABLE, k.STAGED: self._staged,
+                     k.EXEMPLARS: self._exemplars}  # fmt: skip
         for word, array in constants.items():
             self.words[word] = address_of(array)
-        self.words[k.BIN_TABLE_SIZE] = TABLE.size
+        self.words[k.BIN_TABLE_SIZE], self.words[k.EXEMPLARS_CAPACITY] = TABLE.size, MOST_EXEMPLARS
         self._allot(FEWEST_SLOTS)
 
     def _allot(self, slots: int) -> None:
@@ -145,6 +148,12 @@ class UnitState:
         for word, array in zip(places, self._held, strict=True):
             self.words[word] = address_of(array)
         self.words[k.BINDINGS_MOST], self.words[k.FUTURE_US], self.words[k.AGE_US] = b.most, future_us, age_us
+
+    def take_exemplars(self) -> list[tuple[int, int]]:
+        """Return records of the last block that are bad, each with the instance it is bad for; forget them."""
+        used = int(self.words[k.EXEMPLARS_USED])
+        self.words[k.EXEMPLARS_USED] = 0
+        return [(record, instance) for record, instance in self._exemplars[:used].tolist()]
 
     @property
     def is_full(self) -> bool:

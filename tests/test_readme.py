@@ -54,8 +54,8 @@ def test_every_command_that_is_told_of_exists() -> None:
     from pipeline.cli import app
 
     commands = getattr(get_command(app), "commands", {})
-    told = set(re.findall(r"`?burnline (\w+)", "\n".join(blocks("sh")))) | set(
-        re.findall(r"`burnline (\w+)", README + CHANGELOG)
+    told = set(re.findall(r"`?burnline ([\w-]+)", "\n".join(blocks("sh")))) | set(
+        re.findall(r"`burnline ([\w-]+)", README + CHANGELOG)
     )
     assert told <= set(commands)
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

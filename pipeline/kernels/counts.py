@@ -22,7 +22,7 @@ from pipeline.kernels.bits import (
     st_u32,
     st_u64,
 )
-from pipeline.kernels.classify import COMPARE, E2E, NULL, TPOT, TTFT, case_index, verdict_of
+from pipeline.kernels.classify import BAD, COMPARE, E2E, NULL, TPOT, TTFT, case_index, verdict_of
 from pipeline.kernels.ddsketch import BINS, bin_of
 from pipeline.kernels.reasons import (
     BAD_WEIGHT,
@@ -50,11 +50,12 @@ ROW_BYTES = 144
  TALLIES, TALLY_CAPACITY, TALLY_USED, SKETCH_KEYS, SKETCH_CAPACITY, SKETCH_USED,
  WEIGHTED, WEIGHTED_USED, SERIES_OF_KEY, BINDING_START, BINDING_COUNT, BINDINGS, BINDINGS_MOST,
  CASES, VERDICTS, BIN_TABLE, BIN_TABLE_SIZE, FUTURE_US, AGE_US, EVENT_TIME_MAX, CLAMPED, STAGED,
- WEIGHTED_CAPACITY, FOLD_WORDS) = range(35)  # fmt: skip
+ WEIGHTED_CAPACITY, EXEMPLARS, EXEMPLARS_CAPACITY, EXEMPLARS_USED, FOLD_WORDS) = range(38)  # fmt: skip
 
 FINE_BYTES = 32  #: series i64, second i64, tally offset i64, coarse slot i64
 COARSE_BYTES = 16  #: series i64, slice i64
 STAGED_BYTES = 32  #: fine slot address, row address, event time, case
+EXEMPLAR_BYTES = 16  #: record number in the block i64, instance i64
 BINDING_BYTES = 40  #: kind, threshold us, at most, final attempts only, instance
 COUNTER_COUNT = 14
 # counters, in the order of pipeline.blocks.SLICE_COUNTERS; the first eight are indexed by the case
@@ -250,6 +251,17 @@ def _insert(fold, key, weight):
         st_i64(fold + 8 * WEIGHTED_USED, used + 1)
 
 
+@njit
+def _note_exemplar(fold, origin, instance):
+    """Remember a record that is bad for an instance, while there is room."""
+    used = ld_i64(fold + 8 * EXEMPLARS_USED)
+    if used < ld_i64(fold + 8 * EXEMPLARS_CAPACITY):
+        at = ld_i64(fold + 8 * EXEMPLARS) + EXEMPLAR_BYTES * used
+        st_i64(at, origin)
+        st_i64(at + 8, instance)
+        st_i64(fold + 8 * EXEMPLARS_USED, used + 1)
+
+
 @njit(forceinline=True)
 def _shown(rule):
     """A value enters a sketch where the table lets it decide."""
@@ -315,11 +327,10 @@ def fold_batch(rows, m, origins, stamps_ms, reasons, fold):
             elif kind == E2E:
                 known = rule == COMPARE
             if final != 0 or ld_i64(b + 24) == 0:
-                _add(
-                    tally,
-                    verdict_of(rule, known, value, scale, ld_i64(b + 8), ld_i64(b + 16) != 0, e2e),
-                    weight,
-                )
+                verdict = verdict_of(rule, known, value, scale, ld_i64(b + 8), ld_i64(b + 16) != 0, e2e)
+                if verdict == BAD and ld_i64(tally + 8 * BAD) == 0:  # the first of its series and second
+                    _note_exemplar(fold, ld_i64(origins + 8 * ((row - rows) // ROW_BYTES)), ld_i64(b + 32))
+                _add(tally, verdict, weight)
             b += BINDING_BYTES
             tally += 24
 

@@ -48,6 +48,7 @@ class Owned:
     fold: Fold
     expected: int
     due_s: float
+    lost: int = 0  # offsets before it that were deleted unread, and are not reported yet
     folded: int = field(init=False)  # every unit below this offset is written or being written
     blocks: list[RecordBlock] = field(default_factory=list)
     queued_bytes: int = 0  # of the blocks and of what is being folded

@@ -142,10 +142,11 @@ class Step:
                 self.counters.restored_entries += 1
         if position is None:
             position = await source.committed(tp)
-        position = self._inside(tp, position, *await source.bounds(tp))
+        first = self._inside(tp, position, *await source.bounds(tp))
+        lost = 0 if position is None else first - position
         partitions = source.partition_count(tp.topic)
         phase_s = self.spec.unit_s * (tp.partition + 1) / partitions  # partitions take turns
-        self.owned[tp] = Owned(tp, partitions, fold, position, time.monotonic() + phase_s)
+        self.owned[tp] = Owned(tp, partitions, fold, first, time.monotonic() + phase_s, lost)
 
     def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
         """Where the log can be read on from."""
@@ -156,10 +157,6 @@ class Step:
                 f"{tp.topic}/{tp.partition} ends at offset {end}, but was read up to {position} before: the topic "
                 "was created anew or its log was cut. Reset the group's offsets, and remove what was written of it"
             )
-        if position < start:
-            self.counters.lost_offsets += start - position
-            log.error("offsets were deleted before they were read", step=self.spec.name, topic=tp.topic,
-                      partition=tp.partition, first=position, next=start)  # fmt: skip
         return max(position, start)
 
     async def release(self, tps: Iterable[TP]) -> None:
@@ -333,6 +330,15 @@ class Step:
             self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
             owned.in_flight_since_s.popleft()
             owned.writing_since_s = None
+            self._report_lost(owned, unit, facts)
+
+    def _report_lost(self, owned: Owned, unit: Unit, facts: UnitFacts) -> None:
+        """Tell what retention has taken once the offset behind it is written: the next owner would tell it again."""
+        if owned.lost and unit.commit and facts.next_offset > facts.first_offset:
+            self.counters.lost_offsets += owned.lost
+            log.error("offsets were deleted before they were read", step=self.spec.name, topic=owned.tp.topic,
+                      partition=owned.tp.partition, offsets=owned.lost, next=facts.first_offset)  # fmt: skip
+            owned.lost = 0
 
     def _void(self, owned: Owned, error: Exception) -> None:
         """Never go on from this partition's memory: what was written is the truth."""

@@ -1,0 +1,61 @@
+"""Trace ids of bad requests: which request to look at when an alert comes.
+
+Law: at most one an instance and MOST in all between two calls of `take`, each of an event that was bad for its
+     instance; an event without a trace id gives none. Pure. Only these few events are read whole, one by one.
+"""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from fastavro import parse_schema, schemaless_reader
+
+from pipeline.framing import CONFLUENT_MAGIC, Framing
+
+MOST = 64  #: a read event costs some 20 us
+
+
+class Traces:
+    """Trace ids by instance, until they are taken."""
+
+    def __init__(self, framing: Framing, schema: str) -> None:
+        """`schema` names the events'."""
+        self._framing, self._name = framing, schema
+        self._schemas: dict[bytes, Any] = {}
+        self._found: dict[int, str] = {}
+        self._read = 0
+
+    def offer(self, instance: int, value: Callable[[], bytes]) -> None:
+        """Take the trace id of a value that is bad for an instance, unless there is one or too many were read."""
+        if instance in self._found or self._read >= MOST:
+            return
+        self._read += 1
+        trace_id = self._trace_id(value())
+        if trace_id:
+            self._found[instance] = trace_id
+
+    def take(self) -> dict[int, str]:
+        """Return what was found, by instance, and begin anew."""
+        found, self._found, self._read = self._found, {}, 0
+        return found
+
+    def _trace_id(self, value: bytes) -> str | None:
+        length = 5 if value[:1] == CONFLUENT_MAGIC else 10
+        event: Any = schemaless_reader(
+            BytesIO(value[length:]), self._schema(value[:length]), None, handle_unicode_errors="replace"
+        )
+        found = event.get("trace_id")
+        return found if isinstance(found, str) else None
+
+    def _schema(self, header: bytes) -> Any:
+        if header not in self._schemas:
+            self._schemas[header] = parse_schema(_plain(json.loads(self._framing.known(self._name)[header])))
+        return self._schemas[header]
+
+
+def _plain(schema: Any) -> Any:
+    """A schema without logical types: fastavro raises for times and UUIDs out of range, which we count all the same."""
+    if isinstance(schema, dict):
+        return {key: _plain(value) for key, value in schema.items() if key != "logicalType"}
+    return [_plain(each) for each in schema] if isinstance(schema, list) else schema
