@@ -12,9 +12,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.counts import VALUE_BYTES
 from pipeline.series import BASE_LABELS, OTHER, label_text
 from pipeline.sli import METRICS
 from pipeline.slo import Objective
+
+Rule = tuple[int, int, int, int]
 
 
 class Instance(NamedTuple):
@@ -69,9 +72,9 @@ def applies(objective: Objective, labels: Mapping[str, str]) -> bool:
 class Bindings:
     """Series ids, their labels, and the objectives bound to each: growing arrays that the kernel reads.
 
-    Series 0 is `other`: every label unknown, no objective.
-    Shapes: starts, counts (series,) i32; rows (binding, 5) i64: kind, threshold, at most, final only,
-            instance.
+    Series 0 is `other`: every label unknown, no objective. Series with the same objectives share their rules.
+    Shapes: starts, counts (series,) i32; bound (binding,) i32: instances; programs (series,) i64: first rule << 32 |
+            rules; rules (rule, 4) i64: kind's place, threshold, -1 for at least and 0 for at most, final only.
     """
 
     objectives: Sequence[Objective]
@@ -83,9 +86,12 @@ class Bindings:
     most: int = 1
     starts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
     counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros((64, 5), np.int64))
+    bound: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
+    programs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(64, np.int64))
+    rules: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     _series: dict[tuple[str, ...], int] = field(default_factory=dict)
     _instance_ids: dict[Instance, int] = field(default_factory=dict)
+    _first_rule: dict[tuple[Rule, ...], int] = field(default_factory=dict)
     _used: int = 0
 
     def __post_init__(self) -> None:
@@ -99,13 +105,13 @@ class Bindings:
         named = dict(zip(self.label_names, labels, strict=True))
         return self._add(labels, [self._bind(o, named) for o in self.objectives if applies(o, named)])
 
-    def _bind(self, objective: Objective, named: Mapping[str, str]) -> tuple[int, ...]:
+    def _bind(self, objective: Objective, named: Mapping[str, str]) -> tuple[Rule, int]:
         indicator = objective.indicator
         names = indicator.group_by
         instance = self._instance_id(objective, tuple(named[name] for name in names))
         kind = METRICS[indicator.metric].kind
         threshold = indicator.threshold_us or 0
-        return kind, threshold, int(indicator.at_most), int(indicator.final_attempts_only), instance
+        return (kind * VALUE_BYTES, threshold, int(indicator.at_most) - 1, int(indicator.final_attempts_only)), instance
 
     def _instance_id(self, objective: Objective, values: tuple[str, ...]) -> int:
         names = objective.indicator.group_by
@@ -119,20 +125,27 @@ class Bindings:
         self.instances.append(wanted)
         return self._instance_ids.setdefault(wanted, len(self.instances) - 1)
 
-    def _add(self, labels: tuple[str, ...], bound: list[tuple[int, ...]]) -> int:
+    def _add(self, labels: tuple[str, ...], bound: list[tuple[Rule, int]]) -> int:
         series = len(self.labels)
         self.labels.append(labels)
         self._series[labels] = series
-        while series >= len(self.starts):
-            self.starts, self.counts = _twice(self.starts), _twice(self.counts)
-        while self._used + len(bound) > len(self.rows):
-            self.rows = _twice(self.rows)
+        if series >= len(self.starts):
+            self.starts, self.counts, self.programs = _twice(self.starts), _twice(self.counts), _twice(self.programs)
+        while self._used + len(bound) > len(self.bound):
+            self.bound = _twice(self.bound)
         self.starts[series], self.counts[series] = self._used, len(bound)
-        if bound:
-            self.rows[self._used : self._used + len(bound)] = bound
-            self.most = max(self.most, len(bound))
-            self._used += len(bound)
+        self.programs[series] = self._first_rule_of(tuple(rule for rule, _ in bound)) << 32 | len(bound)
+        self.bound[self._used : self._used + len(bound)] = [instance for _, instance in bound]
+        self.most = max(self.most, len(bound))
+        self._used += len(bound)
         return series
+
+    def _first_rule_of(self, rules: tuple[Rule, ...]) -> int:
+        """Where these rules stand, one behind another."""
+        if rules not in self._first_rule:
+            self._first_rule[rules] = len(self.rules)
+            self.rules = np.concatenate([self.rules, np.array(rules, np.int64).reshape(-1, 4)])
+        return self._first_rule[rules]
 
 
 def _twice(array: NDArray[Any]) -> NDArray[Any]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pipeline.bindings import Bindings, labels_needed, smaller_keys
 from pipeline.events import EventDecoder, SchemaMismatch, decoder_for, event_layout
 from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC, Framing
-from pipeline.kernels import counts as k
 from pipeline.kernels.bits import PAD, address_of
+from pipeline.kernels.counts import AHEAD, ROW_BYTES
 from pipeline.kernels.intern import Dictionary
 from pipeline.kernels.reasons import (
     DONE,
@@ -31,6 +31,7 @@ from pipeline.kernels.reasons import (
     UNFRAMED,
     UNKNOWN_SCHEMA,
 )  # fmt: skip
+from pipeline.kernels.slots import BATCH
 from pipeline.keys import read_key
 from pipeline.records import RecordBlock
 from pipeline.trace_ids import Traces
@@ -58,8 +59,9 @@ class Writer:
     """One writer's schema at work: its decoder, the keys it interned and the series they are."""
 
     decoder: EventDecoder
-    header: NDArray[np.uint8]  # with PAD spare bytes
+    header: NDArray[np.uint8]  # in 32 bytes, then a mask of it
     header_length: int
+    spans: NDArray[np.uint8]  # scratch: where the labels of a batch stand
     keys: Dictionary
     series_of_key: NDArray[np.int32]
     known: int = 0
@@ -76,8 +78,8 @@ class EventFold:
         self.places: Callable[[], Places] = self._own_places  # the order of columns; a step may set its own
         self._writers: dict[bytes, Writer | SchemaMismatch] = {}
         self._traces = Traces(framing, EVENT)
-        self._rows = np.zeros(k.BATCH * k.ROW_BYTES, np.uint8)
-        self._origins = np.zeros(k.BATCH, np.int64)
+        self._rows = np.zeros((BATCH + AHEAD) * ROW_BYTES, np.uint8)
+        self._origins = np.zeros(BATCH, np.int64)
         self._layout = event_layout(self.bindings.label_names, smaller_keys(self.bindings.objectives))
         bound = spec.limit_label_bytes + len(long_bytes(spec.limit_label_bytes))
         self._label_bound = bound
@@ -166,10 +168,12 @@ class EventFold:
             decoder = decoder_for(text, self._layout, self.cache_dir)
         except SchemaMismatch as error:
             return error
-        padded = np.frombuffer(header + bytes(PAD), np.uint8)
+        n = len(header)
+        padded = np.frombuffer(header + bytes(32 - n) + b"\xff" * n + bytes(32 - n), np.uint8)
         capacity = int(self._limits[-1])
         keys = Dictionary(capacity, capacity * KEY_BYTES)
-        return Writer(decoder, padded, len(header), keys, np.full(capacity, -1, np.int32))
+        spans = np.zeros(BATCH * decoder.span_bytes, np.uint8)
+        return Writer(decoder, padded, len(header), spans, keys, np.full(capacity, -1, np.int32))
 
     def _own_places(self) -> Places:
         """Every instance and series at its own id."""
@@ -179,6 +183,7 @@ class EventFold:
     def _fold_with(self, writer: Writer, columns: "_Columns", taken: list[UnitColumns]) -> None:
         at, why, unit, c = 0, -1, self.unit, columns
         while why != DONE:
+            writer.keys.make_room()
             unit.bind(writer.series_of_key, self.spec.future_us, self.spec.age_us)
             at, why = writer.decoder.module.process(
                 c.base,
@@ -194,6 +199,7 @@ class EventFold:
                 self.spec.limit_event_bytes,
                 self._label_bound,
                 address_of(self._rows),
+                address_of(writer.spans),
                 address_of(self._origins),
                 address_of(self._scratch),
                 writer.keys.head,

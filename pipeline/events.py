@@ -55,7 +55,19 @@ COLUMNS = (
 )
 
 #: kernels whose code ends up in a compiled decoder; Numba does not see changes in callees of other files
-_CALLEES = ("avro", "avro_template", "bits", "varint", "intern", "counts", "classify", "ddsketch", "reasons")
+_CALLEES = (
+    "avro",
+    "avro_keys",
+    "avro_template",
+    "bits",
+    "varint",
+    "intern",
+    "counts",
+    "classify",
+    "ddsketch",
+    "reasons",
+    "slots",
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ class EventDecoder:
     labels: tuple[str, ...]  # in wire order
     label_types: dict[str, Any]
     layout: Layout
+    span_bytes: int  # of a record's spans, see kernels.avro_keys
 
     def wire_labels(self, tier: int) -> tuple[str, ...]:
         """Labels a key of this tier holds, in wire order."""
@@ -129,7 +142,9 @@ def decoder_for(schema_text: str, layout: Layout, cache_dir: Path) -> EventDecod
         raise SchemaMismatch(f"an event is a record, this schema is {schema.type}")
     _check_types(schema, layout)
     text, made = generator.module_text(schema, layout)
-    return EventDecoder(schema_text, load_module(text, cache_dir), tuple(made.label_types), made.label_types, layout)
+    keys = made.keys
+    module = load_module(text, cache_dir)
+    return EventDecoder(schema_text, module, tuple(keys.types), keys.types, layout, keys.span_bytes)
 
 
 def load_module(text: str, cache_dir: Path) -> ModuleType:

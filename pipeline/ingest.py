@@ -20,7 +20,7 @@ from pipeline.blocks import Encoded, encode
 from pipeline.dead_letters import Letters
 from pipeline.decoding import EVENT, EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT, Framing
-from pipeline.kernels import classify, counts, ddsketch, gather, intern, longs
+from pipeline.kernels import classify, ddsketch, gather, intern, longs, slots
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.series import BASE_LABELS, label_text
 from pipeline.unit import SKETCHES, Places, UnitColumns
@@ -33,9 +33,9 @@ SLICE_COUNTERS = (
 )  # fmt: skip
 
 PLACE_BITS = 22  #: of a place, for the id within its partition; the other ten name the partition
-INSTANCE_MASK = (1 << PLACE_BITS) - 1
+NUMBER_MASK = (1 << PLACE_BITS) - 1
 LONG_BYTES = 10  #: an upper bound of one number
-SLICE_S = counts.SLICE_S
+SLICE_S = slots.SLICE_S
 
 
 @dataclass(frozen=True)
@@ -164,14 +164,14 @@ def _counts_piece(
 ) -> dict[str, Any]:
     """A piece's columns; each trace id goes with the first piece that has its instance."""
     places, index = _numbered(columns.instance_place[start:end])
-    traced = [at for at, place in enumerate(places) if place & INSTANCE_MASK in traces]
+    traced = [at for at, place in enumerate(places) if place & NUMBER_MASK in traces]
     instances = [placement.instance_at[place] for place in places]
     return {
         "slos": _encoded([slo for slo, _, _ in instances]),
         "revisions": _encoded([revision for _, revision, _ in instances]),
         "instances": _encoded([labels for _, _, labels in instances]),
         "exemplar_instances": np.array(traced, np.int64),
-        "exemplar_trace_ids": [traces.pop(places[at] & INSTANCE_MASK) for at in traced],
+        "exemplar_trace_ids": [traces.pop(places[at] & NUMBER_MASK) for at in traced],
         "instance_index": index,
         "slice_start_s": columns.second[start:end],
         "good": columns.good[start:end],
@@ -214,6 +214,24 @@ def _encoded(items: list[bytes]) -> Encoded:
     return Encoded(len(items), b"".join(items))
 
 
+class Lengths:
+    """Bytes of the texts of instances or series, by the number in their place."""
+
+    def __init__(self) -> None:
+        self._new: list[int] = []
+        self._known = np.empty(0, np.int64)
+
+    def append(self, length: int) -> None:
+        self._new.append(length)
+
+    def add_to(self, sizes: NDArray[np.int64], places: NDArray[np.int64]) -> None:
+        """Add each text to the size of the first entry of its place."""
+        if self._new:
+            self._known, self._new = np.append(self._known, self._new), []
+        first = np.flatnonzero(_is_new(places))
+        sizes[first] += self._known[places[first] & NUMBER_MASK]
+
+
 @dataclass
 class Placement:
     """Which derived partition each instance and each stored series is written to, and its text, encoded once.
@@ -228,6 +246,8 @@ class Placement:
     _instances: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
     _series: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
     _stored: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _instance_bytes: Lengths = field(default_factory=Lengths)
+    _series_bytes: Lengths = field(default_factory=Lengths)
 
     def places(self) -> Places:
         """Places of everything bound so far."""
@@ -243,7 +263,8 @@ class Placement:
 
     def _place_of_instance(self, number: int, slo: str, revision: str, labels: str) -> int:
         place = route(f"{slo}|{labels}", self.spec.counts_partitions) << PLACE_BITS | number
-        self.instance_at[place] = string_bytes(slo), string_bytes(revision), string_bytes(labels)
+        texts = self.instance_at[place] = string_bytes(slo), string_bytes(revision), string_bytes(labels)
+        self._instance_bytes.append(sum(map(len, texts)))
         return place
 
     def _place_of_series(self, labels: tuple[str, ...]) -> int:
@@ -251,14 +272,14 @@ class Placement:
             partition = route(label_text(BASE_LABELS, labels), self.spec.slices_partitions)
             place = self._stored[labels] = partition << PLACE_BITS | len(self._stored)
             self.series_at[place] = b"".join(map(string_bytes, labels))
+            self._series_bytes.append(len(self.series_at[place]))
         return self._stored[labels]
 
     def counts_ranges(self, columns: UnitColumns, partition: int) -> list[tuple[int, int]]:
         """Cut a partition's entries where a block would grow too large."""
         start, end = _span(columns.instance_place, partition)
         sizes = np.full(end - start, 5 * LONG_BYTES, np.int64)
-        for first, place in _first_entries(columns.instance_place[start:end]):
-            sizes[first] += sum(map(len, self.instance_at[place]))
+        self._instance_bytes.add_to(sizes, columns.instance_place[start:end])
         return _cuts(sizes, start, self.spec.max_block_bytes)
 
     def slices_ranges(self, columns: UnitColumns, partition: int) -> list[tuple[int, int]]:
@@ -267,19 +288,13 @@ class Placement:
         lengths = np.array([columns.sketches[name].lengths[start:end] for name in SKETCHES])
         bins = lengths.sum(axis=0)
         sizes = (len(SLICE_COUNTERS) + 5 + 2 * bins) * LONG_BYTES
-        for first, place in _first_entries(columns.series_place[start:end]):
-            sizes[first] += len(self.series_at[place])
+        self._series_bytes.add_to(sizes, columns.series_place[start:end])
         return _cuts(sizes, start, self.spec.max_block_bytes)
 
 
 def _span(places: NDArray[np.int64], partition: int) -> tuple[int, int]:
     start, end = np.searchsorted(places, (partition << PLACE_BITS, partition + 1 << PLACE_BITS))
     return int(start), int(end)
-
-
-def _first_entries(places: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    first = np.flatnonzero(_is_new(places))
-    return zip(first.tolist(), places[first].tolist(), strict=True)
 
 
 def _cuts(sizes: NDArray[np.int64], start: int, limit: int) -> list[tuple[int, int]]:
@@ -318,8 +333,7 @@ def warm(
     """
     say = progress or (lambda what, done, total: None)
     pieces: list[tuple[str, Callable[[], None]]] = [
-        (module.__name__.rsplit(".", 1)[-1], module.warm)
-        for module in (classify, counts, ddsketch, gather, intern, longs)
+        (module.__name__.rsplit(".", 1)[-1], module.warm) for module in (classify, ddsketch, gather, intern, longs)
     ]
     fold = EventFold(FoldSpec(), objectives, framing, cache_dir)
     headers = _headers(framing)

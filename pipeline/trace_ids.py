@@ -1,7 +1,8 @@
 """Trace ids of bad requests: which request to look at when an alert comes.
 
 Law: at most one an instance and MOST in all between two calls of `take`, each of an event that was bad for its
-     instance; an event without a trace id gives none. Pure. Only these few events are read whole, one by one.
+     instance; an event without a trace id, or with one longer than LONGEST, gives none. Pure. Only these few events
+     are read whole, one by one.
 """
 
 import json
@@ -14,6 +15,7 @@ from fastavro import parse_schema, schemaless_reader
 from pipeline.framing import CONFLUENT_MAGIC, Framing
 
 MOST = 64  #: a read event costs some 20 us
+LONGEST = 128  #: characters; what is longer is no trace id, and would only fill the blocks
 
 
 class Traces:
@@ -46,7 +48,7 @@ class Traces:
             BytesIO(value[length:]), self._schema(value[:length]), None, handle_unicode_errors="replace"
         )
         found = event.get("trace_id")
-        return found if isinstance(found, str) else None
+        return found if isinstance(found, str) and len(found) <= LONGEST else None
 
     def _schema(self, header: bytes) -> Any:
         if header not in self._schemas:

@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.bindings import Bindings
-from pipeline.kernels import counts as k
-from pipeline.kernels import gather
+from pipeline.kernels import counts, gather
+from pipeline.kernels import slots as k
 from pipeline.kernels.bits import address_of
 from pipeline.kernels.ddsketch import TABLE
 from pipeline.kernels.reasons import MORE_KEYS, MORE_SLOTS
-from pipeline.sli import FAILURE_KINDS, OUTCOMES, VERDICTS, case_of
+from pipeline.sli import FAILURE_KINDS, OUTCOMES, VERDICTS, Case, Kind, Verdict, case_of
 
 SKETCHES = ("e2e", "ttft", "tpot")  #: order of the rows of bins in a sketch key
 MOST_SLOTS = 1 << 20  #: a sketch key has 20 bits for its slot
 FEWEST_SLOTS = 1 << 12
-MOST_EXEMPLARS = 256  #: of one block
+#: outcome counter of each case, in the order of pipeline.ingest.SLICE_COUNTERS
+OUTCOME_COUNTERS = {
+    Case.COMPLETE: 0, Case.TRUNCATED: 1, Case.ERROR: 1, Case.TIMEOUT: 2, Case.CANCELLED: 3, Case.SHED: 4,
+    Case.SHED_SHEDDABLE: 4, Case.RATE_LIMITED: 5, Case.REJECTED: 6, Case.UNKNOWN: 7,
+}  # fmt: skip
 
 
 def case_table() -> NDArray[np.uint8]:
@@ -36,8 +40,25 @@ def case_table() -> NDArray[np.uint8]:
     return table
 
 
-CASES = case_table()
-VERDICT_TABLE = np.array([VERDICTS[case] for case in sorted(VERDICTS)], np.uint8)
+def verdict_table() -> NDArray[np.uint8]:
+    """sli.VERDICTS as kernels.counts wants it: what is left to decide once it is known whether there is a value.
+
+    Shapes: (case, value unknown / known, kind), with the case's outcome counter in the last place.
+    """
+    table = np.zeros((len(VERDICTS), 2, counts.KNOWN_BYTES), np.uint8)
+    for case, verdicts in VERDICTS.items():
+        for kind, verdict in enumerate(verdicts):
+            unknown, known = verdict, verdict
+            if verdict is Verdict.COMPARE:
+                unknown = Verdict.EXCLUDED
+            elif verdict is Verdict.CENSORED and kind != Kind.E2E:  # of an e2e only the elapsed time is known
+                known = Verdict.COMPARE
+            table[case, :, kind] = unknown, known
+        table[case, 0, counts.CASE_COUNTER] = OUTCOME_COUNTERS[case]
+    return table
+
+
+CASES, VERDICT_TABLE = case_table(), verdict_table()
 
 
 @dataclass(frozen=True)
@@ -91,23 +112,30 @@ class UnitState:
         self.bindings = bindings
         self.words = np.zeros(k.FOLD_WORDS, np.int64)
         self.address = address_of(self.words)
-        self._staged = np.zeros(k.BATCH * k.STAGED_BYTES, np.uint8)
-        self._row = np.zeros(1 << k.METRIC_BITS, np.int64)
-        self._exemplars = np.zeros((MOST_EXEMPLARS, 2), np.int64)
-        constants = {k.CASES: CASES, k.VERDICTS: VERDICT_TABLE, k.BIN_TABLE: TABLE, k.STAGED: self._staged,
-                     k.EXEMPLARS: self._exemplars}  # fmt: skip
+        self._values = np.ones((len(Kind), counts.VALUE_BYTES // 8), np.int64)
+        self._lanes = np.zeros((0, 4), np.int64)
+        self._exemplars = np.zeros((counts.NOTED_MOST, 2), np.int64)
+        self._exemplars_of = np.zeros(0, np.uint8)
+        self._row = np.zeros(1 << counts.METRIC_BITS, np.int64)
+        constants = {
+            k.CASES: CASES,
+            k.VERDICTS: VERDICT_TABLE,
+            k.BIN_TABLE: TABLE,
+            k.VALUES: self._values,
+            k.EXEMPLARS: self._exemplars,
+        }
         for word, array in constants.items():
             self.words[word] = address_of(array)
-        self.words[k.BIN_TABLE_SIZE], self.words[k.EXEMPLARS_CAPACITY] = TABLE.size, MOST_EXEMPLARS
+        self.words[k.BIN_TABLE_SIZE] = TABLE.size
         self._allot(FEWEST_SLOTS)
 
     def _allot(self, slots: int) -> None:
         """Take fresh memory for `slots` slots of each kind and what goes with them."""
         self._slots = slots
-        self._fine_table, self._coarse_table = (np.zeros((2 * slots, 2), np.int64) for _ in "fc")
+        self._fine_table, self._coarse_table = np.zeros((2, 2 * slots), np.int32)
         self._fine = np.zeros(slots * k.FINE_BYTES, np.uint8)
         self._coarse = np.zeros(slots * k.COARSE_BYTES, np.uint8)
-        self._counters = np.zeros((slots, k.COUNTER_COUNT), np.int64)
+        self._counters = np.zeros((slots, counts.COUNTER_COUNT), np.int64)
         self._tallies = np.zeros(3 * max(slots, k.BATCH) * (self.bindings.most + 1), np.int64)
         self._keys = np.zeros(4 * slots, np.uint32)
         self._weighted = np.zeros((4 * k.BATCH, 2), np.int64)
@@ -115,9 +143,20 @@ class UnitState:
         self._publish()
 
     def _clear(self) -> None:
-        counted = [k.FINE_COUNT, k.COARSE_COUNT, k.TALLY_USED, k.SKETCH_USED, k.WEIGHTED_USED, k.CLAMPED]
+        counted = [
+            k.FINE_COUNT,
+            k.FINE_TABLED,
+            k.COARSE_COUNT,
+            k.COARSE_TABLED,
+            k.TALLY_USED,
+            k.SKETCH_USED,
+            k.WEIGHTED_USED,
+            k.CLAMPED,
+        ]
         self.words[counted] = 0
         self.words[k.EVENT_TIME_MAX] = -1
+        self._exemplars_of[:] = 0
+        self._lanes[:, :2] = -1
 
     def _publish(self) -> None:
         """Write addresses and sizes of our own arrays into the words: they have moved."""
@@ -127,8 +166,7 @@ class UnitState:
             k.SKETCH_KEYS: self._keys, k.WEIGHTED: self._weighted,
         }  # fmt: skip
         numbers = {
-            k.FINE_MASK: 2 * self._slots - 1,
-            k.COARSE_MASK: 2 * self._slots - 1,
+            k.TABLE_MASK: 2 * self._slots - 1,
             k.FINE_CAPACITY: self._slots,
             k.COARSE_CAPACITY: self._slots,
             k.TALLY_CAPACITY: self._tallies.size,
@@ -143,9 +181,18 @@ class UnitState:
     def bind(self, series_of_key: NDArray[np.int32], future_us: int, age_us: int) -> None:
         """Write what is not ours into the words: bindings may have grown since the last call."""
         b = self.bindings
-        self._held = (series_of_key, b.starts, b.counts, b.rows)  # alive while kernels use their addresses
-        places = (k.SERIES_OF_KEY, k.BINDING_START, k.BINDING_COUNT, k.BINDINGS)
-        for word, array in zip(places, self._held, strict=True):
+        if len(b.labels) > len(self._lanes):
+            lanes = np.full((len(b.programs), 4), -1, np.int64)
+            lanes[: len(self._lanes)] = self._lanes
+            self._lanes = lanes
+        self._lanes[:, 3] = b.programs
+        if len(b.instances) > len(self._exemplars_of):
+            self._exemplars_of = np.append(self._exemplars_of, np.zeros(len(b.instances), np.uint8))
+        self._held = {  # alive while kernels use their addresses
+            k.SERIES_OF_KEY: series_of_key, k.BINDING_START: b.starts, k.BINDING_COUNT: b.counts, k.INSTANCES: b.bound,
+            k.RULES: b.rules, k.LANES: self._lanes, k.EXEMPLARS_OF: self._exemplars_of,
+        }  # fmt: skip
+        for word, array in self._held.items():
             self.words[word] = address_of(array)
         self.words[k.BINDINGS_MOST], self.words[k.FUTURE_US], self.words[k.AGE_US] = b.most, future_us, age_us
 
@@ -180,7 +227,8 @@ class UnitState:
         self._slots *= 2
         self._fine, self._coarse = _twice(self._fine), _twice(self._coarse)
         self._counters = _twice(self._counters)
-        self._fine_table, self._coarse_table = _rehashed(self._fine_table), _rehashed(self._coarse_table)
+        self._fine_table, self._coarse_table = np.zeros((2, 2 * self._slots), np.int32)
+        self.words[[k.FINE_TABLED, k.COARSE_TABLED]] = 0
 
     def take(self, places: Places) -> UnitColumns:
         """Return the unit's columns and start an empty one."""
@@ -196,7 +244,8 @@ class UnitState:
         if self._slots > 8 * used:
             self._allot(max(FEWEST_SLOTS, self._slots // 4))
             return
-        self._fine_table[:], self._coarse_table[:] = 0, 0
+        if self.words[k.FINE_TABLED] or self.words[k.COARSE_TABLED]:
+            self._fine_table[:], self._coarse_table[:] = 0, 0
         self._counters[: self.words[k.COARSE_COUNT]] = 0
         self._tallies[: self.words[k.TALLY_USED]] = 0
         self._clear()
@@ -215,7 +264,7 @@ class UnitState:
         gather.slice_keys(self.address, places.series, keys)
         distinct, ranks = np.unique(keys, return_inverse=True)
         ranks = ranks.astype(np.int64, copy=False)
-        counters = np.zeros((k.COUNTER_COUNT, len(distinct)), np.int64)
+        counters = np.zeros((counts.COUNTER_COUNT, len(distinct)), np.int64)
         gather.slice_sums(self.address, ranks, counters)
         return *_halves(distinct), counters, self._sketch_runs(ranks, len(distinct))
 
@@ -250,10 +299,3 @@ def _halves(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int
 def _twice(array: NDArray[Any]) -> NDArray[Any]:
     """The same array with as much again behind it, zeroed."""
     return np.concatenate([array, np.zeros_like(array)])
-
-
-def _rehashed(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same entries in a table twice as large."""
-    larger = np.zeros((2 * len(table), 2), np.int64)
-    k.rehash(address_of(table), len(table), address_of(larger), len(larger) - 1)
-    return larger

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.bindings import Bindings, Instance, applies, labels_needed, route, smaller_keys
+from pipeline.kernels.counts import VALUE_BYTES
 from pipeline.series import BASE_LABELS, OTHER
 from pipeline.sli import Kind
 from pipeline.slo import Indicator, Objective, Ratio
@@ -49,9 +50,12 @@ def test_smaller_keys_first_drop_what_no_objective_uses_then_groups() -> None:
     assert smaller_keys(()) == (("service",),)
 
 
-def bound(bindings: Bindings, series: int) -> list[list[int]]:
-    start = bindings.starts[series]
-    return bindings.rows[start : start + bindings.counts[series]].tolist()  # type: ignore[no-any-return]
+def bound(bindings: Bindings, series: int) -> list[tuple[list[int], int]]:
+    """Rules and instances of a series."""
+    start, first, count = bindings.starts[series], bindings.programs[series] >> 32, bindings.counts[series]
+    assert bindings.programs[series] & 0xFFFFFFFF == count
+    rules = bindings.rules[first : first + count].tolist()
+    return list(zip(rules, bindings.bound[start : start + count].tolist(), strict=True))
 
 
 def test_a_series_is_bound_once_to_every_objective_that_applies() -> None:
@@ -62,10 +66,11 @@ def test_a_series_is_bound_once_to_every_objective_that_applies() -> None:
     bindings = Bindings(objectives, ("service", "region"), 100)
     eu = bindings.series_of(("chat", "eu"))
     assert bindings.series_of(("chat", "eu")) == eu
-    assert bound(bindings, eu) == [[Kind.E2E, 5, 1, 1, 0], [Kind.E2E, 5, 0, 0, 1]]
+    assert bound(bindings, eu) == [([Kind.E2E * VALUE_BYTES, 5, 0, 1], 0), ([Kind.E2E * VALUE_BYTES, 5, -1, 0], 1)]
     assert bindings.instances == [Instance("a", "i", "region=eu"), Instance("c", "i", "")]
     us = bindings.series_of(("chat", "us"))
     assert [row[-1] for row in bound(bindings, us)] == [2, 1]  # c is one instance for both
+    assert len(bindings.rules) == 2  # shared
     assert bound(bindings, 0) == [] and bindings.labels[0] == (OTHER, OTHER)
 
 

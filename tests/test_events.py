@@ -21,6 +21,7 @@ from pipeline.kernels.avro import NULL, Column, Layout
 from pipeline.kernels.bits import PAD, address_of
 from pipeline.kernels.intern import Dictionary
 from pipeline.kernels.reasons import GOOD, MALFORMED, TODO
+from pipeline.kernels.slots import FOLD_WORDS, LANES, SERIES_OF_KEY
 from pipeline.sli import FAILURE_KINDS, OUTCOMES, VANTAGES
 from tests.event_samples import objectives, sample
 from tests.ingest_reading import SPEC, block_of, facts_of, plain, read_back
@@ -174,7 +175,7 @@ SMALL = Layout(
 
 def small_rows(cache_dir: Path, schema: Any, payloads: list[bytes]) -> tuple[list[int], np.ndarray, list[bytes]]:
     """Codes, rows and keys that the bare decoder makes of values."""
-    text, _ = generator.module_text(avro.schema.parse(json.dumps(schema)), SMALL)
+    text, made = generator.module_text(avro.schema.parse(json.dumps(schema)), SMALL)
     module = load_module(text, cache_dir)
     values = [b"H" + payload for payload in payloads]
     n = len(values)
@@ -182,31 +183,16 @@ def small_rows(cache_dir: Path, schema: Any, payloads: list[bytes]) -> tuple[lis
     starts = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
     buffer = np.frombuffer(b"".join(values) + bytes(PAD), np.uint8).copy()
     reasons, rows, origins = np.full(n, TODO, np.uint8), np.zeros((n, 4), np.int64), np.zeros(n, np.int64)
-    header, scratch, keys = (
-        np.frombuffer(b"H" + bytes(PAD), np.uint8),
-        np.zeros(500, np.uint8),
-        Dictionary(9, 900),
-    )
-    limits, overflow = np.full(3, 9), np.zeros(2, np.int64)
-    good = module.decode(
-        address_of(buffer),
-        buffer.size - PAD,
-        address_of(starts),
-        address_of(lengths),
-        address_of(reasons),
-        0,
-        n,
-        address_of(header),
-        1,
-        1000,
-        300,
-        address_of(rows),
-        address_of(origins),
-        address_of(scratch),
-        keys.head,
-        address_of(limits),
-        address_of(overflow),
-    )
+    header = np.frombuffer(b"H" + bytes(31) + b"\xff" + bytes(31), np.uint8)
+    spans, scratch, keys = np.zeros(n * made.keys.span_bytes, np.uint8), np.zeros(500, np.uint8), Dictionary(9, 900)
+    limits, overflow, words = np.full(3, 9), np.zeros(2, np.int64), np.zeros(FOLD_WORDS, np.int64)
+    series_of_key = np.arange(9, dtype=np.int32)  # a series of its own for each key
+    words[[SERIES_OF_KEY, LANES]] = address_of(series_of_key), address_of(words)
+    wanted = (buffer, starts, lengths, reasons, header, rows, spans, origins)
+    b, s, ln, why, h, r, w, o = map(address_of, wanted)
+    good = module.decode(b, buffer.size - PAD, s, ln, why, 0, n, h, 1, 1000, 300, r, w, o, keys.head)
+    rest = address_of(scratch), keys.head, address_of(limits), address_of(overflow), address_of(words)
+    module.look_up(r, w, good, *rest)
     return reasons.tolist(), rows[:good], [keys[i] for i in range(len(keys))]
 
 

@@ -14,7 +14,7 @@ from pipeline import blocks, trace_ids
 from pipeline.decoding import EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold
-from tests.event_samples import objectives, sample, spoilt
+from tests.event_samples import START_US, objectives, sample, spoilt
 from tests.ingest_reading import APPEND_MS, HEADER, SPEC, block_of, facts_of, framed
 from tests.naive import counts as naive
 from tests.naive import events as naive_events
@@ -72,6 +72,23 @@ def test_a_stream_without_bad_events_names_none(ingest: IngestFold) -> None:
     assert len(events) > 20
     block = block_of(framed(events))
     assert told(ingest.fold([block], facts_of([block]))) == {}
+
+
+def test_of_a_flood_of_bad_events_few_are_read_and_the_next_unit_has_its_own(ingest: IngestFold) -> None:
+    bad = {"service": "chat", "outcome": "ERROR", "final_attempt": True}
+    events = [sample(Random(i)) | bad | {"request_model": f"m{i}", "trace_id": f"t{i}"} for i in range(200)]
+    for first in (0, 200):
+        block = block_of(framed(events), first)
+        assert sum(map(len, told(ingest.fold([block], facts_of([block]))).values())) == trace_ids.MOST
+
+
+def test_an_instance_whose_first_bad_events_have_no_trace_is_named_by_a_later_one(ingest: IngestFold) -> None:
+    event = sample(Random(1)) | {"service": "chat", "outcome": "ERROR", "final_attempt": True}
+    traces = (None, "", "x" * (trace_ids.LONGEST + 1), "found")
+    events = [event | {"completed_at": START_US + i * 1_000_000, "received_at": START_US} for i in range(4)]
+    values = framed(e | {"trace_id": trace_id} for e, trace_id in zip(events, traces, strict=True))
+    block = block_of(values)
+    assert set(map(tuple, told(ingest.fold([block], facts_of([block]))).values())) == {("found",)}
 
 
 def test_what_fastavro_cannot_name_is_no_reason_to_stop(ingest: IngestFold) -> None:

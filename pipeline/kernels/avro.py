@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.kernels.avro_keys import LabelKeys
 from pipeline.kernels.avro_template import DECODE_HEAD, HEADER, PROCESS
 
 NULL = -(1 << 63)  #: an absent optional number in a row
@@ -64,7 +65,15 @@ class Emitter:
 
 
 BODY = 12  #: indent of a field's code
-LENGTH = ("x, p = read_long(p)", "if p > e or x < 0 or x > e - p: break", "p += x")
+#: over a string: in as few steps as can be, as each field behind waits for them
+TEXT = (
+    "x = np.int64(ld_u8(p))",
+    "if x & 129 == 0: p += (x >> 1) + 1",  # shorter than 64 bytes
+    "else: p = skip_text(p, e)",
+    "if p > e: break",
+)
+#: numbers that are nearly always one byte long
+SMALL = {"attempt", "priority", "sample_weight"}
 
 
 class Generator:
@@ -75,10 +84,10 @@ class Generator:
         self.helpers: list[str] = []
         self.code = Emitter()
         self.found: set[str] = set()
-        self.label_types: dict[str, Any] = {}  # labels the writer has, with their type, in wire order
+        self.keys = LabelKeys(schema.fields, layout)
         self._unchecked = self.remembered = 0
         self._columns = {name: (i, c) for i, c in enumerate(layout.columns) for name in (c.name, *c.aliases)}
-        self.wire_order: list[str] = []
+        self._seen: set[str] = set()  # labels
         for written in schema.fields:
             self._field(written)
         self._defaults()
@@ -86,11 +95,10 @@ class Generator:
     # -- fields
     def _field(self, written: Any) -> None:
         label = self.layout.label_aliases.get(written.name, written.name)
-        is_label = label in self.layout.labels and label not in self.label_types
-        self.wire_order.append(label if is_label else f"{len(self.wire_order)}: no label")
+        is_label = label in self.keys.types and label not in self._seen
         if is_label:
-            self.label_types[label] = written.type
-            self.code.add(BODY, f"a{self._label(label)} = p")
+            self._seen.add(label)
+            self.code.add(BODY, f"a{self.keys.number(label)} = p")
         offset, column = self._columns.get(written.name, (0, None))
         if column and column.name not in self.found:
             self.found.add(column.name)
@@ -100,12 +108,10 @@ class Generator:
         else:
             self._skip(written.type, BODY)
         if is_label:
-            i = self._label(label)
-            extra = 1 if written.type.type == "union" else 0  # the branch
-            self.code.add(BODY, f"b{i} = p", f"if b{i} - a{i} > label_bound + {extra}: code = TOO_LONG")
-
-    def _label(self, name: str) -> int:
-        return self.layout.labels.index(name)
+            i = self.keys.number(label)
+            self.code.add(BODY, f"b{i} = p")
+            if label in self.keys.run_ends:  # hashed here, while the fields behind wait for their positions
+                self.code.add(BODY, self.keys.hash_line(label))
 
     def _number(self, kind: Any, column: Column, offset: int, indent: int) -> None:
         """Emit the reading of one wanted number, widened to int64."""
@@ -119,7 +125,9 @@ class Generator:
             self.code.add(indent, "else: break")
         elif kind.type in _INTEGRAL and not column.symbols:
             narrow = " or x < -2147483648 or x > 2147483647" if kind.type == "int" else ""
-            read = "read_stamp" if kind.props.get("logicalType") == "timestamp-micros" else "read_long"
+            read = "read_small" if column.name in SMALL else "read_long"
+            if is_stamp(kind):
+                read = "read_stamp"
             self.code.add(indent, f"x, p = {read}(p)", f"if p > e{narrow}: break", f"st_i64(r + {offset}, x)")
         elif kind.type == "boolean" and not column.symbols:
             self.code.add(
@@ -139,7 +147,7 @@ class Generator:
         unknown = [s for s, index in zip(kind.symbols, ours, strict=True) if index is None]
         if unknown:
             raise SchemaMismatch(f"field {column.name}: unknown symbols {', '.join(unknown)} and no enum default")
-        self.code.add(indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(ours)}: break")
+        self.code.add(indent, "x, p = read_small(p)", f"if p > e or x < 0 or x >= {len(ours)}: break")
         for theirs, index in enumerate(ours):
             if theirs != index:
                 self.code.add(
@@ -153,7 +161,7 @@ class Generator:
         return next(i for i, index in enumerate(ours) if i != index)
 
     def _defaults(self) -> None:
-        missing = sorted(self.layout.required - self.label_types.keys())
+        missing = sorted(self.layout.required - self.keys.types.keys())
         if missing:
             raise SchemaMismatch(f"field {missing[0]} is missing and has no default")
         for i, column in enumerate(self.layout.columns):
@@ -166,13 +174,13 @@ class Generator:
     # -- skipping
     def _skip(self, kind: Any, indent: int) -> None:
         if kind.type in _TEXT:
-            self.code.add(indent, *LENGTH)
+            self.code.add(indent, *TEXT)
         elif kind.type == "boolean":
             self.code.add(indent, "if p >= e or ld_u8(p) > np.uint64(1): break", "p += 1")
         elif kind.type in _INTEGRAL:
-            self.code.add(indent, "p = skip_long(p)", "if p > e: break")
+            self.code.add(indent, f"p = {'skip_stamp' if is_stamp(kind) else 'skip_long'}(p)", "if p > e: break")
         elif kind.type == "enum":
-            self.code.add(indent, "x, p = read_long(p)", f"if p > e or x < 0 or x >= {len(kind.symbols)}: break")
+            self.code.add(indent, "x, p = read_small(p)", f"if p > e or x < 0 or x >= {len(kind.symbols)}: break")
         elif kind.type == "map":
             self.code.add(indent, "if ld_u8(p) == np.uint64(0): p += 1", f"else: p = {self.skipper(kind)}(p, e)")
             self.code.add(indent, "if p > e: break")
@@ -193,7 +201,7 @@ class Generator:
         i = self.remembered
         self.remembered += 1
         self.code.add(indent, f"if np.int64(ld_u8(p)) == 2 * n{i}: p += n{i} + 1", "else:")
-        self.code.add(indent + 4, *LENGTH, f"n{i} = x if x < 64 else np.int64(-1)")
+        self.code.add(indent + 4, *TEXT, f"n{i} = x >> 1 if x & 129 == 0 else np.int64(-1)")
         self.code.add(indent, "if p > e: break")
 
     def _skip_optional(self, kind: Any, indent: int) -> None:
@@ -267,30 +275,9 @@ class Generator:
         yield from (f"        p = {item}(p, e)", "        if p > e or p == q: return BAD")
         yield "    if stop >= 0 and p != stop: return BAD"
 
-    # -- label keys
-    def key_code(self, labels: tuple[str, ...], tier: int, indent: int) -> list[str]:
-        """Lines that write a key to `scratch`: tier, priority sign, then the labels' raw bytes in wire order.
 
-        Neighbours on the wire are copied as one run.
-        """
-        lines = [f"st_u8(scratch, np.uint64({tier}))", "k = scratch + 2"]
-        for first, last in self._runs(labels):
-            a, b = f"a{self._label(first)}", f"b{self._label(last)}"
-            lines += [f"copy_bytes({a}, k, {b} - {a})", f"k += {b} - {a}"]
-        return [" " * indent + line for line in lines]
-
-    def _runs(self, labels: tuple[str, ...]) -> list[tuple[str, str]]:
-        order = self.wire_order
-        runs: list[tuple[str, str]] = []
-        for name in self.wire_labels(labels):
-            if runs and order.index(name) == order.index(runs[-1][1]) + 1:
-                runs[-1] = (runs[-1][0], name)
-            else:
-                runs.append((name, name))
-        return runs
-
-    def wire_labels(self, labels: tuple[str, ...]) -> list[str]:
-        return [name for name in self.label_types if name in labels]  # label_types is in wire order
+def is_stamp(kind: Any) -> bool:
+    return bool(kind.props.get("logicalType") == "timestamp-micros")
 
 
 def is_optional(kind: Any) -> bool:
@@ -310,34 +297,21 @@ def module_text(schema: Any, layout: Layout) -> tuple[str, Generator]:
     generator = Generator(schema, layout)
     remembered = "; ".join(f"n{i} = np.int64(36)" for i in range(generator.remembered)) or "pass"
     head = DECODE_HEAD.format(row_bytes=layout.row_bytes, remembered=remembered)
+    priority = 8 * [c.name for c in layout.columns].index("priority")
     lines = [HEADER, *generator.helpers, head.rstrip("\n")]
     lines += generator.code.lines
     lines += [
         "            good = p == e",
         "            break",
-        "        if not good or code != GOOD:",
-        "            st_u8(reasons + i, MALFORMED if not good else code)",
+        "        if not good:",
+        "            st_u8(reasons + i, MALFORMED)",
         "            continue",
-        f"        y = ld_i64(r + {8 * [c.name for c in layout.columns].index('priority')})",
-        "        st_u8(scratch + 1, np.uint64(1 + (y > 0) - (y < 0)))",
-        *generator.key_code(layout.labels, 0, 8),
-        "        x = intern(scratch, k - scratch, head, ld_i64(limits))",
-    ]
-    for tier, labels in enumerate(layout.tiers, 1):
-        lines += [
-            "        if x < 0:",
-            f"            st_i64(overflow + {8 * tier - 8}, ld_i64(overflow + {8 * tier - 8}) + 1)",
-            *generator.key_code(labels, tier, 12),
-        ]
-        if "priority_class" not in labels:
-            lines += ["            st_u8(scratch + 1, np.uint64(3))"]
-        lines += [f"            x = intern(scratch, k - scratch, head, ld_i64(limits + {8 * tier}))"]
-    lines += [
-        f"        st_i64(r + {8 * len(layout.columns)}, x)",
+        *(f"        {line}" for line in generator.keys.keep_lines(priority)),
         "        st_i64(origins + 8 * m, i)",
         "        st_u8(reasons + i, GOOD)",
         "        m += 1",
         "    return m",
+        generator.keys.look_up_text(priority),
         PROCESS,
     ]
     return "\n".join(lines), generator

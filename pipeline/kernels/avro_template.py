@@ -8,19 +8,26 @@ HEADER = '''"""Generated from a writer schema by pipeline.kernels.avro; do not e
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.bits import copy_bytes, ld_i32, ld_i64, ld_u8, same_bytes, st_i64, st_u8
-from pipeline.kernels.counts import BATCH, fold_batch, room_left
-from pipeline.kernels.intern import intern
+from pipeline.kernels.bits import (
+    copy_bytes, differ32, ld_i32, ld_i64, ld_u8, ld_u16, ld_u64, prefetch, st_i64, st_u8, st_u16, st_u64,
+)
+from pipeline.kernels.counts import fold_batch
+from pipeline.kernels.intern import (
+    ARENA, MASK, MASKS, OFFSETS, TABLE, add, finished, hash_run, is_likely, joined, key_of, same_run,
+)
 from pipeline.kernels.reasons import *
-from pipeline.kernels.varint import BAD, read_long, read_stamp, skip_long
+from pipeline.kernels.slots import BATCH, LANE_BYTES, LANES, SERIES_OF_KEY, room_left
+from pipeline.kernels.varint import BAD, read_long, read_small, read_stamp, skip_long, skip_stamp, skip_text
 '''
 
 DECODE_HEAD = """
 @njit(nogil=True, cache=True)
 def decode(base, cap, vpos, vlen, reasons, i0, i1, prefix, prefix_len, largest, label_bound,
-           rows, origins, scratch, head, limits, overflow):
+           rows, spans, origins, head):
     m = np.int64(0)
     {remembered}
+    table, mask = ld_i64(head + 8 * TABLE), ld_i64(head + 8 * MASK)
+    masks = head + 8 * MASKS
     for i in range(i0, i1):
         if ld_u8(reasons + i) != TODO:
             continue
@@ -37,11 +44,10 @@ def decode(base, cap, vpos, vlen, reasons, i0, i1, prefix, prefix_len, largest, 
             continue
         p = base + s
         e = p + n
-        if n < prefix_len or not same_bytes(prefix, p, prefix_len):
+        if n < prefix_len or differ32(prefix, p, prefix + 32):
             continue
         p += prefix_len
         r = rows + m * {row_bytes}
-        code = GOOD
         good = False
         while True:
 """
@@ -49,7 +55,7 @@ def decode(base, cap, vpos, vlen, reasons, i0, i1, prefix, prefix_len, largest, 
 PROCESS = """
 @njit(nogil=True, cache=True)
 def process(base, cap, n, vpos, vlen, stamps_ms, reasons, i0, prefix, prefix_len, largest, label_bound,
-            rows, origins, scratch, head, limits, overflow, known, fold):
+            rows, spans, origins, scratch, head, limits, overflow, known, fold):
     \"\"\"Decode and fold records from i0 on; return (next record, what stopped us).\"\"\"
     i = i0
     while i < n:
@@ -59,7 +65,8 @@ def process(base, cap, n, vpos, vlen, stamps_ms, reasons, i0, prefix, prefix_len
         j = min(i + BATCH, n)
         first, second = ld_i64(overflow), ld_i64(overflow + 8)
         m = decode(base, cap, vpos, vlen, reasons, i, j, prefix, prefix_len, largest, label_bound,
-                   rows, origins, scratch, head, limits, overflow)
+                   rows, spans, origins, head)
+        look_up(rows, spans, m, scratch, head, limits, overflow, fold)
         if ld_i64(head + 32) > known:
             for q in range(m):
                 st_u8(reasons + ld_i64(origins + 8 * q), TODO)

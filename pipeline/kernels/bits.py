@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
 PAD = 64  #: spare bytes behind every buffer a decoder reads: more than the longest step between two checks
 MASK64 = (1 << 64) - 1
 
+_SEPTETS = 0x7F7F7F7F7F7F7F7F
+_SLOW_PEXT = {"znver1", "znver2", "bdver4"}
 _I64, _U8 = ir.IntType(64), ir.IntType(8)
 _LLVM = {
     "u8": _U8,
@@ -152,6 +154,57 @@ def _opaque(typing_context, value):
     return types.int64(types.int64), generate
 
 
+@intrinsic
+def _differ32(typing_context, a, b, masks):
+    def generate(context, builder, signature, args):
+        vector, wide = ir.VectorType(_I64, 4), ir.IntType(256)
+        words = []
+        for address in args:
+            word = builder.load(builder.inttoptr(address, vector.as_pointer()))
+            word.align = 1
+            words.append(word)
+        masked = builder.and_(builder.xor(words[0], words[1]), words[2])
+        return builder.icmp_unsigned("!=", builder.bitcast(masked, wide), ir.Constant(wide, 0))
+
+    return types.boolean(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def _septets_by_pext(typing_context, word):
+    def generate(context, builder, signature, args):
+        function = builder.module.declare_intrinsic("llvm.x86.bmi.pext.64", [], ir.FunctionType(_I64, [_I64, _I64]))
+        return builder.call(function, [args[0], ir.Constant(_I64, _SEPTETS)])
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _out_of_line(typing_context):
+    def generate(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        builder.function.attributes.add("cold")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@njit(forceinline=True)
+def septets_by_shifts(w):
+    w = (w & np.uint64(0x007F007F007F007F)) | ((w & np.uint64(0x7F007F007F007F00)) >> np.uint64(1))
+    w = (w & np.uint64(0x00003FFF00003FFF)) | ((w & np.uint64(0x3FFF00003FFF0000)) >> np.uint64(2))
+    return (w & np.uint64(0x000000000FFFFFFF)) | ((w & np.uint64(0x0FFFFFFF00000000)) >> np.uint64(4))
+
+
+def _has_fast_pext() -> bool:
+    """Tell whether code is made for a processor with a quick PEXT: that of the first two Zens takes 18 cycles or more.
+
+    Compiled kernels are cached per processor, so the choice is never another one's.
+    """
+    name = config.CPU_NAME or binding.get_host_cpu_name()
+    known = binding.get_host_cpu_features() if config.CPU_FEATURES is None else {}
+    return not config.DISABLE_JIT and config.CPU_NAME is None and bool(known.get("bmi2")) and name not in _SLOW_PEXT
+
+
 def _fold_product_plain(a, b):
     product = int(a) * int(b)
     return np.uint64((product & MASK64) ^ (product >> 64))
@@ -163,6 +216,11 @@ def _trailing_zeros_plain(word):
 
 def _leading_zeros_plain(word):
     return np.uint64(64 - int(word).bit_length())
+
+
+def _differ32_plain(a, b, masks):
+    one, two, mask = (int.from_bytes(ctypes.string_at(int(address), 32), "little") for address in (a, b, masks))
+    return (one ^ two) & mask != 0
 
 
 def _bits_of_plain(value):
@@ -177,9 +235,15 @@ bits_of = _bits_of_plain if config.DISABLE_JIT else _bits_of
 trailing_zeros = _trailing_zeros_plain if config.DISABLE_JIT else _trailing_zeros
 #: how many high zero bits a word has that is not 0
 leading_zeros = _leading_zeros_plain if config.DISABLE_JIT else _leading_zeros
+#: the low seven bits of each byte, one behind the other
+septets = _septets_by_pext if _has_fast_pext() else septets_by_shifts
+#: whether 32 bytes differ where a mask of 32 bytes has ones; a vector by hand: Numba leaves such code scalar
+differ32 = _differ32_plain if config.DISABLE_JIT else _differ32
 #: ask for a cache line that will be written
 prefetch = (lambda address: None) if config.DISABLE_JIT else _prefetch
 
+#: called in a kernel that is rarely needed: keeps it out of its callers, whose code has to fit the first-level cache
+out_of_line = (lambda: None) if config.DISABLE_JIT else _out_of_line
 #: the value itself, which LLVM cannot see through: in a short loop over raw addresses it keeps the vectoriser
 #: away, which would gather word by word (it cannot tell that integer addresses are consecutive)
 opaque = (lambda value: value) if config.DISABLE_JIT else _opaque

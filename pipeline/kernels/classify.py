@@ -26,19 +26,18 @@ def case_index(outcome, failure_kind, http_status, priority):
 
 
 @njit(forceinline=True)
-def verdict_of(rule, known, value, scale, threshold, at_most, elapsed):
-    """Decide one event for one objective: EXCLUDED, GOOD or BAD.
+def verdict_of(state, value, scale, threshold, at_least, elapsed):
+    """Decide one event for one objective by what its case left to decide: EXCLUDED, GOOD or BAD.
 
     Units: value / scale and threshold in microseconds, compared as value <= threshold x scale: no division.
+           at_least: -1 for >=, 0 for <=.
     """
-    if rule < COMPARE:
-        return np.int64(rule)
-    if known:
-        met = value <= threshold * scale if at_most else value >= threshold * scale
-        return np.int64(GOOD) if met else np.int64(BAD)
-    if rule == CENSORED and at_most and elapsed > threshold:
-        return np.int64(BAD)
-    return np.int64(EXCLUDED)
+    if state == COMPARE:
+        margin = threshold * scale - value
+        return np.int64(GOOD) if (margin ^ at_least) - at_least >= 0 else np.int64(BAD)
+    if state == CENSORED:
+        return np.int64(BAD) if at_least == 0 and elapsed > threshold else np.int64(EXCLUDED)
+    return state
 
 
 @njit(cache=True, nogil=True)

@@ -1,141 +1,91 @@
 """The fold: decoded rows -> counters per (series, 10 s), tallies per (series, second, objective), sketch
 keys.
 
-All memory is preallocated and named by the words of one i64 array (`pipeline.unit.UnitState` fills it), so a
-fold never fails half-way: `room_left` is asked before each batch. A sketch insert is one appended u32 key
-(coarse slot << 12 | metric x 1184 + bin), counted once a unit: that needs memory for what came and nothing
-else, and gives the sparse form that travels.
+A sketch insert is one appended u32 key (coarse slot << 12 | metric x 1184 + bin), counted once a unit: that needs
+memory for what came and nothing else, and gives the sparse form that travels. What an event means for each kind of
+SLI is written down once, as state, value and scale; then each rule of its series only compares.
 """
 
 import numpy as np
 from numba import njit
 
 from pipeline.kernels.bits import (
-    fold_product,
     ld_i32,
     ld_i64,
     ld_u8,
-    ld_u64,
+    out_of_line,
     prefetch,
     st_i64,
     st_u8,
     st_u32,
-    st_u64,
 )
-from pipeline.kernels.classify import BAD, COMPARE, E2E, NULL, TPOT, TTFT, case_index, verdict_of
+from pipeline.kernels.classify import BAD, COMPARE, E2E, ERRORS, NULL, TPOT, TTFT, case_index, verdict_of
 from pipeline.kernels.ddsketch import BINS, bin_of
 from pipeline.kernels.reasons import (
     BAD_WEIGHT,
     COMPLETED_FIRST,
     FAR_FUTURE,
     IMPLAUSIBLE,
-    MORE_KEYS,
-    MORE_SLOTS,
     NEGATIVE_COUNT,
     NEGATIVE_DURATION,
     TOO_OLD,
 )  # fmt: skip
-
-BATCH = 256  #: records decoded before they are folded: rows stay in the first-level cache
+from pipeline.kernels.slots import (
+    AGE_US,
+    BIN_TABLE,
+    BIN_TABLE_SIZE,
+    BINDING_START,
+    CASES,
+    CLAMPED,
+    COUNTERS,
+    EVENT_TIME_MAX,
+    EXEMPLARS,
+    EXEMPLARS_OF,
+    EXEMPLARS_USED,
+    FUTURE_US,
+    INSTANCES,
+    LANE_BYTES,
+    LANES,
+    RULES,
+    SKETCH_KEYS,
+    SKETCH_USED,
+    TALLIES,
+    TALLY_BITS,
+    VALUES,
+    VERDICTS,
+    WEIGHTED,
+    WEIGHTED_USED,
+    enter,
+)  # fmt: skip
 
 # row columns, byte offsets; pipeline.events.COLUMNS has the same order
 (RECEIVED_AT, COMPLETED_AT, E2E_US, TTFT_US, DECODE_US, INPUT_TOKENS, OUTPUT_TOKENS, OUTCOME, FAILURE_KIND,
  HTTP_STATUS, PRIORITY, ATTEMPT, FINAL_ATTEMPT, COLD_START, COST_PICOUSD, GPU_US, SAMPLE_WEIGHT,
- KEY) = range(0, 144, 8)  # fmt: skip
+ SERIES) = range(0, 144, 8)  # fmt: skip
 ROW_BYTES = 144
+TALLY_MASK = (1 << TALLY_BITS) - 1
+AHEAD = 6  #: rows between asking for a row's counters and adding to them
 
-# words of the fold
-(FINE_TABLE, FINE_MASK, FINE_SLOTS, FINE_CAPACITY, FINE_COUNT,
- COARSE_TABLE, COARSE_MASK, COARSE_SLOTS, COARSE_CAPACITY, COARSE_COUNT, COUNTERS,
- TALLIES, TALLY_CAPACITY, TALLY_USED, SKETCH_KEYS, SKETCH_CAPACITY, SKETCH_USED,
- WEIGHTED, WEIGHTED_USED, SERIES_OF_KEY, BINDING_START, BINDING_COUNT, BINDINGS, BINDINGS_MOST,
- CASES, VERDICTS, BIN_TABLE, BIN_TABLE_SIZE, FUTURE_US, AGE_US, EVENT_TIME_MAX, CLAMPED, STAGED,
- WEIGHTED_CAPACITY, EXEMPLARS, EXEMPLARS_CAPACITY, EXEMPLARS_USED, FOLD_WORDS) = range(38)  # fmt: skip
-
-FINE_BYTES = 32  #: series i64, second i64, tally offset i64, coarse slot i64
-COARSE_BYTES = 16  #: series i64, slice i64
-STAGED_BYTES = 32  #: fine slot address, row address, event time, case
-EXEMPLAR_BYTES = 16  #: record number in the block i64, instance i64
-BINDING_BYTES = 40  #: kind, threshold us, at most, final attempts only, instance
 COUNTER_COUNT = 14
-# counters, in the order of pipeline.blocks.SLICE_COUNTERS; the first eight are indexed by the case
+# counters, in the order of pipeline.ingest.SLICE_COUNTERS; the first eight are indexed by the case
 (RETRIES, COLD_STARTS, TOKENS_IN, TOKENS_OUT, COST, GPU) = range(8, 14)
-CASE_COUNTER = np.array([7, 0, 1, 1, 2, 3, 4, 4, 5, 6], np.int64)  #: sli.Case -> outcome counter
 METRIC_BITS = 12  #: three rows of 1184 bins fit in 4096
 
-SECOND_US, SLICE_S = 1_000_000, 10
+CASE_BYTES, KNOWN_BYTES = 32, 16  #: of the table of verdicts: case x (value unknown, value known) x kind
+CASE_COUNTER = 15  #: where a case's outcome counter stands in the table
+VALUE_BYTES = 24  #: state, value, scale of one kind
+RULE_BYTES = 32  #: kind x VALUE_BYTES, threshold us, -1 for at least and 0 for at most, final attempts only
+EXEMPLAR_BYTES = 16  #: record, instance
+NOTED_MOST = 256  #: exemplars of a block; what comes later is not noted: the next block has room again
+NOTED_EACH = 4  #: exemplars of one instance in a unit; not every event has a trace
+
+SECOND_US = 1_000_000
 LAST_SECOND = 1 << 32  #: a slot key has 32 bits for its second: the year 2106
 # with these no product or comparison of the fold leaves 64 bits
 GREATEST_DURATION_US = 1 << 50  #: 35 years
 GREATEST_COUNT = (1 << 31) - 1
 GREATEST_AMOUNT = np.float64(1 << 53)
-
-
-@njit(forceinline=True)
-def _probe(table, mask, key):
-    """Return the address of key's entry, or of the free one it takes. An entry is key + 1 u64, slot i64."""
-    j = np.int64(fold_product(key, np.uint64(0x9E3779B97F4A7C15)) & np.uint64(mask))
-    while True:
-        entry = table + 16 * j
-        found = ld_u64(entry)
-        if found == np.uint64(0) or found == key + np.uint64(1):
-            return entry
-        j = (j + 1) & mask
-
-
-@njit(forceinline=True)
-def _slot_key(series, cell):
-    return (np.uint64(series) << np.uint64(32)) | np.uint64(cell)
-
-
-@njit
-def _new_coarse(fold, series, cell, entry):
-    slot = ld_i64(fold + 8 * COARSE_COUNT)
-    st_i64(fold + 8 * COARSE_COUNT, slot + 1)
-    st_u64(entry, _slot_key(series, cell) + np.uint64(1))
-    st_i64(entry + 8, slot)
-    at = ld_i64(fold + 8 * COARSE_SLOTS) + COARSE_BYTES * slot
-    st_i64(at, series)
-    st_i64(at + 8, cell)
-    return slot
-
-
-@njit
-def _new_fine(fold, series, second, entry):
-    slot = ld_i64(fold + 8 * FINE_COUNT)
-    st_i64(fold + 8 * FINE_COUNT, slot + 1)
-    st_u64(entry, _slot_key(series, second) + np.uint64(1))
-    st_i64(entry + 8, slot)
-    cell = second // SLICE_S
-    coarse_entry = _probe(ld_i64(fold + 8 * COARSE_TABLE), ld_i64(fold + 8 * COARSE_MASK), _slot_key(series, cell))
-    if ld_u64(coarse_entry) == np.uint64(0):
-        coarse = _new_coarse(fold, series, cell, coarse_entry)
-    else:
-        coarse = ld_i64(coarse_entry + 8)
-    used = ld_i64(fold + 8 * TALLY_USED)
-    st_i64(fold + 8 * TALLY_USED, used + 3 * ld_i32(ld_i64(fold + 8 * BINDING_COUNT) + 4 * series))
-    at = ld_i64(fold + 8 * FINE_SLOTS) + FINE_BYTES * slot
-    st_i64(at, series)
-    st_i64(at + 8, second)
-    st_i64(at + 16, used)
-    st_i64(at + 24, coarse)
-    return slot
-
-
-@njit
-def room_left(fold):
-    """Tell whether a whole batch fits: 0, or what is short."""
-    fine, coarse = ld_i64(fold + 8 * FINE_COUNT) + BATCH, ld_i64(fold + 8 * COARSE_COUNT) + BATCH
-    tallies = ld_i64(fold + 8 * TALLY_USED) + 3 * BATCH * ld_i64(fold + 8 * BINDINGS_MOST)
-    if fine > ld_i64(fold + 8 * FINE_CAPACITY) or coarse > ld_i64(fold + 8 * COARSE_CAPACITY):
-        return MORE_SLOTS
-    if tallies > ld_i64(fold + 8 * TALLY_CAPACITY):
-        return MORE_SLOTS
-    if ld_i64(fold + 8 * SKETCH_USED) + 3 * BATCH > ld_i64(fold + 8 * SKETCH_CAPACITY):
-        return MORE_KEYS
-    if ld_i64(fold + 8 * WEIGHTED_USED) + 3 * BATCH > ld_i64(fold + 8 * WEIGHTED_CAPACITY):
-        return MORE_KEYS
-    return 0
+_DIGITS = (1 << 63) - 1  #: all of a number but its sign
 
 
 @njit(forceinline=True)
@@ -150,8 +100,24 @@ def _is_too_much(value, weight):
 
 
 @njit(forceinline=True)
-def _reject(row, event_time, stamp_us, age_us):
+def _oddities(row):
+    """Return 0 for nearly every row: its numbers are neither negative nor large, and its weight is 1."""
+    e2e, ttft, decode = ld_i64(row + E2E_US), ld_i64(row + TTFT_US), ld_i64(row + DECODE_US)
+    read, written = ld_i64(row + INPUT_TOKENS), ld_i64(row + OUTPUT_TOKENS)
+    cost, gpu = ld_i64(row + COST_PICOUSD), ld_i64(row + GPU_US)
+    large = (
+        ((e2e | ttft | decode) & _DIGITS) >> 50 | ((read | written) & _DIGITS) >> 31 | ((cost | gpu) & _DIGITS) >> 53
+    )
+    # NULL is the negative number without digits
+    negative = (ttft >> 63) & ttft | (decode >> 63) & decode | (read >> 63) & read | (written >> 63) & written
+    negative |= (cost >> 63) & cost | (gpu >> 63) & gpu
+    return large | (negative & _DIGITS) | (e2e >> 63) | (ld_i64(row + SAMPLE_WEIGHT) ^ 1)
+
+
+@njit(forceinline=False)
+def _why_refused(row, event_time, stamp_us, age_us):
     """Return why a decoded row cannot be counted, or 0."""
+    out_of_line()
     e2e, ttft, decode = ld_i64(row + E2E_US), ld_i64(row + TTFT_US), ld_i64(row + DECODE_US)
     if e2e < 0 or _is_negative(ttft) or _is_negative(decode):
         return NEGATIVE_DURATION
@@ -175,180 +141,181 @@ def _reject(row, event_time, stamp_us, age_us):
     return np.uint64(0)
 
 
-@njit
-def _stage(rows, m, origins, stamps_ms, reasons, fold):
-    """Check each row, find its slot, ask for its cache lines; return how many rows are staged."""
-    staged, slots = ld_i64(fold + 8 * STAGED), ld_i64(fold + 8 * FINE_SLOTS)
-    table, mask = ld_i64(fold + 8 * FINE_TABLE), ld_i64(fold + 8 * FINE_MASK)
-    series_of_key, counters = ld_i64(fold + 8 * SERIES_OF_KEY), ld_i64(fold + 8 * COUNTERS)
-    cases, tallies = ld_i64(fold + 8 * CASES), ld_i64(fold + 8 * TALLIES)
-    future_us, age_us = ld_i64(fold + 8 * FUTURE_US), ld_i64(fold + 8 * AGE_US)
-    latest = ld_i64(fold + 8 * EVENT_TIME_MAX)
-    count = np.int64(0)
-    for q in range(m):
-        row = rows + q * ROW_BYTES
-        origin = ld_i64(origins + 8 * q)
-        stamp = ld_i64(stamps_ms + 8 * origin)
-        stamp_us = stamp * 1000
-        t = ld_i64(row + COMPLETED_AT)
-        why = _reject(row, t, stamp_us, age_us)
-        if why != np.uint64(0):
-            st_u8(reasons + origin, why)
-            continue
-        if stamp >= 0 and t > stamp_us + future_us:
-            t = stamp_us
-            st_i64(fold + 8 * CLAMPED, ld_i64(fold + 8 * CLAMPED) + 1)
-        if t >= LAST_SECOND * SECOND_US:
-            st_u8(reasons + origin, FAR_FUTURE)
-            continue
-        latest = max(latest, t)
-        key = ld_i64(row + KEY)
-        series = np.int64(ld_i32(series_of_key + 4 * key)) if key >= 0 else np.int64(0)
-        second = t // SECOND_US
-        entry = _probe(table, mask, _slot_key(series, second))
-        slot = ld_i64(entry + 8)
-        if ld_u64(entry) == np.uint64(0):
-            slot = _new_fine(fold, series, second, entry)
-        at = slots + FINE_BYTES * slot
-        prefetch(counters + 8 * COUNTER_COUNT * ld_i64(at + 24))
-        prefetch(tallies + 8 * ld_i64(at + 16))
-        index = case_index(
-            ld_i64(row + OUTCOME),
-            ld_i64(row + FAILURE_KIND),
-            ld_i64(row + HTTP_STATUS),
-            ld_i64(row + PRIORITY),
-        )
-        place = staged + STAGED_BYTES * count
-        st_i64(place, at)
-        st_i64(place + 8, row)
-        st_i64(place + 16, np.int64(ld_u8(cases + index)))
-        count += 1
-    st_i64(fold + 8 * EVENT_TIME_MAX, latest)
-    return count
-
-
 @njit(forceinline=True)
-def _add(address, index, amount):
-    st_i64(address + 8 * index, ld_i64(address + 8 * index) + amount)
+def _add(address, amount):
+    st_i64(address, ld_i64(address) + amount)
 
 
 @njit(forceinline=True)
 def _or_zero(value):
-    return value if value != NULL else np.int64(0)
+    """An optional amount, which is not negative."""
+    return value & ~(value >> 63)
 
 
 @njit(forceinline=True)
-def _insert(fold, key, weight):
-    """Append one sketch key; a weight other than 1 goes with it to the other list."""
+def _count(c, row, weight, written):
+    """Add to a slice's counters, but that of the case."""
+    _add(c + 8 * TOKENS_IN, weight * _or_zero(ld_i64(row + INPUT_TOKENS)))
+    _add(c + 8 * TOKENS_OUT, weight * _or_zero(written))
+    attempt, cold, cost, gpu = (
+        ld_i64(row + ATTEMPT),
+        ld_i64(row + COLD_START),
+        ld_i64(row + COST_PICOUSD),
+        ld_i64(row + GPU_US),
+    )
+    if attempt != 1 or cold != 0:
+        _add(c + 8 * RETRIES, weight * np.int64(attempt > 1))
+        _add(c + 8 * COLD_STARTS, weight * cold)
+    if (cost & gpu) != NULL:
+        _add(c + 8 * COST, weight * _or_zero(cost))
+        _add(c + 8 * GPU, weight * _or_zero(gpu))
+
+
+@njit(forceinline=True)
+def _mean(values, meant, kind, is_known, value):
+    """Write down what is left to decide for a kind, and its value; return the state."""
+    state = np.int64(ld_u8(meant + KNOWN_BYTES * np.int64(is_known) + kind))
+    st_i64(values + VALUE_BYTES * kind, state)
+    st_i64(values + VALUE_BYTES * kind + 8, value)
+    return state
+
+
+@njit(forceinline=False)
+def _insert_weighted(fold, key, weight):
+    """Append a sketch key whose weight is not 1, with the weight, to a list of its own."""
+    out_of_line()
+    used = ld_i64(fold + 8 * WEIGHTED_USED)
+    st_i64(ld_i64(fold + 8 * WEIGHTED) + 16 * used, key)
+    st_i64(ld_i64(fold + 8 * WEIGHTED) + 16 * used + 8, weight)
+    st_i64(fold + 8 * WEIGHTED_USED, used + 1)
+
+
+@njit(forceinline=True)
+def _insert(fold, keys, used, key, state, weight):
+    """Append a sketch key where the table lets the value decide; return how many keys there are.
+
+    Written in any case, and counted if it is to stay: no branch waits for what came.
+    """
+    st_u32(keys + 4 * used, np.uint64(key))
     if weight == 1:
-        used = ld_i64(fold + 8 * SKETCH_USED)
-        st_u32(ld_i64(fold + 8 * SKETCH_KEYS) + 4 * used, np.uint64(key))
-        st_i64(fold + 8 * SKETCH_USED, used + 1)
-    else:
-        used = ld_i64(fold + 8 * WEIGHTED_USED)
-        st_i64(ld_i64(fold + 8 * WEIGHTED) + 16 * used, key)
-        st_i64(ld_i64(fold + 8 * WEIGHTED) + 16 * used + 8, weight)
-        st_i64(fold + 8 * WEIGHTED_USED, used + 1)
+        return used + np.int64(state == COMPARE)
+    if state == COMPARE:
+        _insert_weighted(fold, key, weight)
+    return used
 
 
-@njit
-def _note_exemplar(fold, origin, instance):
-    """Remember a record that is bad for an instance, while there is room."""
-    used = ld_i64(fold + 8 * EXEMPLARS_USED)
-    if used < ld_i64(fold + 8 * EXEMPLARS_CAPACITY):
+@njit(forceinline=False)
+def _note_exemplar(fold, series, number, record):
+    """Note a record that is bad for an instance of which few are noted in this unit."""
+    out_of_line()
+    start = ld_i32(ld_i64(fold + 8 * BINDING_START) + 4 * series)
+    instance = np.int64(ld_i32(ld_i64(fold + 8 * INSTANCES) + 4 * (start + number)))
+    noted, used = ld_i64(fold + 8 * EXEMPLARS_OF) + instance, ld_i64(fold + 8 * EXEMPLARS_USED)
+    if ld_u8(noted) < np.uint64(NOTED_EACH) and used < NOTED_MOST:
+        st_u8(noted, ld_u8(noted) + np.uint64(1))
         at = ld_i64(fold + 8 * EXEMPLARS) + EXEMPLAR_BYTES * used
-        st_i64(at, origin)
+        st_i64(at, record)
         st_i64(at + 8, instance)
         st_i64(fold + 8 * EXEMPLARS_USED, used + 1)
 
 
 @njit(forceinline=True)
-def _shown(rule):
-    """A value enters a sketch where the table lets it decide."""
-    return np.int64(rule) >= COMPARE
+def _judge(fold, row, record, rules, tally, values):
+    """Add one event to the tallies of its series' rules."""
+    e2e, is_final, weight = ld_i64(row + E2E_US), ld_i64(row + FINAL_ATTEMPT), ld_i64(row + SAMPLE_WEIGHT)
+    rule = ld_i64(fold + 8 * RULES) + RULE_BYTES * (rules >> 32)
+    for number in range(rules & 0xFFFFFFFF):
+        at = values + ld_i64(rule)
+        state, value, scale = ld_i64(at), ld_i64(at + 8), ld_i64(at + 16)
+        verdict = verdict_of(state, value, scale, ld_i64(rule + 8), ld_i64(rule + 16), e2e)
+        if is_final != 0 or ld_i64(rule + 24) == 0:
+            if verdict == BAD and ld_i64(tally + 16) == 0:
+                _note_exemplar(fold, ld_i64(row + SERIES), number, record)
+            _add(tally + 8 * verdict, weight)
+        rule += RULE_BYTES
+        tally += 24
+
+
+@njit(forceinline=True)
+def _decide(fold, row, record, lane, keys, used):
+    """Count one row whose lane is at its second; return how many sketch keys there are."""
+    verdicts, values = ld_i64(fold + 8 * VERDICTS), ld_i64(fold + 8 * VALUES)
+    bin_table, bin_table_size = ld_i64(fold + 8 * BIN_TABLE), ld_i64(fold + 8 * BIN_TABLE_SIZE)
+    e2e, ttft, decode = ld_i64(row + E2E_US), ld_i64(row + TTFT_US), ld_i64(row + DECODE_US)
+    weight, written = ld_i64(row + SAMPLE_WEIGHT), ld_i64(row + OUTPUT_TOKENS)
+    index = case_index(
+        ld_i64(row + OUTCOME), ld_i64(row + FAILURE_KIND), ld_i64(row + HTTP_STATUS), ld_i64(row + PRIORITY)
+    )
+    meant = verdicts + CASE_BYTES * np.int64(ld_u8(ld_i64(fold + 8 * CASES) + index))
+    slots = ld_i64(lane + 16)
+    c = ld_i64(fold + 8 * COUNTERS) + 8 * COUNTER_COUNT * (slots >> TALLY_BITS)
+    _add(c + 8 * np.int64(ld_u8(meant + CASE_COUNTER)), weight)
+    _count(c, row, weight, written)
+
+    has_ttft = ttft >= 0
+    decode = e2e - ttft if decode < 0 and has_ttft else decode
+    has_tpot = has_ttft and written >= 2 and decode >= 0
+    # what is missing is 1: a zero would be the one value in three that takes the sketch's rare branch
+    ttft, decode = ttft if has_ttft else np.int64(1), decode if has_tpot else np.int64(1)
+    tokens = written - 1 if has_tpot else np.int64(1)
+    _mean(values, meant, ERRORS, False, np.int64(0))
+    e2e_state = _mean(values, meant, E2E, True, e2e)
+    ttft_state = _mean(values, meant, TTFT, has_ttft, ttft)
+    tpot_state = _mean(values, meant, TPOT, has_tpot, decode)
+    st_i64(values + VALUE_BYTES * TPOT + 16, tokens)
+
+    sketch = (slots >> TALLY_BITS) << METRIC_BITS
+    e2e_key = sketch + bin_of(np.float64(e2e), bin_table, bin_table_size)
+    ttft_key = sketch + BINS + bin_of(np.float64(ttft), bin_table, bin_table_size)
+    tpot_key = sketch + 2 * BINS + bin_of(np.float64(decode) / np.float64(tokens), bin_table, bin_table_size)
+    used = _insert(fold, keys, used, e2e_key, e2e_state, weight)
+    used = _insert(fold, keys, used, ttft_key, ttft_state, weight)
+    used = _insert(fold, keys, used, tpot_key, tpot_state, weight)
+    tally = ld_i64(fold + 8 * TALLIES) + 8 * (slots & TALLY_MASK)
+    _judge(fold, row, record, ld_i64(lane + 24), tally, values)
+    return used
+
+
+@njit(forceinline=True)
+def _ask_ahead(fold, row, lanes):
+    """Ask for the counters and tallies of the row AHEAD of this one."""
+    slots = ld_i64(lanes + LANE_BYTES * ld_i64(row + AHEAD * ROW_BYTES + SERIES) + 16)
+    prefetch(ld_i64(fold + 8 * TALLIES) + 8 * (slots & TALLY_MASK))
+    prefetch(ld_i64(fold + 8 * COUNTERS) + 8 * COUNTER_COUNT * (slots >> TALLY_BITS))
 
 
 @njit
 def fold_batch(rows, m, origins, stamps_ms, reasons, fold):
     """Fold m decoded rows; rows that cannot be counted get their reason.
 
-    Shapes: all addresses: rows (m, ROW_BYTES); origins (m,) i64 record numbers; stamps_ms (n,) i64 append
-            times; reasons (n,) u8; fold FOLD_WORDS words.
+    Shapes: all addresses: rows (m + AHEAD, ROW_BYTES), of which the last AHEAD only name some series; origins (m,)
+            i64 record numbers; stamps_ms (n,) i64 append times; reasons (n,) u8; fold FOLD_WORDS words.
     """
-    count = _stage(rows, m, origins, stamps_ms, reasons, fold)
-    staged, counters = ld_i64(fold + 8 * STAGED), ld_i64(fold + 8 * COUNTERS)
-    tallies, verdicts = ld_i64(fold + 8 * TALLIES), ld_i64(fold + 8 * VERDICTS)
-    starts, counts = ld_i64(fold + 8 * BINDING_START), ld_i64(fold + 8 * BINDING_COUNT)
-    bindings = ld_i64(fold + 8 * BINDINGS)
-    bin_table, bin_table_size = ld_i64(fold + 8 * BIN_TABLE), ld_i64(fold + 8 * BIN_TABLE_SIZE)
-    for q in range(count):
-        place = staged + STAGED_BYTES * q
-        at, row, case = ld_i64(place), ld_i64(place + 8), ld_i64(place + 16)
-        weight = ld_i64(row + SAMPLE_WEIGHT)
-        coarse = ld_i64(at + 24)
-        c = counters + 8 * COUNTER_COUNT * coarse
-        written = ld_i64(row + OUTPUT_TOKENS)
-        _add(c, CASE_COUNTER[case], weight)
-        _add(c, RETRIES, weight * np.int64(ld_i64(row + ATTEMPT) > 1))
-        _add(c, COLD_STARTS, weight * ld_i64(row + COLD_START))
-        _add(c, TOKENS_IN, weight * _or_zero(ld_i64(row + INPUT_TOKENS)))
-        _add(c, TOKENS_OUT, weight * _or_zero(written))
-        _add(c, COST, weight * _or_zero(ld_i64(row + COST_PICOUSD)))
-        _add(c, GPU, weight * _or_zero(ld_i64(row + GPU_US)))
-
-        e2e, ttft, decode = ld_i64(row + E2E_US), ld_i64(row + TTFT_US), ld_i64(row + DECODE_US)
-        has_ttft = ttft != NULL
-        if decode == NULL and has_ttft:
-            decode = e2e - ttft
-        has_tpot = has_ttft and written >= 2 and decode >= 0
-        tokens_after_first = written - 1 if has_tpot else np.int64(1)
-        rules = verdicts + 4 * case
-        sketch = coarse << METRIC_BITS
-        if np.int64(ld_u8(rules + E2E)) == COMPARE:
-            _insert(fold, sketch + bin_of(np.float64(e2e), bin_table, bin_table_size), weight)
-        if has_ttft and _shown(ld_u8(rules + TTFT)):
-            _insert(fold, sketch + BINS + bin_of(np.float64(ttft), bin_table, bin_table_size), weight)
-        if has_tpot and _shown(ld_u8(rules + TPOT)):
-            tpot = np.float64(decode) / np.float64(tokens_after_first)
-            _insert(fold, sketch + 2 * BINS + bin_of(tpot, bin_table, bin_table_size), weight)
-
-        series = ld_i64(at)
-        b = bindings + BINDING_BYTES * ld_i32(starts + 4 * series)
-        tally = tallies + 8 * ld_i64(at + 16)
-        final = ld_i64(row + FINAL_ATTEMPT)
-        for _ in range(ld_i32(counts + 4 * series)):
-            kind = ld_i64(b)
-            rule = np.int64(ld_u8(rules + kind))
-            known, value, scale = True, e2e, np.int64(1)
-            if kind == TTFT:
-                known, value = has_ttft, ttft
-            elif kind == TPOT:
-                known, value, scale = has_tpot, decode, tokens_after_first
-            elif kind == E2E:
-                known = rule == COMPARE
-            if final != 0 or ld_i64(b + 24) == 0:
-                verdict = verdict_of(rule, known, value, scale, ld_i64(b + 8), ld_i64(b + 16) != 0, e2e)
-                if verdict == BAD and ld_i64(tally + 8 * BAD) == 0:  # the first of its series and second
-                    _note_exemplar(fold, ld_i64(origins + 8 * ((row - rows) // ROW_BYTES)), ld_i64(b + 32))
-                _add(tally, verdict, weight)
-            b += BINDING_BYTES
-            tally += 24
-
-
-@njit(cache=True, nogil=True)
-def rehash(table, size, larger, mask):
-    """Move every entry of a slot table into a larger, empty one.
-
-    Shapes: table, larger: addresses of (size, 2) and (mask + 1, 2) i64.
-    """
-    for i in range(size):
-        stored = ld_u64(table + 16 * i)
-        if stored != np.uint64(0):
-            entry = _probe(larger, mask, stored - np.uint64(1))
-            st_u64(entry, stored)
-            st_i64(entry + 8, ld_i64(table + 16 * i + 8))
-
-
-def warm() -> None:
-    one = np.zeros(4, np.int64)
-    rehash(int(one.ctypes.data), 1, int(one.ctypes.data), 0)
+    lanes, future_us, age_us = ld_i64(fold + 8 * LANES), ld_i64(fold + 8 * FUTURE_US), ld_i64(fold + 8 * AGE_US)
+    keys, used = ld_i64(fold + 8 * SKETCH_KEYS), ld_i64(fold + 8 * SKETCH_USED)
+    latest, clamped = ld_i64(fold + 8 * EVENT_TIME_MAX), ld_i64(fold + 8 * CLAMPED)
+    for q in range(m):
+        row, record = rows + q * ROW_BYTES, ld_i64(origins + 8 * q)
+        _ask_ahead(fold, row, lanes)
+        t, stamp = ld_i64(row + COMPLETED_AT), ld_i64(stamps_ms + 8 * record)
+        stamp_us = stamp * 1000
+        if _oddities(row) != 0 or age_us > 0 or t < 0 or ld_i64(row + RECEIVED_AT) > t:
+            why = _why_refused(row, t, stamp_us, age_us)
+            if why != np.uint64(0):
+                st_u8(reasons + record, why)
+                continue
+        if stamp >= 0 and t > stamp_us + future_us:
+            t = stamp_us
+            clamped += 1
+        if t >= LAST_SECOND * SECOND_US:
+            st_u8(reasons + record, FAR_FUTURE)
+            continue
+        latest = max(latest, t)
+        series, second = ld_i64(row + SERIES), np.int64(np.uint64(t) // np.uint64(SECOND_US))
+        lane = lanes + LANE_BYTES * series
+        if ld_i64(lane) != second:
+            enter(fold, lane, series, second)
+        used = _decide(fold, row, record, lane, keys, used)
+    st_i64(fold + 8 * SKETCH_USED, used)
+    st_i64(fold + 8 * EVENT_TIME_MAX, latest)
+    st_i64(fold + 8 * CLAMPED, clamped)

@@ -23,27 +23,25 @@ from pipeline.kernels.bits import (
     st_u64,
     trailing_zeros,
 )  # fmt: skip
-from pipeline.kernels.counts import (
-    BINDING_BYTES,
+from pipeline.kernels.counts import COUNTER_COUNT, METRIC_BITS, TALLY_MASK
+from pipeline.kernels.ddsketch import BINS
+from pipeline.kernels.slots import (
     BINDING_COUNT,
     BINDING_START,
-    BINDINGS,
     COARSE_BYTES,
     COARSE_COUNT,
     COARSE_SLOTS,
-    COUNTER_COUNT,
     COUNTERS,
     FINE_BYTES,
     FINE_COUNT,
     FINE_SLOTS,
-    METRIC_BITS,
+    INSTANCES,
     SKETCH_KEYS,
     SKETCH_USED,
     TALLIES,
     WEIGHTED,
     WEIGHTED_USED,
 )  # fmt: skip
-from pipeline.kernels.ddsketch import BINS
 
 METRIC_MASK = (1 << METRIC_BITS) - 1
 ROW_WORDS = (1 << METRIC_BITS) // 64  #: words of the bitmap over a slice's bins
@@ -59,19 +57,18 @@ def tally_sums(fold, places, table, mask, keys, sums):
     """
     slots, tallies = ld_i64(fold + 8 * FINE_SLOTS), ld_i64(fold + 8 * TALLIES)
     starts, counts = ld_i64(fold + 8 * BINDING_START), ld_i64(fold + 8 * BINDING_COUNT)
-    bindings = ld_i64(fold + 8 * BINDINGS)
+    instances = ld_i64(fold + 8 * INSTANCES)
     n = 0
     for slot in range(ld_i64(fold + 8 * FINE_COUNT)):
         at = slots + FINE_BYTES * slot
-        series, second, tally = ld_i64(at), ld_i64(at + 8), tallies + 8 * ld_i64(at + 16)
-        b = bindings + BINDING_BYTES * ld_i32(starts + 4 * series)
+        series, second, tally = ld_i64(at), ld_i64(at + 8), tallies + 8 * (ld_i64(at + 16) & TALLY_MASK)
+        bound = instances + 4 * ld_i32(starts + 4 * series)
         for k in range(ld_i32(counts + 4 * series)):
             excluded, good, bad = ld_i64(tally), ld_i64(tally + 8), ld_i64(tally + 16)
             tally += 24
             if excluded | good | bad == 0:
                 continue
-            instance = ld_i64(b + BINDING_BYTES * k + 32)
-            key = (np.uint64(places[instance]) << np.uint64(32)) | np.uint64(second)
+            key = (np.uint64(places[ld_i32(bound + 4 * k)]) << np.uint64(32)) | np.uint64(second)
             j = np.int64(fold_product(key, np.uint64(0x9E3779B97F4A7C15)) & np.uint64(mask))
             while table[j] != 0 and keys[table[j] - 1] != key:
                 j = (j + 1) & mask

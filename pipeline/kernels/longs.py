@@ -9,11 +9,14 @@ from numba import njit
 
 from pipeline.kernels.bits import (
     address_of,
+    ld_i64,
     ld_u8,
     ld_u64,
     leading_zeros,
     opaque,
+    septets,
     st_u8,
+    st_u16,
     st_u64,
     trailing_zeros,
 )
@@ -22,32 +25,63 @@ from pipeline.kernels.varint import BAD, unzigzag
 LONGEST = 10  #: bytes of the longest varint
 
 
+@njit(forceinline=True)
+def _zigzag(p):
+    x = ld_i64(p)
+    return (np.uint64(x) << np.uint64(1)) ^ np.uint64(x >> 63)
+
+
+@njit(forceinline=True)
+def _write(w, p):
+    """Write one number at p; return the position behind it."""
+    seven, one = np.uint64(7), np.uint64(1)
+    if w < np.uint64(1 << 56):
+        n = (np.int64(63) - np.int64(leading_zeros(w | one))) // 7
+        # spread groups of 28, 14 and 7 bits, then set the continuation bits of all bytes but the last
+        w = (w & np.uint64(0x000000000FFFFFFF)) | ((w << np.uint64(4)) & np.uint64(0x0FFFFFFF00000000))
+        w = (w & np.uint64(0x00003FFF00003FFF)) | ((w << np.uint64(2)) & np.uint64(0x3FFF00003FFF0000))
+        w = (w & np.uint64(0x007F007F007F007F)) | ((w << one) & np.uint64(0x7F007F007F007F00))
+        st_u64(p, w | (np.uint64(0x8080808080808080) & ((one << np.uint64(8 * n)) - one)))
+        return p + n + 1
+    while w >= np.uint64(128):
+        st_u8(p, w | np.uint64(128))
+        w >>= seven
+        p += 1
+    st_u8(p, w)
+    return p + 1
+
+
 @njit(cache=True, nogil=True)
 def write_longs(values, count, out):
     """Write count varints; return how many bytes.
 
     Shapes: addresses: values (count,) i64; out (LONGEST x count + 8,) u8.
+    Eight numbers in a row of one byte each, the rule in columns of counts, or of two, as in columns of bins, go at
+    once: no length waits for the one before it.
     """
-    p = out
-    seven, one = np.uint64(7), np.uint64(1)
-    for i in range(count):
-        x = np.int64(ld_u64(values + 8 * i))
-        w = (np.uint64(x) << one) ^ np.uint64(x >> 63)
-        if w < np.uint64(1 << 56):
-            n = (np.int64(63) - np.int64(leading_zeros(w | one))) // 7
-            # spread groups of 28, 14 and 7 bits, then set the continuation bits of all bytes but the last
-            w = (w & np.uint64(0x000000000FFFFFFF)) | ((w << np.uint64(4)) & np.uint64(0x0FFFFFFF00000000))
-            w = (w & np.uint64(0x00003FFF00003FFF)) | ((w << np.uint64(2)) & np.uint64(0x3FFF00003FFF0000))
-            w = (w & np.uint64(0x007F007F007F007F)) | ((w << one) & np.uint64(0x7F007F007F007F00))
-            st_u64(p, w | (np.uint64(0x8080808080808080) & ((one << np.uint64(8 * n)) - one)))
-            p += n + 1
+    p, i = out, np.int64(0)
+    low, seven, more = np.uint64(127), np.uint64(7), np.uint64(128)
+    while i + 8 <= count:
+        at = values + 8 * i
+        a, b, c, d = _zigzag(at), _zigzag(at + 8), _zigzag(at + 16), _zigzag(at + 24)
+        e, f, g, h = _zigzag(at + 32), _zigzag(at + 40), _zigzag(at + 48), _zigzag(at + 56)
+        most, least = a | b | c | d | e | f | g | h, min(a, b, c, d, e, f, g, h)
+        if most < more:
+            half = a | b << np.uint64(8) | c << np.uint64(16) | d << np.uint64(24)
+            st_u64(p, half | (e | f << np.uint64(8) | g << np.uint64(16) | h << np.uint64(24)) << np.uint64(32))
+            p += 8
+        elif most < np.uint64(1 << 14) and least >= more:
+            for k in range(8):
+                w = _zigzag(at + 8 * k)
+                st_u16(p + 2 * k, (w & low) | more | (w >> seven) << np.uint64(8))
+            p += 16
         else:
-            while w >= np.uint64(128):
-                st_u8(p, w | np.uint64(128))
-                w >>= seven
-                p += 1
-            st_u8(p, w)
-            p += 1
+            for k in range(8):
+                p = _write(_zigzag(at + 8 * k), p)
+        i += 8
+    while i < count:
+        p = _write(_zigzag(values + 8 * i), p)
+        i = opaque(i + 1)
     return p - out
 
 
@@ -92,9 +126,7 @@ def read_longs(p, end, out, count):
         else:
             t = trailing_zeros(stop)
             w &= (np.uint64(1) << t) | ((np.uint64(1) << t) - np.uint64(1))
-            w = (w & np.uint64(0x007F007F007F007F)) | ((w & np.uint64(0x7F007F007F007F00)) >> np.uint64(1))
-            w = (w & np.uint64(0x00003FFF00003FFF)) | ((w & np.uint64(0x3FFF00003FFF0000)) >> np.uint64(2))
-            w = (w & np.uint64(0x000000000FFFFFFF)) | ((w & np.uint64(0x0FFFFFFF00000000)) >> np.uint64(4))
+            w = septets(w)
             x = unzigzag(w)
             p += np.int64(t >> np.uint64(3)) + 1
         st_u64(out + 8 * i, np.uint64(x))

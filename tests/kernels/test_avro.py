@@ -20,17 +20,6 @@ WIRE = schema(
 )
 
 
-def test_labels_are_found_in_the_order_of_the_wire() -> None:
-    _, generator = module_text(schema(("region", "string"), ("e2e_us", "long"), ("service", "string")), LAYOUT)
-    assert list(generator.label_types) == ["region", "service"]
-
-
-def test_labels_that_are_neighbours_on_the_wire_are_copied_as_one_run() -> None:
-    _, generator = module_text(WIRE, LAYOUT)
-    copies = [line for line in generator.key_code(LAYOUT.labels, 0, 0) if "copy_bytes" in line]
-    assert len(copies) == 2
-
-
 def test_the_text_is_a_module_and_the_same_for_the_same_schema() -> None:
     text, _ = module_text(WIRE, LAYOUT)
     compile(text, "generated", "exec")

@@ -45,17 +45,37 @@ def test_hashes_of_different_bytes_differ(keys: set[bytes]) -> None:
 
 @njit
 def _tricks(a, b, double):  # type: ignore[no-untyped-def]
-    return bits.fold_product(a, b), bits.trailing_zeros(a), bits.leading_zeros(a), bits.bits_of(double)
+    septets = bits.septets(a), bits.septets_by_shifts(a)
+    return bits.fold_product(a, b), bits.trailing_zeros(a), bits.leading_zeros(a), bits.bits_of(double), septets
 
 
 @given(WORDS.filter(bool), WORDS)
 def test_word_tricks_follow_their_definitions(a: int, b: int) -> None:
     double = struct.unpack("<d", struct.pack("<Q", a >> 2))[0]
-    product, low, high, word = _tricks(np.uint64(a), np.uint64(b), double)
+    product, low, high, word, septets = _tricks(np.uint64(a), np.uint64(b), double)
     assert int(product) == (a * b & bits.MASK64) ^ (a * b >> 64)
     assert int(low) == 64 - len(f"{a:064b}".rstrip("0"))
     assert int(high) == 64 - a.bit_length()
     assert int(word) == a >> 2
+    joined = "".join(f"{a >> shift & 127:07b}" for shift in range(56, -1, -8))
+    assert {int(each) for each in septets} == {int(joined, 2)}
+
+
+@njit
+def _differ(a, b, masks):  # type: ignore[no-untyped-def]
+    return bits.differ32(a, b, masks)
+
+
+THIRTY_TWO = st.binary(min_size=32, max_size=32)
+
+
+@given(THIRTY_TWO, THIRTY_TWO, st.integers(0, 31))
+def test_bytes_differ_where_the_mask_says_so(a: bytes, mask: bytes, at: int) -> None:
+    b = bytearray(a)
+    b[at] ^= 0x5A
+    x, y, m = (np.frombuffer(raw, np.uint8).copy() for raw in (a, bytes(b), mask))
+    assert bool(_differ(address_of(x), address_of(y), address_of(m))) == bool(mask[at] & 0x5A)
+    assert not _differ(address_of(x), address_of(x), address_of(m))
 
 
 KINDS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i", "i64": "q", "f32": "f", "f64": "d"}

@@ -6,14 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.kernels import counts as k
 from pipeline.kernels import gather
+from pipeline.kernels import slots as k
 from pipeline.kernels.bits import address_of
+from pipeline.kernels.counts import METRIC_BITS
 from pipeline.kernels.ddsketch import BINS, TOP_BIN
 
 
 def code(slot: int, metric: int, index: int) -> int:
-    return slot << k.METRIC_BITS | metric * BINS + index
+    return slot << METRIC_BITS | metric * BINS + index
 
 
 KEY = st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, TOP_BIN))
@@ -37,7 +38,7 @@ def test_bins_of_equal_ranks_are_one_and_ascend(
     total = len(plain) + len(heavy)
     lengths, used = np.zeros((3, 3), np.int64), np.zeros(3, np.int64)
     bins, counts = np.zeros((2, 3, total), np.int64)
-    row = np.zeros(1 << k.METRIC_BITS, np.int64)
+    row = np.zeros(1 << METRIC_BITS, np.int64)
     gather.sketch_columns(
         address_of(words),
         ranks,
