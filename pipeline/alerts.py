@@ -8,6 +8,7 @@ little was measured to say anything; a frozen alert neither fires nor resolves, 
 starts anew. Never reads a clock: time is the judged second.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -179,6 +180,17 @@ class Alert:
     level: Severity = Severity.NONE  # of the last measured second
     since_s: int = 0  # second at which the level became what it is, or the freeze ended
     started_s: int = 0  # second at which the open alert fired
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> "Alert":
+        """Make the alert that `numbers` were taken of."""
+        state, severity, level, since_s, started_s = numbers
+        return cls(State(state), Severity(severity), Severity(level), since_s, started_s)
+
+    @property
+    def numbers(self) -> list[int]:
+        """All of it as plain numbers, for a snapshot."""
+        return [int(self.state), int(self.severity), int(self.level), self.since_s, self.started_s]
 
     @property
     def is_open(self) -> bool:

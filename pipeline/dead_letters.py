@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.decoding import EventFold
-from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC
+from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC, header_of
 from pipeline.kernels import reasons as r
 from pipeline.records import OutRecord, RecordBlock
 from pipeline.wire import Cursor, reader_of
@@ -115,7 +115,7 @@ class Letters:
         if code == int(r.UNFRAMED):
             begins = value[:10].hex() or "nothing"
             return f"the value begins with {begins}: neither 00 and a schema id nor c301 and a fingerprint"
-        header = value[:10] if value[:2] == SINGLE_OBJECT_MAGIC else value[:5]
+        header = header_of(value)
         if code == int(r.UNKNOWN_SCHEMA):
             return f"no schema is known for the header {header.hex()}"
         if code == int(r.SCHEMA_MISMATCH):

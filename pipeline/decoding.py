@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.bindings import Bindings, labels_needed, smaller_keys
 from pipeline.events import EventDecoder, SchemaMismatch, decoder_for, event_layout
-from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC, Framing
+from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC, Framing, header_of
 from pipeline.kernels.bits import PAD, address_of
 from pipeline.kernels.counts import AHEAD, ROW_BYTES
 from pipeline.kernels.intern import Dictionary
@@ -265,8 +265,7 @@ class _Columns:
     def header(self, at: int) -> bytes:
         """The framing one value begins with, as long as its magic says."""
         start, length = int(self.starts[at]), int(self.lengths[at])
-        head = self.buffer[start : start + min(max(length, 0), 10)].tobytes()
-        return head if head[:2] == SINGLE_OBJECT_MAGIC else head[:5]
+        return header_of(self.buffer[start : start + min(max(length, 0), 10)].tobytes())
 
     def headers(self, length: int, magic: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Records left that begin with `magic` and have a whole header, and the headers.

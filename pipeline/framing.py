@@ -35,6 +35,11 @@ def confluent_header(schema_id: int) -> bytes:
     return CONFLUENT_MAGIC + schema_id.to_bytes(4, "big")
 
 
+def header_of(value: bytes) -> bytes:
+    """What stands in front of the Avro bytes of a framed value, as long as its magic says; less when it is shorter."""
+    return bytes(value[: 10 if value[:2] == SINGLE_OBJECT_MAGIC else 5])
+
+
 @cache
 def shipped_schemas() -> dict[str, tuple[str, ...]]:
     """Name -> texts of every released version (`golden/<name>/v<N>.avsc`), then `avro/<name>.avsc`."""
@@ -72,11 +77,11 @@ class Framing:
 
         Raises: UnknownSchema, with the header in hex.
         """
-        length = 10 if value[:2] == SINGLE_OBJECT_MAGIC else 5
-        text = self.known(name).get(bytes(value[:length]))
+        header = header_of(value)
+        text = self.known(name).get(header)
         if text is None:
-            raise UnknownSchema(f"no schema is known for the header {value[:length].hex() or '(empty)'} of a {name}")
-        return text, length
+            raise UnknownSchema(f"no schema is known for the header {header.hex() or '(empty)'} of a {name}")
+        return text, len(header)
 
 
 @cache

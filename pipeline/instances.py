@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import slo
-from pipeline.alerts import Alert, Judged, Notice, Severity, State, Watched, step
+from pipeline.alerts import Alert, Judged, Notice, Severity, Watched, step
 from pipeline.blocks import decode, encode
 from pipeline.exemplars import Exemplars
 from pipeline.framing import Framing
@@ -204,10 +204,10 @@ class Instances:
     def snapshot(self, row: int, applied_offset: int, framing: Framing) -> bytes:
         """Write an instance's entry, and count its row as untouched from now on."""
         instance, objective = self.known[row], self.watched(row).objective
-        words, alert = self.words(row), instance.alert
+        words = self.words(row)
         facts = {
             "indicator": objective.indicator_revision,
-            "alert": [alert.state, alert.severity, alert.level, alert.since_s, alert.started_s],
+            "alert": instance.alert.numbers,
             "pair": instance.pair,
             "exemplars": self._past_exemplars(row),
             "last": instance.last,
@@ -230,7 +230,7 @@ class Instances:
         key = InstanceKey(state["slo"], state["instance"])
         facts, arrays = unpack(state["payload"])
         o = self.objective_of.get(key.slo)
-        alert, objective = _alert(facts["alert"]), self.spec[o].objective if o is not None else None
+        alert, objective = Alert.of(facts["alert"]), self.spec[o].objective if o is not None else None
         pairs = 0 if o is None else len(self.spec[o].policy.pairs)
         last = facts.get("last") if alert.is_open else None
         if last and not pairs:
@@ -254,8 +254,3 @@ class Instances:
         words[k.MOVED] = 1
         if state["revision"] != objective.revision or not is_counted:
             words[[k.LATCHED, k.CODE, k.WAKE, k.TOUCHED]] = 0, 0, at, 1
-
-
-def _alert(numbers: list[Any]) -> Alert:
-    state, severity, level, since_s, started_s = numbers
-    return Alert(State(state), Severity(severity), Severity(level), since_s, started_s)

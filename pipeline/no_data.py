@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.alerts import Alert, Judged, Kind, Notice, Severity, State, Watched, step
+from pipeline.alerts import Alert, Judged, Kind, Notice, Severity, Watched, step
 from pipeline.bindings import route
 from pipeline.kernels.rings import SLICE_S
 from pipeline.notices import REMOVED, SILENCED, Reading, Told, alert_columns, farewell
@@ -101,22 +101,18 @@ class NoData:
 
     def snapshot(self) -> dict[str, Any]:
         """Write what is not as it begins."""
-        alerts = {name: [*_numbers(alert)] for name, alert in self.alerts.items() if alert != Alert()}
+        alerts = {name: alert.numbers for name, alert in self.alerts.items() if alert != Alert()}
         return {"is_heard": self.is_heard, "alerts": alerts, "last": self.last}
 
     def restore(self, facts: dict[str, Any], at: int) -> None:
         """Take what `snapshot` gave, at the judged second `at`; alerts that nobody judges any more are resolved."""
         self.is_heard = facts["is_heard"]
         alerting = {watched.objective.name for watched in self.spec if watched.policy.pairs}
-        for name, (state, severity, level, since_s, started_s) in facts["alerts"].items():
+        for name, numbers in facts["alerts"].items():
             if name in alerting:
-                self.alerts[name] = Alert(State(state), Severity(severity), Severity(level), since_s, started_s)
+                self.alerts[name] = Alert.of(numbers)
         for name, last in facts.get("last", {}).items():
             if name in alerting:
                 self.last[name] = last
             else:
                 self.farewells.append(farewell(last, at + 1, SILENCED if name in self.alerts else REMOVED))
-
-
-def _numbers(alert: Alert) -> tuple[int, ...]:
-    return alert.state, alert.severity, alert.level, alert.since_s, alert.started_s

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastavro import parse_schema, schemaless_reader
 
-from pipeline.framing import CONFLUENT_MAGIC, Framing
+from pipeline.framing import Framing
 
 MOST = 64  #: a read event costs some 20 us
 LONGEST = 128  #: characters; what is longer is no trace id, and would only fill the blocks
@@ -24,7 +24,7 @@ class Traces:
     def __init__(self, framing: Framing, schema: str) -> None:
         """`schema` names the events'."""
         self._framing, self._name = framing, schema
-        self._schemas: dict[bytes, Any] = {}
+        self._schemas: dict[str, Any] = {}  # by the writer's text
         self._found: dict[int, str] = {}
         self._read = 0
 
@@ -43,17 +43,16 @@ class Traces:
         return found
 
     def _trace_id(self, value: bytes) -> str | None:
-        length = 5 if value[:1] == CONFLUENT_MAGIC else 10
-        event: Any = schemaless_reader(
-            BytesIO(value[length:]), self._schema(value[:length]), None, handle_unicode_errors="replace"
-        )
+        text, start = self._framing.split(self._name, value)
+        avro = BytesIO(value[start:])
+        event: Any = schemaless_reader(avro, self._schema(text), None, handle_unicode_errors="replace")
         found = event.get("trace_id")
         return found if isinstance(found, str) and len(found) <= LONGEST else None
 
-    def _schema(self, header: bytes) -> Any:
-        if header not in self._schemas:
-            self._schemas[header] = parse_schema(_plain(json.loads(self._framing.known(self._name)[header])))
-        return self._schemas[header]
+    def _schema(self, text: str) -> Any:
+        if text not in self._schemas:
+            self._schemas[text] = parse_schema(_plain(json.loads(text)))
+        return self._schemas[text]
 
 
 def _plain(schema: Any) -> Any:

@@ -15,10 +15,9 @@ from pipeline.decoding import FoldSpec
 from pipeline.records import RecordBlock
 from pipeline.settings import Settings
 from pipeline.topics import aiokafka_config
-from pipeline.transport.consumer import consumer_class
+from pipeline.transport.consumer import FetchSpec, consumer_class
 
 FUTURE_US = FoldSpec.future_us
-PARTITION_BYTES, REQUEST_BYTES = 4 << 20, 16 << 20
 SILENCE_S = 60.0
 
 
@@ -35,8 +34,8 @@ class Log:
             **aiokafka_config(settings),
             isolation_level="read_committed",
             enable_auto_commit=False,
-            max_partition_fetch_bytes=PARTITION_BYTES,
-            fetch_max_bytes=REQUEST_BYTES,
+            max_partition_fetch_bytes=FetchSpec.partition_bytes,
+            fetch_max_bytes=FetchSpec.request_bytes,
         )
         self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
 

@@ -78,11 +78,10 @@ class Reporter:
 
     def _store(self, said: list[StepFacts]) -> None:
         assert self._sink is not None
-        now_us = time.time_ns() // 1000
+        now_us, reasons = time.time_ns() // 1000, [self.lag(each) for each in said]
         columns: dict[str, list[Any]] = {
             "worker": [self._worker] * len(said), "step": [each.name for each in said],
-            "reason": [self.lag(each) for each in said], "reported_at": [now_us] * len(said),
-            "is_lagging": [int(bool(self.lag(each))) for each in said],
+            "reason": reasons, "reported_at": [now_us] * len(said), "is_lagging": [int(bool(why)) for why in reasons],
         }  # fmt: skip
         names = (
             "records", "dead_letters", "late", "backlog_records", "watermark_lag_s", "oldest_in_flight_s",

@@ -78,9 +78,13 @@ def read_calendar(reading: Reading) -> Calendar | None:
     match = _PERIOD.fullmatch(reading.get(DURATION, ""))
     if start is None or name is None or match is None:
         return None
-    unit = {"y": "Y"}.get(match[2], match[2])
-    made = Calendar(int(match[1]), unit, start, name)
+    made = Calendar(int(match[1]), _unit(match), start, name)
     return made if made.longest_us <= scalars.WINDOW_US_MAX + UNITS_US["d"] else None
+
+
+def _unit(match: re.Match[str]) -> str:
+    """The unit of a period; a year may be written either way."""
+    return {"y": "Y"}.get(match[2], match[2])
 
 
 def window_us(reading: Reading) -> int | None:
@@ -124,7 +128,7 @@ def _check_period(reading: Reading, text: str) -> None:
     if match is None:
         reading.refuse(DURATION, "must be whole days, weeks, months, quarters or years of a calendar", "write 1M")
         return
-    months, days = (part * int(match[1]) for part in UNITS[{"y": "Y"}.get(match[2], match[2])])
+    months, days = (part * int(match[1]) for part in UNITS[_unit(match)])
     if months > 12 or days > 366:
         reading.refuse(DURATION, "must be at most 366d, 12M, 4Q or 1Y", "write 1Y or less")
 
