@@ -30,7 +30,7 @@ def decoder_of(fields: list[Any]) -> EventDecoder:
     schema = {"type": "record", "name": "E", "fields": [*needed, *fields]}
     layout = event_layout(NAMES, (("service", "priority_class"),))
     made = Generator(avro.schema.parse(json.dumps(schema)), layout)
-    return EventDecoder("", ModuleType("none"), tuple(made.label_types), made.label_types, layout)
+    return EventDecoder("", ModuleType("none"), tuple(made.keys.types), made.keys.types, layout, made.keys.span_bytes)
 
 
 def key_of(tier: int, sign: int, *parts: tuple[Any, Any]) -> bytes:

@@ -261,7 +261,7 @@ def nothing_is_ahead(session: Session) -> list[str]:
 
 
 def fake_clock(session: Session) -> None:
-    """The wall clock of every process of the session, under our hand."""
+    """The wall clock of workers and ClickHouse, under our hand; events and their append times go on in peace."""
     found = [path for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")]
     if not found:
         raise Skipped("a host clock that steps needs libfaketime: apt-get install libfaketime")

@@ -67,7 +67,7 @@ class Events:
         self._at += count
         events, is_bad = self._columns.take(rows), self._is_bad(self.model[rows], elapsed_s)
         skews_us = (np.array(self.plan.skews_s) * 1e6).astype(np.int64)
-        at_us = now_us + skews_us[np.arange(count) % len(skews_us)]
+        at_us = now_us + skews_us[np.arange(count) // self.plan.partitions % len(skews_us)]  # in every partition
         changed: dict[str, Any] = {
             "completed_at": at_us, "emitted_at": at_us, "received_at": at_us - events["e2e_us"],
             "attempt": np.ones(count, np.int64), "final_attempt": np.ones(count, np.bool_),

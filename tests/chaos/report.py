@@ -16,7 +16,9 @@ from tests.chaos.verdict import PLACES
 
 
 def replay(result: Result, rate: int) -> str:
-    """The command that lives through it again."""
+    """The command that lives through it again; several faults in one session are the short form's."""
+    if "+" in result.fault:
+        return f"BURNLINE_TEST_SEED={result.seed} pytest tests/chaos/test_chaos.py"
     return f"python -m tests.chaos --seed {result.seed} --fault {result.fault} --rounds {result.rounds} --rate {rate}"
 
 

@@ -94,7 +94,7 @@ class Session:
     def __init__(self, home: Path, faults: tuple[Fault, ...], seed: int, rate: int) -> None:
         self.home, self.faults, self.seed, self.rate = home, faults, seed, rate
         self.chance, self.round = Random(seed), 0
-        self.environment: dict[str, str] = {}  # of workers, servers and load
+        self.environment: dict[str, str] = {}  # of workers and ClickHouse
         self.memory: dict[str, Any] = {}  # what a fault notes for its heal or check
         self.notes: list[str] = []
         self.failures: list[str] = []
@@ -111,6 +111,7 @@ class Session:
         try:
             for fault in self.faults:
                 fault.prepare(self)
+            self.site.kafka.start()  # a JVM does not live with a clock of ours
             with _environment(self.environment):
                 self.site.start()
             brokers = self.site.kafka.proxied if isinstance(self.site.kafka, ProxiedKafka) else self.site.kafka.brokers
@@ -123,7 +124,7 @@ class Session:
             )
             self.crew = Crew(self.settings, self.home / "log", self.workers, self.environment)
             self.crew.start()
-            self.load = LoadProcess(self.plan, self.environment)
+            self.load = LoadProcess(self.plan)
             self.sums = readers.Sums(self.site.kafka.brokers)
             self.watch = LagWatch(
                 self.site.kafka.brokers, self.site.clickhouse, lambda: self.crew.pids, "inference.events",
@@ -250,11 +251,11 @@ class Session:
 class LoadProcess:
     """The load, and what to tell it."""
 
-    def __init__(self, plan: LoadPlan, extra: Mapping[str, str]) -> None:
+    def __init__(self, plan: LoadPlan) -> None:
         self.sent_s = 0.0
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.load"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **extra},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._write(first_line(plan))
         self._answer()
