@@ -161,10 +161,10 @@ def put_aside(running: Pipeline, values: list[bytes]) -> None:
 
 
 def test_too_many_dead_letters_stop_ingest_until_somebody_decides(site: Site, tmp_path: Path) -> None:
-    with pipeline_on(site, "deploy", slos(tmp_path), limit_dead_letter_records=100) as running:
+    with pipeline_on(site, "deploy", slos(tmp_path, "deploy"), limit_dead_letter_records=100) as running:
         worker, feed = running.begin_worker(), Feed(running)
         for _ in range(40):
-            feed.send(encoded(request_model="deploy", tenant_id="deploy"))
+            feed.send(encoded(service="deploy", request_model="deploy", tenant_id="deploy"))
         feed.flush()
         address = worker.ready()["http"]
         for _ in range(500):
