@@ -14,7 +14,7 @@ from fastavro import parse_schema, schemaless_reader
 
 from pipeline.framing import Framing
 
-MOST = 64  #: a read event costs some 20 us
+MOST = 16  #: a read event costs some 30 us, and a unit comes each second from every partition
 LONGEST = 128  #: characters; what is longer is no trace id, and would only fill the blocks
 
 

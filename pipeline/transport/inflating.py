@@ -1,10 +1,11 @@
 """Compressed bytes of one record batch to plain ones, within a limit.
 
-Law: no more than the limit, and what is being decompressed, is ever held: a megabyte may inflate a thousand times with
-gzip, and without bound with zstd. Most batches cannot inflate so far by their codec's nature and take the short way.
+Law: no more than the limit is ever written: a megabyte may inflate a thousand times with gzip, and without bound with
+zstd. Room is asked for by guess, and again when it was too small: the formats do not say what comes out.
 """
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import cramjam
@@ -17,47 +18,43 @@ XERIAL = b"\x82SNAPPY\x00"
 FIRST_TIMES, NEXT_TIMES = 16, 4  #: how much a batch is expected to inflate; untouched memory costs nothing
 TOO_SMALL = "failed to write whole buffer"
 
-#: cramjam itself where aiokafka would copy its buffer into bytes
-DECODERS = {GZIP: codec.gzip_decode, SNAPPY: codec.snappy_decode, LZ4: cramjam.lz4.decompress}
-#: how many times a codec can inflate at the most, by its format; zstd has no bound
-WORST = {GZIP: 1_032, SNAPPY: 22, LZ4: 255}
-INTO = {GZIP: cramjam.gzip.decompress_into, LZ4: cramjam.lz4.decompress_into, ZSTD: cramjam.zstd.decompress_into}
+INTO: dict[int, Any] = {
+    GZIP: cramjam.gzip.decompress_into,
+    LZ4: cramjam.lz4.decompress_into,
+    ZSTD: cramjam.zstd.decompress_into,
+}
 
 
 class TooLarge(ValueError):
     """More than the limit comes out."""
 
 
-def inflated(kind: int, packed: memoryview, limit: int) -> NDArray[np.uint8]:
-    """Decompress.
+def inflate(kind: int, packed: memoryview, limit: int, room: Callable[[int], NDArray[np.uint8]]) -> int:
+    """Decompress into the front of `room(bytes)`, asked for once or more; return how many bytes came.
 
     Raises: KeyError for an unknown codec, TooLarge, whatever the codec raises for broken bytes.
     """
-    if kind in WORST and len(packed) * WORST[kind] <= limit:
-        return np.frombuffer(DECODERS[kind](packed), np.uint8)
     if kind == SNAPPY:
-        if _snappy_size(packed) > limit:
-            raise TooLarge
-        return np.frombuffer(codec.snappy_decode(packed), np.uint8)
-    return _into(INTO[kind], packed, limit)
-
-
-def _into(decompress: Any, packed: memoryview, limit: int) -> NDArray[np.uint8]:
-    size = min(FIRST_TIMES * len(packed) + 4_096, limit)
+        return _unsnapped(packed, limit, room)
+    decompress, size = INTO[kind], min(FIRST_TIMES * len(packed) + 4_096, limit)
     while True:
-        plain = np.empty(size, np.uint8)
         try:
-            used = decompress(packed, plain)
+            return int(decompress(packed, room(size)[:limit]))
         except cramjam.DecompressionError as error:
             if TOO_SMALL not in str(error):
                 raise
             if size >= limit:
                 raise TooLarge from error
             size = min(NEXT_TIMES * size, limit)
-        else:
-            plain = plain[:used]
-            plain.flags.writeable = False  # kernels are compiled for read-only buffers
-            return plain
+
+
+def _unsnapped(packed: memoryview, limit: int, room: Callable[[int], NDArray[np.uint8]]) -> int:
+    """Snappy says what comes out, and has frames that aiokafka knows."""
+    if _snappy_size(packed) > limit:
+        raise TooLarge
+    plain = np.frombuffer(codec.snappy_decode(packed), np.uint8)
+    room(len(plain))[: len(plain)] = plain
+    return len(plain)
 
 
 def _snappy_size(packed: memoryview) -> int:

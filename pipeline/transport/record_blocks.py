@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from pipeline.kernels import record_batches as k
 from pipeline.kernels.crc32c import crc32c
 from pipeline.records import PADDING, RecordBlock
-from pipeline.transport.inflating import TooLarge, inflated
+from pipeline.transport.arenas import arena
+from pipeline.transport.inflating import TooLarge, inflate
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 BLOCK_BYTES_MAX = 8 << 20  #: inflated; a block is cut behind the batch that passes it
+KEPT_BYTES_LEAST = 4 << 20  #: a smaller block is copied out of its arena, which serves again at once
 BATCH_BYTES_MAX = 256 << 20  #: inflated
 RECORD_BYTES_MIN = 7
 ABORT = 0
@@ -65,51 +67,47 @@ class RawMemoryRecords:
         return len(raw) >= k.HEADER_BYTES and len(raw) >= 12 + int.from_bytes(raw[8:12], "big")
 
 
-class Segment(NamedTuple):
-    """Records [first, last) lie in buffer[start:stop]."""
-
-    first: int
-    last: int
-    buffer: NDArray[np.uint8]
-    start: int
-    stop: int
-
-
 class Gathered:
-    """Records found so far, and where their bytes lie."""
+    """Records found so far, their bytes behind each other."""
 
     def __init__(self) -> None:
         self.columns = np.empty((k.COLUMNS, 0), np.int64)
-        self.used = 0
-        self.bytes = 0
-        self._segments: list[Segment] = []
+        self.used = self.bytes = 0
+        self._arena = np.empty(0, np.uint8)
 
     def make_room(self, count: int) -> None:
+        """For so many more records."""
         if self.used + count > self.columns.shape[1]:
             larger = np.empty((k.COLUMNS, max(self.used + count, 2 * self.columns.shape[1])), np.int64)
             larger[:, : self.used] = self.columns[:, : self.used]
             self.columns = larger
 
-    def took(self, used: int, buffer: NDArray[np.uint8], start: int, stop: int) -> None:
-        """Note that the records up to `used` have been found in buffer[start:stop]."""
+    def room(self, size: int) -> NDArray[np.uint8]:
+        """At least so many free bytes, to be filled from the front: batches are inflated where they stay."""
+        if self.bytes + size + PADDING > len(self._arena):
+            larger = arena(self.bytes + size + PADDING)
+            larger[: self.bytes] = self._arena[: self.bytes]
+            self._arena = larger
+        return self._arena[self.bytes : len(self._arena) - PADDING]
+
+    def view(self) -> NDArray[np.uint8]:
+        """Read-only, as kernels are compiled for."""
+        view = self._arena.view()
+        view.flags.writeable = False
+        return view
+
+    def took(self, used: int, size: int) -> None:
+        """Note that the records up to `used` lie in the next so many bytes."""
         if used > self.used:
-            self._segments.append(Segment(self.used, used, buffer, start, stop))
-            self.bytes += stop - start
+            self.bytes += size
             self.used = used
 
     def joined(self) -> NDArray[np.uint8]:
-        """Copy all segments behind each other, spare bytes at the end; positions move along.
-
-        The only copy of the bytes: a view of what was fetched would have no spare bytes and be read-only.
-        """
-        whole, at = np.empty(self.bytes + PADDING, np.uint8), 0
-        for first, last, buffer, start, stop in self._segments:
-            whole[at : at + stop - start] = buffer[start:stop]
-            self.columns[k.VALUE_START, first:last] += at - start
-            self.columns[k.KEY_START, first:last] += at - start
-            at += stop - start
-        whole[at:] = 0
-        return whole
+        """The bytes with spare ones at the end."""
+        self.room(0)
+        end = self.bytes + PADDING
+        self._arena[self.bytes : end] = 0
+        return self._arena[:end] if end > KEPT_BYTES_LEAST else self._arena[:end].copy()
 
 
 class RawPartitionRecords:
@@ -176,7 +174,7 @@ class RawPartitionRecords:
         position, used, following, code = k.scan_batches(
             view, position, len(view), self._least, self._check_crcs, found.columns, found.used, following
         )
-        found.took(used, view, start, position)
+        self._copy(found, start, position, used)
         if code in {k.BAD_CRC, k.CORRUPT} and position == start:
             raise self._corrupt("its CRC is wrong" if code == k.BAD_CRC else "it does not parse", position)
         return position, following, code != k.LOOK
@@ -190,29 +188,39 @@ class RawPartitionRecords:
             raise self._corrupt("its CRC is wrong", position)
         if self._is_skipped(position, header) or header.last_offset < self._least:
             return
-        buffer, start, stop = self._view, position + k.HEADER_BYTES, end
-        if header.attributes & k.CODEC:
-            try:
-                buffer = self._inflated(header.attributes & k.CODEC, position, end)
-            except TooLarge:
-                self._put_aside(header, position, end, found)
-                return
-            start, stop = 0, len(buffer)
-        if header.records < 0 or header.records * RECORD_BYTES_MIN > stop - start:
+        packed = self._raw[position + k.HEADER_BYTES : end]
+        try:
+            size = self._inflate(header.attributes & k.CODEC, packed, position, found)
+        except TooLarge:
+            self._put_aside(header, packed, found)
+            return
+        if header.records < 0 or header.records * RECORD_BYTES_MIN > size:
             raise self._corrupt("it says more records than it can hold", position)
         found.make_room(header.records)
         fixed_ms = header.append_ms if header.attributes & k.LOG_APPEND_TIME else -1
         used, code = k.scan_records(
-            buffer, start, stop, header.base_offset, header.first_ms, fixed_ms, header.records, self._least,
-            found.columns, found.used,
+            found.view(), found.bytes, found.bytes + size, header.base_offset, header.first_ms, fixed_ms,
+            header.records, self._least, found.columns, found.used,
         )  # fmt: skip
         if code != k.DONE:
             raise self._corrupt("it does not parse", position)
-        found.took(used, buffer, start, stop)
+        found.took(used, size)
 
-    def _inflated(self, kind: int, position: int, end: int) -> NDArray[np.uint8]:
+    def _copy(self, found: Gathered, start: int, stop: int, used: int) -> None:
+        """Take plain bytes whose records have been found where they are."""
+        if used > found.used:
+            found.room(stop - start)[: stop - start] = self._view[start:stop]
+            found.columns[k.VALUE_START, found.used : used] += found.bytes - start
+            found.columns[k.KEY_START, found.used : used] += found.bytes - start
+            found.took(used, stop - start)
+
+    def _inflate(self, kind: int, packed: memoryview, position: int, found: Gathered) -> int:
+        """Put a batch's plain bytes behind those found so far; return how many they are."""
+        if not kind:
+            found.room(len(packed))[: len(packed)] = np.frombuffer(packed, np.uint8)
+            return len(packed)
         try:
-            return inflated(kind, self._raw[position + k.HEADER_BYTES : end], self._batch_bytes)
+            return inflate(kind, packed, self._batch_bytes, found.room)
         except TooLarge:
             raise
         except KeyError as error:
@@ -220,18 +228,20 @@ class RawPartitionRecords:
         except Exception as error:  # every codec has its own
             raise self._corrupt(f"it cannot be decompressed: {error}", position) from error
 
-    def _put_aside(self, header: Header, position: int, end: int, found: Gathered) -> None:
+    def _put_aside(self, header: Header, packed: memoryview, found: Gathered) -> None:
         """Give the packed bytes as one record without key and headers."""
         RawPartitionRecords.oversized += 1
-        packed = np.frombuffer(bytes(self._raw[position + k.HEADER_BYTES : end]) + b"\0", np.uint8)  # 0: no headers
+        size = len(packed)
+        room = found.room(size + 1)
+        room[:size], room[size] = np.frombuffer(packed, np.uint8), 0  # 0: no headers
         found.make_room(1)
         values = {
-            k.VALUE_START: 0, k.VALUE_LENGTH: len(packed) - 1, k.KEY_START: 0, k.KEY_LENGTH: -1,
+            k.VALUE_START: found.bytes, k.VALUE_LENGTH: size, k.KEY_START: found.bytes, k.KEY_LENGTH: -1,
             k.STAMP_MS: header.append_ms, k.OFFSET: max(header.base_offset, self._least),
         }  # fmt: skip
         for column, value in values.items():
             found.columns[column, found.used] = value
-        found.took(found.used + 1, packed, 0, len(packed))
+        found.took(found.used + 1, size + 1)
 
     def _is_skipped(self, position: int, header: Header) -> bool:
         """Whether a batch gives no records: control, or of an aborted transaction."""

@@ -9,8 +9,9 @@ import pytest
 from aiokafka import codec as stock
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
+from numpy.typing import NDArray
 
-from pipeline.transport.inflating import GZIP, LZ4, SNAPPY, ZSTD, TooLarge, inflated
+from pipeline.transport.inflating import GZIP, LZ4, SNAPPY, ZSTD, TooLarge, inflate
 from pipeline.transport.record_blocks import RawMemoryRecords, RawPartitionRecords
 
 MIB = 1 << 20
@@ -21,6 +22,18 @@ ENCODERS: dict[str, tuple[int, Any]] = {
     "lz4": (LZ4, stock.lz4_encode),
     "zstd": (ZSTD, stock.zstd_encode),
 }
+
+
+def inflated(kind: int, packed: memoryview, limit: int) -> NDArray[np.uint8]:
+    """Decompress into room of our own."""
+    held: list[NDArray[np.uint8]] = []
+
+    def room(size: int) -> NDArray[np.uint8]:
+        held[:] = [np.empty(size + 7, np.uint8)]
+        return held[0]
+
+    size = inflate(kind, packed, limit, room)
+    return held[0][:size]
 
 
 def packed_of(encode: Any, plain: bytes) -> memoryview:
@@ -35,7 +48,7 @@ def test_what_was_packed_comes_out_however_well_it_packs(kind: int, encode: Any,
             continue  # a header without a block: aiokafka reads that as raw snappy
         for limit in (max(len(plain), 1), 64 * MIB):
             found = inflated(kind, packed_of(encode, plain), limit)
-            assert found.tobytes() == plain and not found.flags.writeable
+            assert found.tobytes() == plain
 
 
 @pytest.mark.parametrize(("kind", "encode"), ENCODERS.values(), ids=ENCODERS)
@@ -53,7 +66,7 @@ def test_at_the_limit_it_comes_out_and_past_it_nothing_is_held(kind: int, encode
 
 
 @pytest.mark.parametrize("kind", [GZIP, SNAPPY, LZ4, ZSTD])
-@pytest.mark.parametrize("limit", [64, 64 * MIB], ids=["bounded", "short way"])
+@pytest.mark.parametrize("limit", [64, 64 * MIB], ids=["little", "much"])
 def test_broken_bytes_are_an_error_and_not_too_large(kind: int, limit: int) -> None:
     with pytest.raises(Exception, match=r".+") as caught:
         inflated(kind, memoryview(b"\x05no such thing, of any codec" * 3), limit)
