@@ -15,6 +15,8 @@ from pipeline.commands.children import stop_at_eof
 from pipeline.commands.private import NotPrivate, private_directory
 from pipeline.settings import Settings
 
+SWITCH_S = 0.001  #: a thread waits so long for the GIL; ours give it up for kernels often, and want it back soon
+
 
 def worker(
     steps: Annotated[str | None, typer.Option(help="steps to run, comma separated; BURNLINE_STEPS when unset")] = None,
@@ -38,6 +40,7 @@ def worker(
         said = {"pid": os.getpid(), "http": address, "steps": settings.steps}
         typer.echo(json.dumps(said) if as_json else f"ready: {said['http']} runs {said['steps']}")
 
+    sys.setswitchinterval(SWITCH_S)
     loop = asyncio.new_event_loop()
     try:
         code = loop.run_until_complete(run(settings, ready))
