@@ -103,7 +103,7 @@ def fleet(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]
         report = run(
             SimulationSpec(spec, SEED, start_s * 1_000_000, length_us, None), KafkaEventSink(running.settings), truth
         )
-        assert report.failed == 0 and report.events == truth.events > 200_000
+        assert report.failed == 0 and report.events == truth.events > 100_000
         running.start_worker()
         made = Run(running, slos, truth, start_s, start_s + HEALTHY_S, start_s + length_us // 1_000_000)
         running.becomes(lambda: running.ask(f"SELECT sum(requests) FROM {made.sli}")[0][0], truth.events, 90)

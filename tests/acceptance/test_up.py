@@ -28,13 +28,20 @@ def processes_of(data_dir: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: what was left there starts again, and kernels compile once."""
+    return tmp_path_factory.mktemp("up") / "site"
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)],
     ids=["Ctrl-C", "SIGTERM", "kill -9"],
 )
-def test_up_gives_every_address_and_leaves_nothing_behind(tmp_path: Path, number: int, code: int) -> None:
-    data_dir = tmp_path / "site"
+def test_up_gives_every_address_and_leaves_nothing_behind(
+    data_dir: Path, tmp_path: Path, number: int, code: int
+) -> None:
     command = [sys.executable, "-m", "pipeline.cli", "up", "--data-dir", str(data_dir), "--json"]
     with (tmp_path / "stderr").open("w") as log:
         up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -18,13 +18,13 @@ from tests.chaos.proxy import COMMITS, Proxy
 from tests.chaos.session import Result, Session
 from tests.chaos.verdict import Difference, alerts_of, difference
 
-RATE = 20_000
+RATE = 5_000  #: beside other tests on two cores; `make chaos` takes its 20,000
 SEED = int(os.environ.get("BURNLINE_TEST_SEED", "0")) or random.SystemRandom().randrange(1_000_000)
 
 
 @pytest.mark.servers
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(480)
 def test_a_worker_the_broker_and_clickhouse_are_killed_under_load_and_every_event_counts_once(tmp_path: Path) -> None:
     print(f"replay: BURNLINE_TEST_SEED={SEED} pytest {__file__}")
     with Session(tmp_path, SHORT, SEED, RATE) as session:

@@ -13,6 +13,7 @@ from tests.transport.counting import run_counting, sum_step, total_step
 async def main(brokers: str, prefix: str, data_dir: Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("takes orders", flush=True)
 
     async def keep(make: object) -> None:
         while not stop.is_set():

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 REPEAT = int(os.environ.get("BURNLINE_TEST_REPEAT", "1"))  # longer runs by hand
 RATE = 2000
+READY = "takes orders\n"  #: what a worker prints first
 
 
 class Workers:
@@ -30,19 +31,29 @@ class Workers:
     def __init__(self, brokers: str, prefix: str, home: Path) -> None:
         self._arguments = [sys.executable, "-m", "tests.transport.crash_worker", brokers, prefix, str(home)]
         self._home = home
+        self._logs: dict[int, Path] = {}
         self.processes = [self._started() for _ in range(2)]
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        log = (self._home / "workers.log").open("ab")
-        return subprocess.Popen(self._arguments, cwd=ROOT, stdout=log, stderr=log)
+        path = self._home / f"worker-{len(self._logs)}.log"
+        with path.open("ab") as log:
+            process = subprocess.Popen(self._arguments, cwd=ROOT, stdout=log, stderr=log)
+        self._logs[process.pid] = path
+        return process
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text()[-3000:] for path in self._logs.values())
 
     def supervise(self) -> None:
         self.processes = [p if p.poll() is None else self._started() for p in self.processes]
 
     def stop(self) -> list[int]:
-        """Return the exit codes."""
+        """Return the exit codes; who was just started is let to begin first."""
+        deadline = time.monotonic() + 25
         for process in self.processes:
             process.send_signal(signal.SIGCONT)
+            while READY not in self._logs[process.pid].read_text() and time.monotonic() < deadline:
+                time.sleep(0.05)
             process.terminate()
         try:
             return [process.wait(25) for process in self.processes]
@@ -130,7 +141,7 @@ def test_every_number_counts_once_through(
         wait_until_exact(workers, kafka.brokers, topic_prefix, numbers)
         assert workers.stop() == [0, 0]
     except BaseException:
-        print(f"seed {seed}", (tmp_path / "workers.log").read_text()[-6000:])
+        print(f"seed {seed}", workers.logs())
         raise
     finally:
         workers.stop()
