@@ -30,6 +30,8 @@ class Kind(IntEnum):
 
     BURN_RATE = 0
     NO_DATA = 1
+    BUDGET = 2
+    SLA = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ class WindowPair:
     long_us: int
     short_us: int
 
+
+class Step(NamedTuple):
+    """A share of a budget, and how severe it is that so much is spent."""
+
+    spent: Ratio
+    severity: Severity
+
+
+#: shares of a budget that are told of, ascending; pipeline.budgets judges them.
+# Spending is slow, and burn-rate alerts page for what is fast; a broken contract is another matter.
+STEPS: dict[Kind, tuple[Step, ...]] = {
+    Kind.BUDGET: (
+        Step(Ratio(1, 2), Severity.INFO),
+        Step(Ratio(3, 4), Severity.INFO),
+        Step(Ratio(9, 10), Severity.WARNING),
+        Step(Ratio(1, 1), Severity.WARNING),
+    ),
+    Kind.SLA: (Step(Ratio(3, 4), Severity.WARNING), Step(Ratio(1, 1), Severity.CRITICAL)),
+}
 
 HALF, TENTH = Ratio(1, 2), Ratio(1, 10)
 
@@ -88,6 +109,16 @@ class Watched:
     objective: Objective
     policy: AlertPolicy
     runbook: str | None = None
+    spans_us: tuple[int, ...] = ()  # of windows to keep beside those that alert
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composite as the judge sees it: what is promised of the whole, and what is counted for it of each member."""
+
+    watched: Watched
+    parts: tuple[Objective, ...]  # counted like SLOs, and judged only together
+    weights: tuple[int, ...]
 
 
 class State(IntEnum):

@@ -12,12 +12,13 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.kernels.classify import OWN_BITS
 from pipeline.kernels.counts import VALUE_BYTES
 from pipeline.series import BASE_LABELS, OTHER, label_text
-from pipeline.sli import METRICS
-from pipeline.slo import Objective
+from pipeline.sli import FIELD_OF, METRICS
+from pipeline.slo import PART, Indicator, Objective
 
-Rule = tuple[int, int, int, int]
+Rule = tuple[int, int, int, int, int]
 
 
 class Instance(NamedTuple):
@@ -33,10 +34,21 @@ def route(text: str, partitions: int) -> int:
     return crc32(text.encode()) % partitions
 
 
+def counts_partition(slo: str, labels: str, partitions: int) -> int:
+    """Choose where an SLO instance is counted; all parts of a composite together."""
+    return route(f"{slo.partition(PART)[0]}|{labels}", partitions)
+
+
 def labels_needed(objectives: Sequence[Objective]) -> tuple[str, ...]:
     """Labels a series must have: those of the views, and those some objective selects or groups by."""
     wanted = [name for objective in objectives for name in _labels_of(objective)]
     return tuple(dict.fromkeys((*BASE_LABELS, *wanted)))
+
+
+def durations_needed(objectives: Sequence[Objective]) -> frozenset[str]:
+    """Optional durations that some objective is about."""
+    kinds = {METRICS[objective.indicator.metric].kind for objective in objectives}
+    return frozenset(FIELD_OF[kind] for kind in kinds if kind in FIELD_OF)
 
 
 def smaller_keys(objectives: Sequence[Objective]) -> tuple[tuple[str, ...], ...]:
@@ -68,13 +80,26 @@ def applies(objective: Objective, labels: Mapping[str, str]) -> bool:
     return all(labels[name] in accepted for name, accepted in indicator.where)
 
 
+def own_verdicts(indicator: Indicator) -> int:
+    """The policy of an indicator as kernels.classify reads it: two bits a case, 0: definition 4.4."""
+    return sum((verdict + 1) << (OWN_BITS * case) for case, verdict in indicator.verdicts)
+
+
+def rule_of(indicator: Indicator) -> Rule:
+    """What the kernel compares an event with."""
+    kind, at_least = METRICS[indicator.metric].kind, int(indicator.at_most) - 1
+    threshold = indicator.threshold_us or 0
+    return kind * VALUE_BYTES, threshold, at_least, int(indicator.final_attempts_only), own_verdicts(indicator)
+
+
 @dataclass
 class Bindings:
     """Series ids, their labels, and the objectives bound to each: growing arrays that the kernel reads.
 
     Series 0 is `other`: every label unknown, no objective. Series with the same objectives share their rules.
     Shapes: starts, counts (series,) i32; bound (binding,) i32: instances; programs (series,) i64: first rule << 32 |
-            rules; rules (rule, 4) i64: kind's place, threshold, -1 for at least and 0 for at most, final only.
+            rules; rules (rule, 5) i64: kind's place, threshold, -1 for at least and 0 for at most, final only,
+            own verdicts.
     """
 
     objectives: Sequence[Objective]
@@ -88,13 +113,15 @@ class Bindings:
     counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
     bound: NDArray[np.int32] = field(default_factory=lambda: np.zeros(64, np.int32))
     programs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(64, np.int64))
-    rules: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    rules: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 5), np.int64))
     _series: dict[tuple[str, ...], int] = field(default_factory=dict)
     _instance_ids: dict[Instance, int] = field(default_factory=dict)
     _first_rule: dict[tuple[Rule, ...], int] = field(default_factory=dict)
     _used: int = 0
+    _rules: list[Rule] = field(init=False)  # of each objective
 
     def __post_init__(self) -> None:
+        self._rules = [rule_of(objective.indicator) for objective in self.objectives]
         self._add(tuple(OTHER for _ in self.label_names), [])
 
     def series_of(self, labels: tuple[str, ...]) -> int:
@@ -103,15 +130,11 @@ class Bindings:
         if known is not None:
             return known
         named = dict(zip(self.label_names, labels, strict=True))
-        return self._add(labels, [self._bind(o, named) for o in self.objectives if applies(o, named)])
+        applying = [(rule, o) for rule, o in zip(self._rules, self.objectives, strict=True) if applies(o, named)]
+        return self._add(labels, [(rule, self._instance_of(o, named)) for rule, o in applying])
 
-    def _bind(self, objective: Objective, named: Mapping[str, str]) -> tuple[Rule, int]:
-        indicator = objective.indicator
-        names = indicator.group_by
-        instance = self._instance_id(objective, tuple(named[name] for name in names))
-        kind = METRICS[indicator.metric].kind
-        threshold = indicator.threshold_us or 0
-        return (kind * VALUE_BYTES, threshold, int(indicator.at_most) - 1, int(indicator.final_attempts_only)), instance
+    def _instance_of(self, objective: Objective, named: Mapping[str, str]) -> int:
+        return self._instance_id(objective, tuple(named[name] for name in objective.indicator.group_by))
 
     def _instance_id(self, objective: Objective, values: tuple[str, ...]) -> int:
         names = objective.indicator.group_by
@@ -144,7 +167,7 @@ class Bindings:
         """Where these rules stand, one behind another."""
         if rules not in self._first_rule:
             self._first_rule[rules] = len(self.rules)
-            self.rules = np.concatenate([self.rules, np.array(rules, np.int64).reshape(-1, 4)])
+            self.rules = np.concatenate([self.rules, np.array(rules, np.int64).reshape(-1, 5)])
         return self._first_rule[rules]
 
 

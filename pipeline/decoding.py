@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bindings import Bindings, labels_needed, smaller_keys
+from pipeline.bindings import Bindings, durations_needed, labels_needed, smaller_keys
 from pipeline.events import EventDecoder, SchemaMismatch, decoder_for, event_layout
 from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC, Framing, header_of
 from pipeline.kernels.bits import PAD, address_of
@@ -80,7 +80,8 @@ class EventFold:
         self._traces = Traces(framing, EVENT)
         self._rows = np.zeros((BATCH + AHEAD) * ROW_BYTES, np.uint8)
         self._origins = np.zeros(BATCH, np.int64)
-        self._layout = event_layout(self.bindings.label_names, smaller_keys(self.bindings.objectives))
+        tiers, durations = smaller_keys(self.bindings.objectives), durations_needed(self.bindings.objectives)
+        self._layout = event_layout(self.bindings.label_names, tiers, durations)
         bound = spec.limit_label_bytes + len(long_bytes(spec.limit_label_bytes))
         self._label_bound = bound
         self._scratch = np.zeros(len(self._layout.labels) * (bound + 16) + PAD, np.uint8)

@@ -52,7 +52,13 @@ COLUMNS = (
     Column("cost_picousd", optional=True),
     Column("gpu_us", optional=True),
     Column("sample_weight", default=1),
+    Column("ttfo_us", optional=True),
+    Column("queue_us", optional=True),
+    Column("prefill_us", optional=True),
+    Column("itl_max_us", optional=True),
 )
+#: columns that are read only where some SLO looks at them
+IF_NEEDED = frozenset(column.name for column in COLUMNS[-4:])
 
 #: kernels whose code ends up in a compiled decoder; Numba does not see changes in callees of other files
 _CALLEES = (
@@ -93,13 +99,15 @@ def reader_fields() -> dict[str, Any]:
     return {field["name"]: field for field in json.loads(avro_text("inference_event"))["fields"]}
 
 
-def event_layout(labels: tuple[str, ...], tiers: tuple[tuple[str, ...], ...]) -> Layout:
-    """The reader's side: fixed columns, the labels some SLO or view needs, and the smaller keys."""
+def event_layout(
+    labels: tuple[str, ...], tiers: tuple[tuple[str, ...], ...], durations: frozenset[str] = frozenset()
+) -> Layout:
+    """The reader's side: columns, of some only those needed, labels some SLO or view needs, and the smaller keys."""
     names = tuple(name for name in labels if name != "priority_class")
     ours = reader_fields()
     aliases = {alias: name for name in names for alias in ours[name].get("aliases", ())}
     required = frozenset(name for name in names if "default" not in ours[name])
-    return Layout(COLUMNS, names, tiers, aliases, required)
+    return Layout(COLUMNS, names, tiers, aliases, required, IF_NEEDED - durations)
 
 
 def _check_types(schema: Any, layout: Layout) -> None:
@@ -108,7 +116,7 @@ def _check_types(schema: Any, layout: Layout) -> None:
     Raises: SchemaMismatch, with the field and both types.
     """
     named = {alias: c.name for c in layout.columns for alias in c.aliases} | dict(layout.label_aliases)
-    wanted = {c.name for c in layout.columns} | set(layout.labels)
+    wanted = ({c.name for c in layout.columns} - layout.unread) | set(layout.labels)
     for field in schema.fields:
         name = named.get(field.name, field.name)
         if name in wanted:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 MOST = 5
 MINUTE_S = 60
-MOST_CHARACTERS = 64  #: of a trace id; it has 32
+MOST_CHARACTERS = 128  #: of a trace id, which has 32; as many as ingest passes on, see pipeline.trace_ids
 
 Exemplar = tuple[int, str]  # second, trace id
 

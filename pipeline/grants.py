@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TOPIC, GROUP, TRANSACTIONAL_ID = "TOPIC", "GROUP", "TRANSACTIONAL_ID"
 DOCUMENT = "infra/kafka-acls.md"
+DRAIN = "drain-dead-letters"  #: its group and transactional id, like a step's
 
 
 class Grant(NamedTuple):
@@ -84,6 +85,17 @@ def alert_reader(settings: Settings, group: str = "alerts-") -> list[Grant]:
     return [Grant(TOPIC, topic_name(settings, ALERTS), "READ"), Grant(GROUP, group, "READ", True)]
 
 
+def drain(settings: Settings) -> list[Grant]:
+    """What `burnline drain-dead-letters` needs: to read letters, to feed them, and to mark them where they lie."""
+    return [
+        Grant(TOPIC, topic_name(settings, DEAD_LETTERS), "READ"),
+        Grant(TOPIC, topic_name(settings, DEAD_LETTERS), "WRITE"),
+        Grant(TOPIC, topic_name(settings, EVENTS), "WRITE"),
+        Grant(GROUP, group_name(settings, DRAIN), "READ"),
+        Grant(TRANSACTIONAL_ID, group_name(settings, DRAIN), "WRITE"),
+    ]
+
+
 def admin(settings: Settings) -> list[Grant]:
     """What `burnline migrate` needs: to create topics, and to compare those that are there."""
     return [
@@ -93,7 +105,7 @@ def admin(settings: Settings) -> list[Grant]:
     ]
 
 
-ROLES = {"worker": worker, "producer": producer, "alert reader": alert_reader, "admin": admin}
+ROLES = {"worker": worker, "producer": producer, "alert reader": alert_reader, "drain": drain, "admin": admin}
 
 
 def missing(admin_client: "AdminClient", wanted: Iterable[Grant]) -> list[Grant]:

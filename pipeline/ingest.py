@@ -1,12 +1,14 @@
 """Ingest: blocks of events -> blocks of counts, blocks of slices and dead letters. A pure fold.
 
-Law: nothing is kept between units, so there is no state to lose; every record of a unit is counted once or is
-     a dead letter, never both, never neither. Every derived partition gets one block of counts and one of
-     slices from every unit, empty ones too: they carry the watermark. One IngestFold serves all partitions of
-     a worker; calls from several threads take turns.
+Law: nothing is kept between units, so there is no state to lose; every record of a unit is counted once, is a
+     dead letter, or is left out as a duplicate, exactly one of them. Every derived partition gets one block of
+     counts and one of slices from every unit, empty ones too: they carry the watermark. One IngestFold serves all
+     partitions of a worker; calls from several threads take turns. Windows of event ids are the callers': whoever
+     gives one also sees to it that it is of the same log and of no unit that was not written.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -15,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bindings import route
+from pipeline.bindings import counts_partition, route
 from pipeline.blocks import Encoded, encode
 from pipeline.dead_letters import Letters
 from pipeline.decoding import EVENT, EventFold, FoldSpec
+from pipeline.duplicates import DUPLICATES, EventIds, Window
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.kernels import classify, ddsketch, gather, intern, longs, slots
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
@@ -34,6 +37,8 @@ SLICE_COUNTERS = (
 
 PLACE_BITS = 22  #: of a place, for the id within its partition; the other ten name the partition
 NUMBER_MASK = (1 << PLACE_BITS) - 1
+CUT_UNITS, CUT_BLOCKS = "cut_units", "cut_blocks"
+NO_WINDOWS: Mapping[int, Window] = {}
 LONG_BYTES = 10  #: an upper bound of one number
 SLICE_S = slots.SLICE_S
 
@@ -59,29 +64,58 @@ class IngestFold:
         self.spec, self.events = spec, events
         self._letters = Letters(events, spec.dead_letters_topic, spec.max_dead_letter_bytes)
         self._placement = Placement(spec, events)
+        self._ids = EventIds(events.framing, EVENT)
+        self.told: Counter[str] = Counter()  # of all partitions: what windows tell, and what met a limit
         self._turn = Lock()
         events.places = self._placement.places
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Nothing: a unit stands alone."""
 
-    def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
-        """Fold a unit's blocks into the records it writes."""
+    def fold(self, blocks: list[RecordBlock], facts: UnitFacts, windows: Mapping[int, Window] = NO_WINDOWS) -> Unit:
+        """Fold a unit's blocks into the records it writes; `windows`: by source partition, where ids are remembered."""
+        taken: list[UnitColumns] = []
+        letters: list[OutRecord] = []
+
+        def add(block: RecordBlock) -> NDArray[np.uint8]:
+            codes, full = self.events.add(block)
+            taken.extend(full)
+            letters.extend(self._letters.of(block, codes, len(letters)))
+            return codes
+
         with self._turn:
             before = self._counters()
-            taken: list[UnitColumns] = []
-            letters: list[OutRecord] = []
             for block in blocks:
-                codes, full = self.events.add(block)
-                taken += full
-                letters += self._letters.of(block, codes, len(letters))
+                self._sift(block, windows.get(block.partition), add)
+            self.told[CUT_UNITS] += len(taken)
             taken.append(self.events.take())
             after, traces = self._counters(), self.events.take_traces()
         tallied = _tallied(blocks, taken, letters) | {name: after[name] - before[name] for name in before}
+        if windows:
+            told = sum((window.tell() for window in windows.values()), Counter[str]())
+            self.told.update(told)
+            tallied |= {"events": tallied["events"] - told[DUPLICATES], DUPLICATES: told[DUPLICATES]}
         head = _head(facts)
         last = {"max_event_time": _latest(taken), "measured_slices": _cells(taken)}
         records = [*self._counts_blocks(taken, head, last, traces), *self._slices_blocks(taken, head, last, tallied)]
         return Unit([*records, *letters])
+
+    def remember(self, block: RecordBlock, window: Window) -> None:
+        """Show a window what was folded by somebody before: nothing of it is counted again."""
+        with self._turn:
+            overflow = self.events.overflow.copy()
+            self._sift(block, window, lambda part: self.events.add(part)[0])
+            window.tell()
+            self.events.take()
+            self.events.take_traces()
+            self.events.overflow[:] = overflow
+
+    def _sift(self, block: RecordBlock, window: Window | None, add: Callable[[RecordBlock], NDArray[np.uint8]]) -> None:
+        """Add what is no duplicate."""
+        if window is None:
+            add(block)
+        else:
+            window.sift(block, self._ids.of(block), add)
 
     def _counters(self) -> dict[str, int]:
         """Counters of the shared fold, which only go up."""
@@ -123,6 +157,7 @@ class IngestFold:
         last: dict[str, Any],
     ) -> Iterator[OutRecord]:
         """One block for each piece; what a block says of the whole unit comes with the last one."""
+        self.told[CUT_BLOCKS] += len(pieces) - 1
         for part, piece in enumerate(pieces):
             about = head | {"part": part, "parts": len(pieces)} | (last if part == len(pieces) - 1 else {})
             yield OutRecord(topic, encode(name, about | piece, self.spec.framing), partition=partition)
@@ -262,7 +297,7 @@ class Placement:
         return Places(self._instances, self._series)
 
     def _place_of_instance(self, number: int, slo: str, revision: str, labels: str) -> int:
-        place = route(f"{slo}|{labels}", self.spec.counts_partitions) << PLACE_BITS | number
+        place = counts_partition(slo, labels, self.spec.counts_partitions) << PLACE_BITS | number
         texts = self.instance_at[place] = string_bytes(slo), string_bytes(revision), string_bytes(labels)
         self._instance_bytes.append(sum(map(len, texts)))
         return place

@@ -8,18 +8,20 @@ changed indicator or policy and is judged anew, and one that nobody judges any m
 so that what fired is resolved.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import slo
-from pipeline.alerts import Alert, Judged, Notice, Severity, Watched, step
+from pipeline import slo, timeslices
+from pipeline.alerts import STEPS, Alert, Judged, Notice, Severity, Watched, step
 from pipeline.blocks import decode, encode
+from pipeline.budgets import FIRST_ROW, Budgets, budget_of, restored
 from pipeline.exemplars import Exemplars
 from pipeline.framing import Framing
+from pipeline.kernels import judging
 from pipeline.kernels import rings as k
 from pipeline.notices import (
     REMOVED,
@@ -31,16 +33,19 @@ from pipeline.notices import (
     instance_key,
     speaking_pair,
 )
+from pipeline.periods import Calendar, Turns
 from pipeline.watermark import Coverage
-from pipeline.windows import Bank, Layout, layout, pack, unpack
+from pipeline.windows import Bank, Layout, layout, pack, start_of, unpack
 
 MOST = (1 << 63) - 1
 
 
 def layout_of(watched: Watched) -> Layout:
     """Lay out the rings that an SLO needs."""
-    spans = {us for pair in watched.policy.pairs for us in (pair.long_us, pair.short_us)}
-    return layout((us // 1_000_000 for us in spans), watched.objective.window_us // 1_000_000)
+    spans, objective = {us for pair in watched.policy.pairs for us in (pair.long_us, pair.short_us)}, watched.objective
+    spans |= set(watched.spans_us)
+    alerts, compliance_s = (us // 1_000_000 for us in spans), objective.window_us // 1_000_000
+    return layout(alerts, compliance_s, objective.calendar is not None, timeslices.length_s(objective))
 
 
 def tables(spec: Sequence[Watched]) -> tuple[list[Layout], k.Tables]:
@@ -59,17 +64,31 @@ def tables(spec: Sequence[Watched]) -> tuple[list[Layout], k.Tables]:
         np.zeros((count, max(pairs_most, 1), k.PAIR_COLUMNS), np.int64),
         np.zeros((count, 4), np.int64),
         np.zeros((count, 4), np.int64),
+        np.zeros((count, k.BUDGET_STEPS + k.SLA_STEPS, k.PAIR_COLUMNS), np.int64),
+        np.zeros((count, 2), np.int64),
+        np.zeros((count, 4), np.int64),
     )
     for o, (watched, rings) in enumerate(zip(spec, layouts, strict=True)):
-        made.tiers[o, : len(rings.tiers)] = rings.tiers
+        made.tiers[o, : len(rings.tiers)] = np.array(rings.tiers, np.int64).reshape(-1, 4)
         made.windows[o, : len(rings.spans_s)] = list(zip(rings.spans_s, rings.tier_of, strict=True))
         for p, row in enumerate(_pair_rows(watched, rings)):
             made.pairs[o, p] = row
+        _write_steps(made.steps[o], watched, rings)
         guards = watched.policy.guards
         least = guards.min_coverage
-        made.guards[o] = guards.min_events, guards.min_bad, least.numerator, least.scale
+        each = timeslices.parts(watched.objective)
+        made.guards[o] = guards.min_events * each, guards.min_bad * each, least.numerator, least.scale
+        made.slices[o] = timeslices.row(watched.objective, rings.kept_at)
         made.sizes[o] = len(rings.tiers), len(rings.spans_s), len(watched.policy.pairs), rings.tier_of[-1]
     return layouts, made
+
+
+def _write_steps(steps: NDArray[np.int64], watched: Watched, rings: Layout) -> None:
+    """Write the steps of both budgets; they stand on the compliance window."""
+    for kind in STEPS:
+        budget, last = budget_of(watched, kind), len(rings.spans_s) - 1
+        for i, (_, _, *rest) in enumerate(_pair_rows(budget, rings) if budget else ()):
+            steps[FIRST_ROW[kind] + i] = last, last, *rest
 
 
 def _pair_rows(watched: Watched, rings: Layout) -> list[tuple[int, ...]]:
@@ -83,6 +102,11 @@ def _pair_rows(watched: Watched, rings: Layout) -> list[tuple[int, ...]]:
         long, short = (rings.spans_s.index(us // 1_000_000) for us in (pair.long_us, pair.short_us))
         rows.append((long, short, int(pair.severity), *fire, *clear, 0))
     return rows
+
+
+def reach_s(span_s: int, period: tuple[int, int] | None, at: int) -> int:
+    """Seconds of slices that a compliance window reaches back; a calendar's, to the slice in which it begins."""
+    return span_s if period is None else (at // k.SLICE_S - period[0] // k.SLICE_S) * k.SLICE_S
 
 
 class InstanceKey(NamedTuple):
@@ -104,6 +128,12 @@ class Instance:
     alert: Alert = Alert()  # noqa: RUF009 - frozen
     pair: int = 0  # that spoke last
     last: dict[str, Any] | None = None  # columns of its alert's last event, while that is open
+    budgets: Budgets = field(default_factory=Budgets)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody was told of something that is not over."""
+        return self.alert.is_open or self.budgets.is_open
 
 
 class Instances:
@@ -115,6 +145,13 @@ class Instances:
         self.refused = 0  # entries of instances past the limit
         self.objective_of = {watched.objective.name: o for o, watched in enumerate(self.spec)}
         self.bank = Bank(*tables(self.spec))
+        layouts = self.bank.layouts
+        self.rolling_s = {span for each in layouts for span in each.spans_s[: -1 if each.is_calendar else None]}
+        self.with_calendar: dict[Calendar, list[int]] = {}  # -> objectives
+        for o, watched in enumerate(self.spec):
+            if watched.objective.calendar is not None:
+                self.with_calendar.setdefault(watched.objective.calendar, []).append(o)
+        self.turns = Turns(self.with_calendar)
         self.exemplars = Exemplars()
         self.rows: dict[InstanceKey, int] = {}
         self.known: dict[int, Instance] = {}  # row -> instance
@@ -142,6 +179,28 @@ class Instances:
         self.removed.discard(key.text)
         return row
 
+    def pieces(self, after: int, until: int) -> Iterator[int]:
+        """Yield the ends of the pieces of (after, until] in which no period of a calendar ends; turn behind each."""
+        self.turn(after)
+        at = after - 1
+        while at != until:
+            at = self.turns.next_s(until)
+            yield at
+            self.turn(at)
+
+    def turn(self, at: int) -> None:
+        """Put calendars into the periods that a judged second is in; the kernel has emptied what ended there."""
+        tables = self.bank.tables
+        for calendar in self.turns.move(at):
+            since, until = self.turns.now[calendar]
+            for o in self.with_calendar[calendar]:
+                tables.periods[o] = since, until
+                tables.windows[o, tables.sizes[o, k.WINDOWS] - 1, k.SPAN_S] = until - since
+
+    def key_of(self, name: str) -> InstanceKey:
+        """The key of an SLO without groupBy."""
+        return InstanceKey(name, "")
+
     def words(self, row: int) -> NDArray[np.int64]:
         words: NDArray[np.int64] = self.bank.rows.words[row]
         return words
@@ -153,12 +212,62 @@ class Instances:
         """Read an instance at the second it is judged up to."""
         words = self.words(row)
         spans, at = self.bank.layouts[words[k.OBJECTIVE]].spans_s, int(words[k.AT])
-        measured = [coverage.measured(span, at) for span in spans]
-        rest = (int(words[w]) for w in (k.EXCLUDED, k.LATE, k.TOTAL))
-        return Reading(at, int(words[k.FIRST]), spans, self.bank.sums(row), measured, *rest)
+        objective = self.watched(row).objective
+        period = None if objective.calendar is None else self._period(objective.calendar, at)
+        measured = [coverage.measured(span, at) for span in (*spans[:-1], reach_s(spans[-1], period, at))]
+        excluded, late, total = (int(words[w]) for w in (k.EXCLUDED, k.LATE, k.TOTAL))
+        first_s, sums = int(words[k.FIRST]), self.bank.sums(row)
+        if objective.timeslices is not None and first_s >= 0:
+            start_s = start_of(at, spans[-1]) if period is None else period[0]
+            excluded = timeslices.excluded(objective, max(start_s, first_s), at, sum(sums[-1]))
+        return Reading(at, first_s, spans, sums, measured, excluded, late, total, period)
 
-    def step(self, row: int, coverage: Coverage) -> Told | None:
-        """Let the alert of a row that a kernel stopped take the second at which it stopped."""
+    def _period(self, calendar: Calendar, at: int) -> tuple[int, int]:
+        """The period of a second up to which is judged: of the last one's end, the next."""
+        since, until = self.turns.now[calendar]
+        return (since, until) if at < until else calendar.period_s(at)
+
+    def missing(self, coverage: Coverage, at: int) -> set[tuple[int, int, int]]:
+        """Return what tells a window, and how many slices of it were not measured, of every window there is."""
+        windows = {(span, 0): span for span in self.rolling_s}
+        windows.update((period, reach_s(0, period, at)) for period in self.turns.now.values())
+        found = ((*name, *coverage.measured(span, at)) for name, span in windows.items())
+        return {(start, end, expected - measured) for start, end, measured, expected in found}
+
+    def hand_out(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sort entries by row for `advance`, and tell every row where its own lie; those before are taken back."""
+        due = np.empty_like(entries)
+        judging.hand_out(self.bank.rows, entries, due)
+        return due
+
+    def advance(self, rows: NDArray[np.int64], until: int, due: NDArray[np.int64], coverage: Coverage) -> list[Told]:
+        """Judge some rows up to a second, with the entries handed out; return what there is to tell."""
+        bank, stops, told = self.bank, np.empty_like(rows), []
+        measured = coverage.base, coverage.counts
+        while len(rows):
+            stopped = judging.judge_rows(
+                bank.rows, bank.tables, due, rows, until, *measured, bank.hands, stops, bank.lost
+            )
+            rows = stops[:stopped].copy()
+            told += [each for row in rows.tolist() for each in self.step(row, coverage)]
+        return told
+
+    def amend(self, late: NDArray[np.int64]) -> None:
+        """Add entries of seconds that are judged already."""
+        judging.amend_rows(self.bank.rows, self.bank.tables, late, self.bank.lost)
+
+    def step(self, row: int, coverage: Coverage) -> list[Told]:
+        """Let alerts and budgets of a row that a kernel stopped take the second at which it stopped."""
+        instance, code = self.known[row], int(self.words(row)[k.CODE])
+        reading = self.reading(row, coverage)
+        told = instance.budgets.step(self.watched(row), instance.key.labels, code, reading)
+        burning = self._step(row, reading)
+        if told or burning:
+            self.told.add(row)
+        return [*([burning] if burning else []), *told]
+
+    def _step(self, row: int, reading: Reading) -> Told | None:
+        """Let the alert of a row take the second at which it stopped."""
         instance, watched, words = self.known[row], self.watched(row), self.words(row)
         before, code, hold_s = instance.alert, int(words[k.CODE]), watched.policy.clear.hold_s
         judged = Judged(int(words[k.AT]), Severity(code & 3), bool(code & k.SUSPECT), bool(code & k.UNMEASURED))
@@ -167,11 +276,10 @@ class Instances:
         words[k.WAKE] = k.NEVER if wake is None else wake
         if notice is None:
             return None
-        self.told.add(row)
         if notice is not Notice.RESOLVED:
             pair = speaking_pair(watched, int(words[k.LATCHED]), instance.alert.severity)
             instance.pair = instance.pair if pair is None else pair
-        told = Told(notice, watched, instance.key.labels, instance.alert, instance.pair, self.reading(row, coverage))
+        told = Told(notice, watched, instance.key.labels, instance.alert, instance.pair, reading)
         if notice is Notice.RESOLVED:
             instance.last = None
             return told._replace(alert=before)
@@ -184,7 +292,7 @@ class Instances:
         """Forget instances whose every window is empty and whose alert is closed."""
         words = self.bank.rows.words
         for row in np.setdiff1d(np.array(sorted(self.known), np.int64), waiting).tolist():
-            if words[row, k.FIRST] < 0 or self.known[row].alert.is_open or not self.bank.is_over(row, at):
+            if words[row, k.FIRST] < 0 or self.known[row].is_open or not self.bank.is_over(row, at):
                 continue
             key = self.known.pop(row).key
             del self.rows[key]
@@ -211,6 +319,8 @@ class Instances:
             "pair": instance.pair,
             "exemplars": self._past_exemplars(row),
             "last": instance.last,
+            "budgets": instance.budgets.snapshot(),
+            "form": timeslices.form(objective),
         }
         columns = {
             "slo": instance.key.slo, "revision": objective.revision, "instance": instance.key.labels,
@@ -235,12 +345,15 @@ class Instances:
         last = facts.get("last") if alert.is_open else None
         if last and not pairs:
             self.farewells.append(farewell(last, at + 1, REMOVED if o is None else SILENCED))
+        budgets, farewells = restored(facts.get("budgets", {}), None if o is None else self.spec[o], at)
+        self.farewells += farewells
         if o is None or objective is None:
             self.gone.add(key.text)
             self.removed.add(key.text)
             return
-        is_counted = facts["indicator"] == objective.indicator_revision
-        row = self._admit(key, o, at) if is_counted or alert.is_open else None
+        form = timeslices.form(objective)
+        is_counted = (facts["indicator"], facts.get("form", [])) == (objective.indicator_revision, form)
+        row = self._admit(key, o, at) if is_counted or alert.is_open or budgets.is_open else None
         if row is None:
             self.gone.add(key.text)
             return
@@ -250,7 +363,7 @@ class Instances:
             self.exemplars.restore(row, facts.get("exemplars", ()))
         else:
             words[k.FIRST] = words[k.LAST] = at
-        self.known[row] = Instance(key, alert, min(facts["pair"], pairs - 1), last) if pairs else Instance(key)
+        self.known[row] = Instance(key, alert, min(facts["pair"], pairs - 1), last, budgets) if pairs else Instance(key)
         words[k.MOVED] = 1
         if state["revision"] != objective.revision or not is_counted:
-            words[[k.LATCHED, k.CODE, k.WAKE, k.TOUCHED]] = 0, 0, at, 1
+            words[[k.LATCHED, k.CODE, k.WAKE, k.TOUCHED]] = 0, self.known[row].budgets.code, at, 1

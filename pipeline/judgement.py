@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alerts import Watched
+from pipeline.alerts import Composed, Watched
 from pipeline.blocks import Malformed, decode, encode
+from pipeline.composites import Composites
+from pipeline.composites import counted as counted_for
 from pipeline.framing import SINGLE_OBJECT, Framing, UnknownSchema
 from pipeline.instances import Instances, layout_of
-from pipeline.kernels import judging
 from pipeline.kernels import rings as k
 from pipeline.no_data import NoData
 from pipeline.notices import Told, alert_columns, alert_record, status_columns, status_record, withdrawal
@@ -43,6 +44,7 @@ class JudgeSpec:
     """What a judge is told once."""
 
     watched: tuple[Watched, ...]
+    composed: tuple[Composed, ...] = ()
     grace_us: int = 2_000_000
     source_idle_us: int = 3_000_000
     source_silence_us: int = 300_000_000
@@ -66,11 +68,12 @@ class Judgement:
     def __init__(self, spec: JudgeSpec) -> None:
         self.spec = spec
         self.clock = SourceClock(spec.grace_us, spec.source_idle_us)
-        spans = [span for watched in spec.watched for span in layout_of(watched).spans_s]
-        self.spans_s = tuple(sorted(set(spans)))
+        counted = (*spec.watched, *counted_for(spec.composed))
+        spans = [span for watched in counted for span in layout_of(watched).spans_s]
         self.coverage = Coverage(spec.source_silence_us, max(spans, default=0) // k.SLICE_S + 2)
         self.waiting = Waiting()
-        self.instances = Instances(spec.watched, spec.limit_instances)
+        self.instances = Instances(counted, spec.limit_instances)
+        self.composites = Composites(spec.composed, self.instances)
         self.no_data = NoData(spec.watched, [each.spans_s for each in self.instances.bank.layouts])
         self.judged_s: int | None = None
         self.told: list[Told] = []
@@ -122,9 +125,9 @@ class Judgement:
                 self.instances.exemplars.add(row, second, trace_id, self.judged_s or 0)
 
     def _amend(self, late: NDArray[np.int64]) -> None:
-        bank = self.instances.bank
         self.counters["entries_late"] += len(late)
-        judging.amend_rows(bank.rows, bank.tables, late, bank.lost)
+        with self.composites.amending(late, self.judged_s or 0):
+            self.instances.amend(late)
 
     def judge(self) -> None:
         """Judge every second the watermark has passed."""
@@ -133,22 +136,18 @@ class Judgement:
             return
         after = self._begin(until) if self.judged_s is None else self.judged_s
         self.coverage.settle(until // k.SLICE_S)
-        bank = self.instances.bank
-        waiting = self.waiting.take(until)
-        due = np.empty_like(waiting)
-        judging.hand_out(bank.rows, waiting, due)
-        chosen = bank.active()
-        stops, measured = np.empty_like(chosen), (self.coverage.base, self.coverage.counts)
-        while len(chosen):
-            stopped = judging.judge_rows(
-                bank.rows, bank.tables, due, chosen, until, *measured, bank.hands, stops, bank.lost
-            )
-            chosen = stops[:stopped].copy()
-            told = (self.instances.step(row, self.coverage) for row in chosen.tolist())
-            self.told += [each for each in told if each is not None]
+        for end in self.instances.pieces(after, until):
+            self._judge(end)
         self.told += self.no_data.judge(self.coverage, after, until)
         self.judged_s = until
         self.coverage.trim()
+
+    def _judge(self, until: int) -> None:
+        instances, composites = self.instances, self.composites
+        due = instances.hand_out(self.waiting.take(until))
+        alone = np.setdiff1d(instances.bank.active(), composites.rows(), assume_unique=True)
+        self.told += instances.advance(alone, until, due, self.coverage)
+        self.told += composites.judge(self.coverage, until, due)
 
     def _begin(self, until: int) -> int:
         """Start at the first second that anything is known of; return it."""
@@ -167,6 +166,7 @@ class Judgement:
             **self.clock.snapshot(), "coverage": coverage, "judged_s": self.judged_s,
             "keys": [[row, *key, self._indicator(row)] for row, key in keys.items()],
             "counters": self.counters, "no_data": self.no_data.snapshot(),
+            "composites": self.composites.snapshot(),
             "exemplars": self.instances.exemplars.ahead(self.judged_s or 0),
         }  # fmt: skip
         columns = {
@@ -187,7 +187,10 @@ class Judgement:
         self.coverage.restore(facts["coverage"], arrays["measured"], arrays["ahead"])
         self.counters.update(facts["counters"])
         at = self.judged_s or 0
+        if self.judged_s is not None:
+            self.instances.turn(at)
         self.no_data.restore(facts.get("no_data", {"is_heard": bool(self.coverage.counts[-1]), "alerts": {}}), at)
+        self.composites.restore(facts.get("composites", {}), at)
         for value in instances:
             self.instances.restore(value, at, framing)
         waiting, row_of = arrays["waiting"].copy(), {}
@@ -211,7 +214,7 @@ class JudgeFold:
         self._stored: dict[bytes, bytes] | None = {}  # entries of slo.state; None once they are loaded
         self._snapshot_at_us: int | None = None
         self._applied_at_snapshot = 0
-        self._measured: tuple[tuple[int, int], ...] = ()
+        self._missing: set[tuple[int, int, int]] = set()
         self._cursor = 0  # row after the last status written
         self._counters = {"blocks_unreadable": 0, "blocks_repeated": 0, "statuses_deferred": 0}
 
@@ -223,6 +226,7 @@ class JudgeFold:
             "instances": len(judgement.instances.rows),
             "instances_refused": judgement.instances.refused,
             "events_clipped": int(judgement.instances.bank.lost[0]),
+            "entries_waiting": len(judgement.waiting),
         }
         return {**judgement.counters, **self._counters, **more}
 
@@ -312,9 +316,10 @@ class JudgeFold:
 
     def _farewells(self) -> list[dict[str, Any]]:
         judgement = self.judgement
-        told = [*judgement.instances.farewells, *judgement.no_data.farewells]
-        judgement.instances.farewells.clear()
-        judgement.no_data.farewells.clear()
+        several = (judgement.instances, judgement.no_data, judgement.composites)
+        told = [each for some in several for each in some.farewells]
+        for some in several:
+            some.farewells.clear()
         return sorted(told, key=lambda columns: columns["dedup_key"])
 
     def _statuses(self, facts: UnitFacts) -> list[OutRecord]:
@@ -323,9 +328,10 @@ class JudgeFold:
         if judgement.judged_s is None:
             return []
         words, active = instances.bank.rows.words, instances.bank.active()
-        measured = tuple(judgement.coverage.measured(span, judgement.judged_s) for span in judgement.spans_s)
-        if measured != self._measured:
-            words[active, k.MOVED], self._measured = 1, measured
+        missing = instances.missing(judgement.coverage, judgement.judged_s)
+        if missing != self._missing:
+            words[active, k.MOVED], self._missing = 1, missing
+        active = np.setdiff1d(active, judgement.composites.part_rows(), assume_unique=True)
         moved = active[(words[active, k.MOVED] == 1) & (words[active, k.FIRST] >= 0)]
         first = np.intersect1d(moved, np.array(sorted(instances.told), np.int64))
         rest = np.setdiff1d(moved, first, assume_unique=True)
@@ -335,13 +341,15 @@ class JudgeFold:
         self._counters["statuses_deferred"] += len(moved) - len(turn)
         self._cursor = int(turn[-1]) + 1 if len(turn) > len(first) else self._cursor
         words[turn, k.MOVED] = 0
-        return [self._status(row, facts.flushed_at_us) for row in turn.tolist()]
+        composed = judgement.composites.statuses(judgement.coverage, facts.flushed_at_us)
+        written = [status_record(self.spec.status_topic, columns, self.spec.framing) for columns in composed]
+        return [*written, *(self._status(row, facts.flushed_at_us) for row in turn.tolist())]
 
     def _status(self, row: int, judged_at_us: int) -> OutRecord:
         instances = self.judgement.instances
         instance, reading = instances.known[row], instances.reading(row, self.judgement.coverage)
         columns = status_columns(instances.watched(row), instance.key.labels, instance.alert, reading, judged_at_us)
-        return status_record(self.spec.status_topic, columns, self.spec.framing)
+        return status_record(self.spec.status_topic, columns | instance.budgets.columns, self.spec.framing)
 
     def _is_snapshot_due(self, now_us: int, has_notices: bool) -> bool:
         if self._snapshot_at_us is None:
@@ -357,7 +365,8 @@ class JudgeFold:
         judgement, spec = self.judgement, self.spec
         instances = judgement.instances
         if judgement.judged_s is not None:
-            instances.expire(judgement.judged_s, judgement.waiting.everything()[:, 0])
+            kept = judgement.waiting.everything()[:, 0], judgement.composites.mean_rows(open_only=True)
+            instances.expire(judgement.judged_s, np.concatenate(kept))
         written = [
             (instances.known[row].key.text, instances.snapshot(row, self.applied_offset, spec.framing))
             for row in instances.touched()

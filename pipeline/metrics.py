@@ -26,7 +26,7 @@ class Reading(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-STEP = ("step",)
+STEP, PARTITION = ("step",), ("partition",)
 
 CATALOGUE: dict[str, MetricSpec] = {
     "burnline_blocks": MetricSpec("counter", "Blocks of records taken from Kafka.", STEP),
@@ -53,14 +53,25 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_oversized_batches": MetricSpec("counter", "Record batches past BURNLINE_LIMIT_BATCH_BYTES."),
     "burnline_dead_letters": MetricSpec("counter", "Records put aside, by reason.", ("reason",)),
     "burnline_dead_letter_ratio": MetricSpec("gauge", "Share of the latest records that were put aside."),
+    "burnline_dead_letters_cut": MetricSpec("counter", "Dead letters that had to be cut to what the broker takes."),
+    "burnline_cut_units": MetricSpec("counter", "Units so full of series and slices that they were taken in pieces."),
+    "burnline_cut_blocks": MetricSpec("counter", "Derived blocks cut at BURNLINE_LIMIT_BLOCK_BYTES."),
+    "burnline_duplicates": MetricSpec("counter", "Events left out because their event_id had come before."),
+    "burnline_event_ids_forgotten": MetricSpec("counter", "Event ids past BURNLINE_LIMIT_EVENT_IDS, forgotten early."),
+    "burnline_event_ids_seconds": MetricSpec("counter", "Seconds spent reading event ids again after an assignment."),
     "burnline_watermark_lag_seconds": MetricSpec("gauge", "From the event time judged to now."),
-    "burnline_unjudged_seconds": MetricSpec("gauge", "From the event time judged to the newest seen.", ("partition",)),
+    "burnline_unjudged_seconds": MetricSpec("gauge", "From the event time judged to the newest seen.", PARTITION),
     "burnline_series": MetricSpec("gauge", "Distinct series known to this worker."),
     "burnline_series_overflow": MetricSpec("counter", "Events whose series was past BURNLINE_LIMIT_SERIES."),
     "burnline_instances_refused": MetricSpec("counter", "Series whose SLO instance was past the limit, now `other`."),
-    "burnline_watermark_seconds": MetricSpec("gauge", "Event time judged so far, since the epoch.", ("partition",)),
-    "burnline_instances": MetricSpec("gauge", "SLO instances judged here.", ("partition",)),
-    "burnline_late_entries": MetricSpec("counter", "Counts that came behind the watermark.", ("partition",)),
+    "burnline_watermark_seconds": MetricSpec("gauge", "Event time judged so far, since the epoch.", PARTITION),
+    "burnline_instances": MetricSpec("gauge", "SLO instances judged here.", PARTITION),
+    "burnline_late_entries": MetricSpec("counter", "Counts that came behind the watermark.", PARTITION),
+    "burnline_unknown_entries": MetricSpec("counter", "Counts of SLOs not in force, or past the limit.", PARTITION),
+    "burnline_judge_refused": MetricSpec("counter", "Instances in blocks past BURNLINE_LIMIT_INSTANCES.", PARTITION),
+    "burnline_deferred_statuses": MetricSpec("counter", "Statuses put off, past BURNLINE_LIMIT_STATUSES.", PARTITION),
+    "burnline_clipped_events": MetricSpec("counter", "Events past what a slice of a window can hold.", PARTITION),
+    "burnline_waiting_entries": MetricSpec("gauge", "Counts that wait for the watermark, 40 bytes each.", PARTITION),
     "burnline_slos": MetricSpec("gauge", "SLOs in force."),
     "burnline_slo_revision": MetricSpec("gauge", "1; its label names the set of SLOs in force.", ("revision",)),
     "burnline_slo_reloads": MetricSpec("counter", "Times other SLO files were put in force without a restart."),

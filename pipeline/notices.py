@@ -35,22 +35,54 @@ class Reading(NamedTuple):
     excluded: int  # in the compliance window
     late: int
     total: int
+    period_s: tuple[int, int] | None = None  # of the calendar; None: the compliance window rolls
+
+    @property
+    def start_s(self) -> int:
+        """First second of the compliance window."""
+        return self.second - self.spans_s[-1] if self.period_s is None else self.period_s[0]
+
+    @property
+    def whole_s(self) -> int:
+        """Length of the compliance window; of a calendar's, of its whole period."""
+        return self.spans_s[-1] if self.period_s is None else self.period_s[1] - self.period_s[0]
+
+    def span_s(self, window: int) -> int:
+        """Length of a window, whole."""
+        return self.whole_s if self._is_compliance(window) else self.spans_s[window]
+
+    def _is_compliance(self, window: int) -> bool:
+        return window in {-1, len(self.spans_s) - 1}
 
     def lived(self, window: int) -> int:
         """Seconds of a window in which the instance existed."""
-        return max(min(self.second - self.first_s, self.spans_s[window]), 0)
+        start = self.start_s if self._is_compliance(window) else self.second - self.spans_s[window]
+        return max(self.second - max(self.first_s, start), 0)
 
     def coverage(self, window: int) -> float:
+        """Share of a window that was measured; nothing is missing of one that only begins."""
         measured, expected = self.measured[window]
-        return measured / expected
+        return measured / expected if expected else 1.0
+
+    def ratio(self, window: int = -1) -> tuple[int, int]:
+        """(good, bad) of a window, of which its ratios are made; the compliance window's unless told."""
+        return self.sums[window]
 
     def burn(self, watched: Watched, window: int) -> float | None:
         good, bad = self.sums[window]
-        return slo.burn_rate(watched.objective.target, good, bad, self.lived(window), self.spans_s[window])
+        return slo.burn_rate(watched.objective.target, good, bad, self.lived(window), self.span_s(window))
+
+    def present_burn(self, watched: Watched) -> float | None:
+        """Burn rate over the longest window that alerts; None: no data, or no such window."""
+        return self.burn(watched, len(self.spans_s) - 2) if len(self.spans_s) > 1 else None
 
     def exhaustion_s(self, watched: Watched, rate: float | None) -> float | None:
-        objective = watched.objective
-        return slo.time_to_exhaustion_s(objective.target, *self.sums[-1], objective.window_us, rate)
+        """Seconds until the budget is gone; None too when a new period begins sooner."""
+        target = watched.objective.target
+        if self.period_s is None:
+            return slo.time_to_exhaustion_s(target, *self.ratio(), watched.objective.window_us, rate)
+        rest = slo.period_exhaustion_s(target, *self.ratio(), self.lived(-1), rate)
+        return rest if rest is not None and self.second + rest < self.period_s[1] else None
 
 
 class Told(NamedTuple):
@@ -60,7 +92,7 @@ class Told(NamedTuple):
     watched: Watched
     labels: str
     alert: Alert  # after the step; what it was before when resolved
-    pair: int  # the pair that speaks, of the policy
+    pair: int  # the pair that speaks, of the policy; of a budget, the step
     reading: Reading
     kind: Kind = Kind.BURN_RATE
     exemplars: tuple[str, ...] = ()  # trace ids
@@ -76,24 +108,35 @@ def status_columns(watched: Watched, labels: str, alert: Alert, reading: Reading
     objective, windows = watched.objective, range(len(reading.spans_s) - 1)
     good, bad = reading.sums[-1]
     end_us = reading.second * 1_000_000
-    burns = [reading.burn(watched, w) for w in windows]
+    burns, present_burn = [reading.burn(watched, w) for w in windows], reading.present_burn(watched)
     return {
         "slo": objective.name, "revision": objective.revision, "instance": labels,
         "service": objective.service, "labels": parse_label_text(labels),
-        "target": float(objective.target), "window_us": objective.window_us,
-        "watermark": end_us, "window_start": end_us - objective.window_us, "window_end": end_us,
+        "target": float(objective.target), "window_us": reading.whole_s * 1_000_000,
+        "watermark": end_us, "window_start": reading.start_s * 1_000_000, "window_end": end_us,
         "judged_at": judged_at_us, "state": alert.state.name, "severity": alert.severity.name,
         "good": good, "bad": bad, "excluded": reading.excluded,
-        "compliance_ratio": slo.compliance_ratio(good, bad), "coverage_ratio": reading.coverage(-1),
+        "compliance_ratio": slo.compliance_ratio(*reading.ratio()), "coverage_ratio": reading.coverage(-1),
         "budget_events": slo.budget_events(objective.target, good + bad),
-        "budget_remaining_ratio": slo.budget_remaining_ratio(objective.target, good, bad),
-        "budget_minutes": slo.budget_minutes(objective.target, objective.window_us),
-        "time_to_exhaustion_s": reading.exhaustion_s(watched, burns[-1] if burns else None),
+        "budget_remaining_ratio": slo.budget_remaining_ratio(objective.target, *reading.ratio()),
+        "budget_minutes": slo.budget_minutes(objective.target, reading.whole_s * 1_000_000),
+        "time_to_exhaustion_s": reading.exhaustion_s(watched, present_burn),
+        "exhaustion_burn_rate": present_burn,
+        "exhaustion_window_s": reading.spans_s[-2] if burns else None,
+        "counts_revision": objective.indicator_revision if objective.timeslices is None else None,
+        **_sla_columns(watched, reading),
         "windows_s": list(reading.spans_s[:-1]), "windows_good": [reading.sums[w][0] for w in windows],
         "windows_bad": [reading.sums[w][1] for w in windows],
         "windows_coverage_ratio": [reading.coverage(w) for w in windows], "windows_burn_rate": burns,
         "late": reading.late,
     }  # fmt: skip
+
+
+def _sla_columns(watched: Watched, reading: Reading) -> dict[str, Any]:
+    """What is left of the SLA's budget: null without an SLA, or without data."""
+    target = watched.objective.sla_target
+    left = None if target is None else slo.budget_remaining_ratio(target, *reading.ratio())
+    return {"sla_target": None if target is None else float(target), "sla_budget_remaining_ratio": left}
 
 
 def alert_columns(told: Told, evaluated_at_us: int) -> dict[str, Any]:
@@ -102,6 +145,7 @@ def alert_columns(told: Told, evaluated_at_us: int) -> dict[str, Any]:
     objective, pair = watched.objective, watched.policy.pairs[told.pair]
     long, short = (reading.spans_s.index(us // 1_000_000) for us in (pair.long_us, pair.short_us))
     long_burn, short_burn = reading.burn(watched, long), reading.burn(watched, short)
+    rate = long_burn if told.kind is Kind.BURN_RATE else reading.present_burn(watched)
     end_us = reading.second * 1_000_000
     return {
         "dedup_key": dedup_key(told), "sequence": reading.second, "kind": told.kind.name,
@@ -109,12 +153,12 @@ def alert_columns(told: Told, evaluated_at_us: int) -> dict[str, Any]:
         "service": objective.service, "labels": parse_label_text(told.labels), "event": told.notice.name,
         "severity": told.alert.severity.name, "metric": objective.indicator.metric,
         "target": float(objective.target), "burn_rate_factor": float(pair.factor),
-        "long_window_s": reading.spans_s[long], "short_window_s": reading.spans_s[short],
+        "long_window_s": reading.span_s(long), "short_window_s": reading.span_s(short),
         "long_good": reading.sums[long][0], "long_bad": reading.sums[long][1],
         "short_good": reading.sums[short][0], "short_bad": reading.sums[short][1],
         "long_burn_rate": long_burn, "short_burn_rate": short_burn,
-        "budget_remaining_ratio": slo.budget_remaining_ratio(objective.target, *reading.sums[-1]),
-        "time_to_exhaustion_s": reading.exhaustion_s(watched, long_burn),
+        "budget_remaining_ratio": slo.budget_remaining_ratio(objective.target, *reading.ratio()),
+        "time_to_exhaustion_s": reading.exhaustion_s(watched, rate), "exhaustion_burn_rate": rate,
         "started_at": told.alert.started_s * 1_000_000, "window_end": end_us, "watermark": end_us,
         "evaluated_at": evaluated_at_us, "late_ratio": reading.late / reading.total if reading.total else 0.0,
         "provisional": min(reading.coverage(long), reading.coverage(short)) < 1.0,
@@ -141,6 +185,35 @@ def _no_data_reason(told: Told) -> str:
     return f"{_severity(told)}: no source has sent events for too long; nothing is judged from {since} on"
 
 
+def _budget_reason(told: Told) -> str:
+    return _spent_reason(told, "error budget")
+
+
+def _sla_reason(told: Told) -> str:
+    return _spent_reason(told, "SLA's budget")
+
+
+def _spent_reason(told: Told, budget: str) -> str:
+    """Say what is spent, and how long the rest lasts at which rate."""
+    watched, reading, pairs = told.watched, told.reading, told.watched.policy.pairs
+    window = _span(reading.whole_s * 1_000_000)
+    if told.notice is Notice.RESOLVED:
+        left = pairs[0].factor
+        return f"{_severity(told)} is over: less than {float(left):.0%} of the {budget} of {window} is spent"
+    rate = reading.present_burn(watched)
+    rest = reading.exhaustion_s(watched, rate)
+    said = f"{_severity(told)}: {float(pairs[told.pair].factor):.0%} or more of the {budget} of {window} is spent"
+    if not rest:
+        return said
+    recent = _span(reading.spans_s[-2] * 1_000_000)
+    return f"{said}; at the {_rate(rate)} of the last {recent} the rest lasts {_lasting(rest)}"
+
+
+def _lasting(seconds: float) -> str:
+    size, unit = next(each for each in ((86_400, "d"), (3_600, "h"), (60, "min"), (0, "s")) if seconds >= each[0])
+    return f"{seconds / (size or 1):.1f} {unit}"
+
+
 def _severity(told: Told) -> str:
     return told.alert.severity.name.lower()
 
@@ -164,14 +237,16 @@ REMOVED, SILENCED = "the SLO was removed", "the SLO has no alert policy any more
 class KindOfAlert(NamedTuple):
     """What is particular to one kind."""
 
-    event: str  # in CloudEvents types
+    event: str  # CloudEvents types, but for what happened
     suffix: str  # of dedup keys, so that kinds do not meet in one alert
     reason: Callable[[Told], str]  # in words
 
 
 KINDS = {
-    Kind.BURN_RATE: KindOfAlert("burnrate", "", _burn_reason),
-    Kind.NO_DATA: KindOfAlert("nodata", "|no-data", _no_data_reason),
+    Kind.BURN_RATE: KindOfAlert("slo.burnrate", "", _burn_reason),
+    Kind.NO_DATA: KindOfAlert("slo.nodata", "|no-data", _no_data_reason),
+    Kind.BUDGET: KindOfAlert("slo.budget", "|budget", _budget_reason),
+    Kind.SLA: KindOfAlert("sla.at_risk", "|sla", _sla_reason),
 }
 
 
@@ -182,7 +257,7 @@ def dedup_key(told: Told) -> str:
 
 def event_type(kind: Kind, notice: Notice) -> str:
     """CloudEvents type of an alert's event."""
-    return f"slo.{KINDS[kind].event}.{notice.name.lower()}.v1"
+    return f"{KINDS[kind].event}.{notice.name.lower()}.v1"
 
 
 @cache

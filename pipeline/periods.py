@@ -11,11 +11,13 @@ Law: end of k == start of k + 1; every instant is in exactly one period that is 
 """
 
 from calendar import monthrange
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 DAY_US = 86_400_000_000
+SECOND_US = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -59,6 +61,11 @@ class Calendar:
             k += 1
         return self.begins(k), self.begins(k + 1)
 
+    def period_s(self, at_s: int) -> tuple[int, int]:
+        """Return (start, end) in seconds of the period that holds a second."""
+        start, end = self.period(at_s * SECOND_US)
+        return start // SECOND_US, end // SECOND_US
+
     def _about(self, at_us: int) -> int:
         """Return a k that is right, or wrong by one or two."""
         local = (EPOCH + at_us * MICROSECOND).astimezone(ZoneInfo(self.zone))
@@ -66,6 +73,23 @@ class Calendar:
         if days:
             return (local.replace(tzinfo=None) - self.start).days // days
         return ((local.year - self.start.year) * 12 + local.month - self.start.month) // months
+
+
+class Turns:
+    """Which period each of some calendars is in as seconds pass, and when the next begins."""
+
+    def __init__(self, calendars: Iterable[Calendar]) -> None:
+        self.now: dict[Calendar, tuple[int, int]] = dict.fromkeys(calendars, (0, 0))
+
+    def move(self, at_s: int) -> list[Calendar]:
+        """Go to a second; return the calendars that are in another period there."""
+        turned = [each for each, (start, end) in self.now.items() if not start <= at_s < end]
+        self.now.update((each, each.period_s(at_s)) for each in turned)
+        return turned
+
+    def next_s(self, until: int) -> int:
+        """Return the second at which the next of them begins another period; `until` if that is sooner."""
+        return min([until, *(end for _, end in self.now.values())])
 
 
 def _later(start: datetime, months: int, days: int) -> datetime:

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     grace_s: float = Field(2.0, ge=0, description="wait for stragglers behind the greatest event time")
     unit_s: float = Field(1.0, gt=0, description="longest unit of ingest: a transaction per partition and unit")
     unit_bytes: int = Field(16 << 20, gt=0, description="largest unit of ingest, in bytes of record batches")
+    queue_bytes: int = Field(
+        64 << 20, ge=1 << 20, description="what ingest has read and not yet folded, inflated; more waits in Kafka"
+    )
     store_batch_s: float = Field(2.0, gt=0, description="length of the store's batches")
     source_idle_s: float = Field(
         3.0,
@@ -86,12 +89,27 @@ class Settings(BaseSettings):
         description="a source partition read to its end and silent so long no longer holds the watermark",
     )
     source_silence_s: float = Field(300.0, gt=0, description="longer silence of every source is unmeasured time")
+    duplicates_window_s: int = Field(
+        0, ge=0, le=86_400, description="events whose event_id came before within it are left out; 0: all count"
+    )
     limit_series: int = Field(20_000, gt=0, description="distinct series a partition; more are counted as `other`")
     limit_instances: int = Field(10_000, gt=0, description="SLO instances; more are counted as `other`")
     limit_label_bytes: int = Field(256, gt=0, description="longest label value")
     limit_event_bytes: int = Field(1 << 20, gt=0, description="largest event; larger ones are dead letters")
     limit_batch_bytes: int = Field(
         256 << 20, gt=0, description="largest record batch once decompressed; a larger one is one dead letter"
+    )
+    limit_event_ids: int = Field(
+        250_000,
+        gt=0,
+        le=1 << 24,
+        description="event ids that a source partition remembers, for 24 to 48 bytes each; more push out the oldest",
+    )
+    limit_block_bytes: int = Field(
+        4 << 20, gt=0, le=4 << 20, description="largest block of counts or slices; larger units write several"
+    )
+    limit_statuses: int = Field(
+        250, gt=0, description="statuses a judge writes in a quarter of a second; more wait for the next"
     )
     limit_age_s: float = Field(
         0.0, ge=0, description="events that completed so long before they were appended are dead letters; 0: never"

@@ -35,7 +35,8 @@ class Verdict(IntEnum):
     GOOD = 1
     BAD = 2
     COMPARE = 3  # the value decides; excluded when the event has none
-    CENSORED = 4  # the value decides if known; else bad when the elapsed time already exceeds the threshold
+    CENSORED = 4  # the true value exceeds this one: bad when this already exceeds the threshold, else excluded
+    AWAITED = 5  # the value decides if known; else it exceeds the elapsed time, which is censored
 
 
 class Kind(IntEnum):
@@ -45,25 +46,42 @@ class Kind(IntEnum):
     E2E = 1
     TTFT = 2
     TPOT = 3
+    # one optional duration of the event each
+    TTFO = 4
+    QUEUE = 5
+    PREFILL = 6
+    DECODE = 7
+    ITL_MAX = 8
 
 
-_E, _G, _B, _C, _R = Verdict.EXCLUDED, Verdict.GOOD, Verdict.BAD, Verdict.COMPARE, Verdict.CENSORED
+_E, _G, _B, _C, _R, _A = Verdict
 
-#: definition 4.4. A stream that broke keeps the TTFT its user saw. A cancelled request's e2e is only known to
-#: exceed what had elapsed; its TTFT is exact once a token was seen.
-VERDICTS: dict[Case, tuple[Verdict, Verdict, Verdict, Verdict]] = {
-    #                     ERRORS E2E TTFT TPOT
-    Case.UNKNOWN:        (_E, _E, _E, _E),
-    Case.COMPLETE:       (_G, _C, _C, _C),
-    Case.TRUNCATED:      (_B, _E, _C, _E),
-    Case.ERROR:          (_B, _E, _E, _E),
-    Case.TIMEOUT:        (_B, _B, _E, _E),
-    Case.CANCELLED:      (_E, _R, _R, _E),
-    Case.SHED:           (_B, _E, _E, _E),
-    Case.SHED_SHEDDABLE: (_E, _E, _E, _E),
-    Case.RATE_LIMITED:   (_E, _E, _E, _E),
-    Case.REJECTED:       (_E, _E, _E, _E),
+#: definition 4.4. A stream that broke keeps what was over before: TTFT, TTFO, queue, prefill. A cancelled request keeps
+#: that too; its e2e, its decode and its longest gap are only known to exceed what had elapsed, and so is a TTFT that
+#: never came. No other duration is expected of every producer, so that none says nothing.
+VERDICTS: dict[Case, tuple[Verdict, ...]] = {
+    #                     ERRORS E2E TTFT TPOT TTFO QUEUE PREFILL DECODE ITL_MAX
+    Case.UNKNOWN:        (_E, _E, _E, _E, _E, _E, _E, _E, _E),
+    Case.COMPLETE:       (_G, _C, _C, _C, _C, _C, _C, _C, _C),
+    Case.TRUNCATED:      (_B, _E, _C, _E, _C, _C, _C, _E, _E),
+    Case.ERROR:          (_B, _E, _E, _E, _E, _E, _E, _E, _E),
+    Case.TIMEOUT:        (_B, _B, _E, _E, _E, _E, _E, _E, _E),
+    Case.CANCELLED:      (_E, _R, _A, _E, _C, _C, _C, _R, _R),
+    Case.SHED:           (_B, _E, _E, _E, _E, _E, _E, _E, _E),
+    Case.SHED_SHEDDABLE: (_E, _E, _E, _E, _E, _E, _E, _E, _E),
+    Case.RATE_LIMITED:   (_E, _E, _E, _E, _E, _E, _E, _E, _E),
+    Case.REJECTED:       (_E, _E, _E, _E, _E, _E, _E, _E, _E),
 }  # fmt: skip
+
+#: what a verdict comes to once it is seen whether the event has the value: (it has none, it has one)
+LEFT_TO_DECIDE: dict[Verdict, tuple[Verdict, Verdict]] = {
+    Verdict.EXCLUDED: (Verdict.EXCLUDED, Verdict.EXCLUDED),
+    Verdict.GOOD: (Verdict.GOOD, Verdict.GOOD),
+    Verdict.BAD: (Verdict.BAD, Verdict.BAD),
+    Verdict.COMPARE: (Verdict.EXCLUDED, Verdict.COMPARE),
+    Verdict.CENSORED: (Verdict.EXCLUDED, Verdict.CENSORED),
+    Verdict.AWAITED: (Verdict.CENSORED, Verdict.COMPARE),
+}
 
 
 def case_of(outcome: str, failure_kind: str, http_status: int | None, priority: int) -> Case:
@@ -146,11 +164,64 @@ METRICS: dict[str, MetricSpec] = {
             "FLOPs and decoding",
             "medium",
         ),
+        MetricSpec(
+            "ttfo",
+            Kind.TTFO,
+            "us",
+            "receipt to first visible output token, reasoning is not visible; events with ttfo_us",
+            "99 % < 5 s",
+            "cold start, model loading and reasoning",
+            "medium",
+        ),
+        MetricSpec(
+            "queue",
+            Kind.QUEUE,
+            "us",
+            "wait before first scheduling; events with queue_us",
+            "99 % < 500 ms",
+            "under-provisioning",
+            "medium",
+        ),
+        MetricSpec(
+            "prefill",
+            Kind.PREFILL,
+            "us",
+            "scheduling to first token; events with prefill_us",
+            "99 % < 1 s",
+            "FLOPs and prompt length",
+            "medium",
+        ),
+        MetricSpec(
+            "decode",
+            Kind.DECODE,
+            "us",
+            "first to last token; events with decode_us, output_tokens >= 2 or unknown",
+            "99 % < 10 s",
+            "memory bandwidth and batch scheduling",
+            "medium",
+        ),
+        MetricSpec(
+            "itl_max",
+            Kind.ITL_MAX,
+            "us",
+            "longest gap between output tokens, a stall; events with itl_max_us, output_tokens >= 2 or unknown",
+            "99 % < 500 ms",
+            "batch scheduling and preemption",
+            "high",
+        ),
     )
 }
 
+#: of kinds whose value is one optional field: that field
+FIELD_OF: dict[Kind, str] = {
+    Kind.TTFO: "ttfo_us", Kind.QUEUE: "queue_us", Kind.PREFILL: "prefill_us", Kind.DECODE: "decode_us",
+    Kind.ITL_MAX: "itl_max_us",
+}  # fmt: skip
+#: of those, what needs two tokens: with fewer, there is nothing from first to last, and no gap
+BETWEEN_TOKENS = (Kind.DECODE, Kind.ITL_MAX)
+
 #: Named in the catalogue of definition 3, judged by a later version: refused by name, with this list.
 METRICS_LATER = (
-    "ttfo", "queue", "prefill", "decode", "itl_max", "throughput_rps", "throughput_tps", "concurrency",
-    "cost_per_1k_tokens", "goodput", "shed_rate", "retry_amplification",
+    "throughput_rps", "throughput_tps", "concurrency", "cost_per_1k_tokens", "goodput", "shed_rate",
+    "retry_amplification",
 )  # fmt: skip

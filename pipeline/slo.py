@@ -71,6 +71,10 @@ class Indicator:
     verdicts: tuple[tuple[Case, Verdict], ...] = ()  # where they differ from sli.VERDICTS, in order of cases
 
 
+#: in the name of what is counted for a composite, between its own and its member's; no SLO's name has one
+PART = ">"
+
+
 @dataclass(frozen=True)
 class Objective:
     """One SLO as the engine sees it: what is counted, and how much of it must be good."""
@@ -149,3 +153,17 @@ def time_to_exhaustion_s(target: Ratio, good: int, bad: int, window_us: int, rat
     if left is None or not rate:
         return None
     return max(left, 0.0) * window_us / 1e6 / rate
+
+
+def period_exhaustion_s(target: Ratio, good: int, bad: int, lived_s: int, rate: float | None) -> float | None:
+    """Seconds until the budget of a calendar's period so far is gone at burn `rate`, if traffic goes on as it was.
+
+    That budget grows as traffic comes, so at 1 or less it never is: left x lived / (rate - 1). 0: it is gone; None:
+    it lasts, or no data.
+    """
+    left = budget_remaining_ratio(target, good, bad)
+    if left is None or not rate:
+        return None
+    if left <= 0:
+        return 0.0
+    return left * lived_s / (rate - 1) if rate > 1 else None

@@ -27,13 +27,15 @@ STATUS_COLUMNS = (
     "window_end", "judged_at", "state", "severity", "good", "bad", "excluded", "compliance_ratio",
     "coverage_ratio", "budget_events", "budget_remaining_ratio", "budget_minutes", "time_to_exhaustion_s",
     "windows_s", "windows_good", "windows_bad", "windows_coverage_ratio", "windows_burn_rate", "late",
+    "exhaustion_burn_rate", "exhaustion_window_s", "sla_target", "sla_budget_remaining_ratio", "counts_revision",
+    "budget_alert_ratio", "sla_alert_ratio",
 )  # fmt: skip
 ALERT_COLUMNS = (
     "dedup_key", "sequence", "kind", "slo", "revision", "instance", "service", "labels", "event", "severity",
     "metric", "target", "burn_rate_factor", "long_window_s", "short_window_s", "long_good", "long_bad",
     "short_good", "short_bad", "long_burn_rate", "short_burn_rate", "budget_remaining_ratio",
-    "time_to_exhaustion_s", "started_at", "window_end", "watermark", "evaluated_at", "late_ratio",
-    "provisional", "exemplar_trace_ids", "runbook", "reason",
+    "time_to_exhaustion_s", "exhaustion_burn_rate", "started_at", "window_end", "watermark", "evaluated_at",
+    "late_ratio", "provisional", "exemplar_trace_ids", "runbook", "reason",
 )  # fmt: skip
 # What a deleted judgement says of everything but its identity.
 _DELETED: dict[str, Any] = {
@@ -42,7 +44,9 @@ _DELETED: dict[str, Any] = {
     "compliance_ratio": None, "coverage_ratio": 0.0, "budget_events": 0.0, "budget_remaining_ratio": None,
     "budget_minutes": 0.0, "time_to_exhaustion_s": None, "windows_s": [], "windows_good": [],
     "windows_bad": [],
-    "windows_coverage_ratio": [], "windows_burn_rate": [], "late": 0,
+    "windows_coverage_ratio": [], "windows_burn_rate": [], "late": 0, "exhaustion_burn_rate": None,
+    "exhaustion_window_s": None, "sla_target": None, "sla_budget_remaining_ratio": None, "counts_revision": None,
+    "budget_alert_ratio": None, "sla_alert_ratio": None,
 }  # fmt: skip
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bindings import Bindings
+from pipeline.bindings import Bindings, durations_needed
 from pipeline.kernels import counts, gather
 from pipeline.kernels import slots as k
 from pipeline.kernels.bits import address_of
 from pipeline.kernels.ddsketch import TABLE
 from pipeline.kernels.reasons import MORE_KEYS, MORE_SLOTS
-from pipeline.sli import FAILURE_KINDS, OUTCOMES, VERDICTS, Case, Kind, Verdict, case_of
+from pipeline.sli import FAILURE_KINDS, LEFT_TO_DECIDE, OUTCOMES, VERDICTS, Case, Kind, case_of
 
 SKETCHES = ("e2e", "ttft", "tpot")  #: order of the rows of bins in a sketch key
 MOST_SLOTS = 1 << 20  #: a sketch key has 20 bits for its slot
@@ -45,15 +45,9 @@ def verdict_table() -> NDArray[np.uint8]:
 
     Shapes: (case, value unknown / known, kind), with the case's outcome counter in the last place.
     """
-    table = np.zeros((len(VERDICTS), 2, counts.KNOWN_BYTES), np.uint8)
+    table = np.zeros((len(Case), 2, counts.KNOWN_BYTES), np.uint8)
     for case, verdicts in VERDICTS.items():
-        for kind, verdict in enumerate(verdicts):
-            unknown, known = verdict, verdict
-            if verdict is Verdict.COMPARE:
-                unknown = Verdict.EXCLUDED
-            elif verdict is Verdict.CENSORED and kind != Kind.E2E:  # of an e2e only the elapsed time is known
-                known = Verdict.COMPARE
-            table[case, :, kind] = unknown, known
+        table[case, :, : len(Kind)] = np.transpose([LEFT_TO_DECIDE[verdict] for verdict in verdicts])
         table[case, 0, counts.CASE_COUNTER] = OUTCOME_COUNTERS[case]
     return table
 
@@ -127,6 +121,7 @@ class UnitState:
         for word, array in constants.items():
             self.words[word] = address_of(array)
         self.words[k.BIN_TABLE_SIZE] = TABLE.size
+        self.words[k.DURATIONS] = len(durations_needed(bindings.objectives))
         self._allot(FEWEST_SLOTS)
 
     def _allot(self, slots: int) -> None:

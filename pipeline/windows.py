@@ -8,9 +8,11 @@ longer by less than a cell; an event of second s belongs to windows that end at 
     |..####|######|######|######|######|##         #: in the window
     ^ start       end - W is in here     ^ end
 
-Law: sums == what a dictionary of seconds gives under this rule (tests/naive/windows.py); snapshot, restore
-and continue == continue, bit for bit. Bytes a row: 8 a cell, 4 more a cell of the compliance window: 19.4 KB
-for the preset `default` at 30 d, 24 KB for `workbook`.
+The compliance window of a calendar is [start of the period, end): sums without cells, emptied when another period
+begins. Law: sums == what a dictionary of seconds gives under these rules (tests/naive/windows.py); snapshot,
+restore and continue == continue, bit for bit. Bytes a row: 8 a cell, 4 more a cell of the compliance window: 19.4 KB
+for the preset `default` at 30 d, 24 KB for `workbook`; of a calendar 10.8 KB and 15.4 KB; timeslices 19.4 KB and
+24 KB.
 """
 
 import json
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import rings as k
+from pipeline.kernels.slices import KEPT
 
 #: longest window -> seconds a cell
 CELLS_BY_SPAN = ((300, 1), (7_200, 10), (259_200, 300))
@@ -36,15 +39,26 @@ class Layout(NamedTuple):
     tiers: tuple[tuple[int, int, int, int], ...]  # CELL_S, CELLS, START, LONGEST_S of kernels.rings
     spans_s: tuple[int, ...]
     tier_of: tuple[int, ...]  # window -> tier
+    slice_s: int = 0  # of timeslices; 0: events are counted
 
     @property
     def width(self) -> int:
         """Cells a row."""
+        return self.kept_at + (KEPT if self.slice_s else 0)
+
+    @property
+    def kept_at(self) -> int:
+        """First of the cells that hold the last timeslices."""
         return sum(tier[k.CELLS] for tier in self.tiers)
 
     @property
     def compliance_cells(self) -> int:
-        return self.tiers[self.tier_of[-1]][k.CELLS]
+        """Cells that count what is excluded: of timeslices, that is all time without a verdict."""
+        return 0 if self.is_calendar or self.slice_s else self.tiers[self.tier_of[-1]][k.CELLS]
+
+    @property
+    def is_calendar(self) -> bool:
+        return self.tier_of[-1] == k.NO_TIER
 
 
 def cell_s(span_s: int) -> int:
@@ -52,18 +66,25 @@ def cell_s(span_s: int) -> int:
     return next((cell for longest, cell in CELLS_BY_SPAN if span_s <= longest), COARSEST_CELL_S)
 
 
-def layout(alert_spans_s: Iterable[int], compliance_s: int) -> Layout:
-    """Lay out the rings for some windows."""
-    spans = (*sorted(set(alert_spans_s)), compliance_s)
+def start_of(end: int, span_s: int) -> int:
+    """First second of a rolling window: end - W, rounded down to its cell."""
+    return (end - span_s) // cell_s(span_s) * cell_s(span_s)
+
+
+def layout(alert_spans_s: Iterable[int], compliance_s: int, is_calendar: bool = False, slice_s: int = 0) -> Layout:
+    """Lay out the rings for some windows; `compliance_s` of a calendar: the longest it can be."""
+    alerts = tuple(sorted(set(alert_spans_s)))
+    spans = (*alerts, compliance_s)
     longest: dict[int, int] = {}
-    for span in sorted(spans):
+    for span in alerts if is_calendar else sorted(spans):
         longest[cell_s(span)] = span
     tiers, start = [], 0
     for size, span in longest.items():
         cells = (span + size - 2) // size + 1  # most that a window can touch
         tiers.append((size, cells, start, span))
         start += cells
-    return Layout(tuple(tiers), spans, tuple(list(longest).index(cell_s(span)) for span in spans))
+    places = [list(longest).index(cell_s(span)) for span in (alerts if is_calendar else spans)]
+    return Layout(tuple(tiers), spans, (*places, k.NO_TIER) if is_calendar else tuple(places), slice_s)
 
 
 def row_bytes(rings: Layout) -> int:
@@ -87,8 +108,8 @@ class Bank:
         self.rows = self._empty(FIRST_ROWS)
 
     def _empty(self, rows: int) -> k.Rows:
-        widest = max((each.width for each in self.layouts), default=1)
-        compliance = max((each.compliance_cells for each in self.layouts), default=1)
+        widest = max([1, *(each.width for each in self.layouts)])
+        compliance = max([1, *(each.compliance_cells for each in self.layouts)])
         windows = max((len(each.spans_s) for each in self.layouts), default=1)
         return k.Rows(
             np.zeros((rows, widest, 2), np.uint32),
@@ -126,9 +147,11 @@ class Bank:
     def is_over(self, row: int, at: int) -> bool:
         """Whether no window that ends at `at` reaches the instance's last entry."""
         words = self.rows.words[row]
-        rings = self.layouts[words[k.OBJECTIVE]]
-        reach: int = max(size + longest for size, _, _, longest in rings.tiers)
-        return at - int(words[k.LAST]) > reach
+        rings, last = self.layouts[words[k.OBJECTIVE]], int(words[k.LAST])
+        if rings.is_calendar and last + rings.slice_s >= self.tables.periods[words[k.OBJECTIVE], k.SINCE]:
+            return False
+        reach: int = max((size + longest for size, _, _, longest in rings.tiers), default=0)
+        return bool(at - last > reach + rings.slice_s)
 
     def sums(self, row: int) -> list[tuple[int, int]]:
         """(good, bad) of every window of the row's layout."""
@@ -147,10 +170,18 @@ class Bank:
             places = np.flatnonzero(values.any(axis=1))
             parts[f"ages{size}"] = _ages(places, at, size, cells)
             parts[f"cells{size}"] = values[places]
-            if number == rings.tier_of[-1]:
+            if number == rings.tier_of[-1] and rings.compliance_cells:
                 places = np.flatnonzero(self.rows.excluded[row, :cells])
                 parts["ages_excluded"] = _ages(places, at, size, cells)
                 parts["excluded"] = self.rows.excluded[row, places]
+        if rings.is_calendar:
+            since = self.tables.periods[words[k.OBJECTIVE], k.SINCE]
+            parts["period"] = np.array([since, *self.rows.sums[row, len(rings.spans_s) - 1], words[k.EXCLUDED]])
+        if rings.slice_s:
+            kept = self.rows.cells[row, rings.kept_at : rings.width]
+            places = np.flatnonzero(kept.any(axis=1))
+            now = at // rings.slice_s
+            parts["slices"], parts["slice_counts"] = now - (now - places) % KEPT, kept[places]
         return parts
 
     def restore(self, row: int, at: int, parts: Mapping[str, NDArray[Any]]) -> None:
@@ -172,12 +203,27 @@ class Bank:
                 reached = values[kept >= (at - rings.spans_s[w]) // size]
                 self.rows.sums[row, w] = reached.sum(axis=0, dtype=np.int64)
         self._restore_excluded(row, at, parts)
+        if rings.slice_s and "slices" in parts:
+            known = parts["slices"] > at // rings.slice_s - KEPT
+            self.rows.cells[row, rings.kept_at + parts["slices"][known] % KEPT] = parts["slice_counts"][known]
+
+    def _restore_period(self, row: int, parts: Mapping[str, NDArray[Any]]) -> None:
+        """Bring back what was counted in the period that `at` is in, as far as it is known apart."""
+        objective = self.rows.words[row, k.OBJECTIVE]
+        since, last = int(self.tables.periods[objective, k.SINCE]), len(self.layouts[objective].spans_s) - 1
+        period = parts.get("period")
+        counted = _since(since, parts) if period is None else period[1:] * (period[0] >= since)
+        self.rows.sums[row, last] = counted[:2]
+        self.rows.words[row, k.EXCLUDED] = counted[2]
 
     def _restore_excluded(self, row: int, at: int, parts: Mapping[str, NDArray[Any]]) -> None:
         rings = self.layouts[self.rows.words[row, k.OBJECTIVE]]
+        if rings.is_calendar:
+            self._restore_period(row, parts)
+            return
         size, cells, *_ = rings.tiers[rings.tier_of[-1]]
         self.rows.words[row, k.EXCLUDED] = 0
-        if f"ages{size}" in parts:
+        if f"ages{size}" in parts and rings.compliance_cells and "ages_excluded" in parts:
             kept = _cells(parts["ages_excluded"], int(parts["words"][k.AT]), size)
             alive = kept >= (at - rings.spans_s[-1]) // size
             self.rows.excluded[row, kept[alive] % cells] = parts["excluded"][alive]
@@ -192,6 +238,17 @@ def _ages(places: NDArray[np.int64], at: int, size: int, cells: int) -> NDArray[
 def _cells(ages: NDArray[np.int32], at: int, size: int) -> NDArray[np.int64]:
     """Numbers of cells, counted from the epoch."""
     return (at - 1) // size - ages.astype(np.int64)
+
+
+def _since(since: int, parts: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return good, bad and excluded of a rolling window's cells that begin at `since` or later."""
+    at, counted = int(parts["words"][k.AT]), np.zeros(3, np.int64)
+    size = max(int(name.removeprefix("cells")) for name in parts if name.startswith("cells"))
+    inside = _cells(parts[f"ages{size}"], at, size) * size >= since
+    counted[:2] = parts[f"cells{size}"][inside].sum(axis=0, dtype=np.int64)
+    if "excluded" in parts:
+        counted[2] = parts["excluded"][_cells(parts["ages_excluded"], at, size) * size >= since].sum(dtype=np.int64)
+    return counted
 
 
 def pack(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:

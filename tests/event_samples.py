@@ -3,8 +3,10 @@
 from random import Random
 from typing import Any
 
+from pipeline.sli import Case, Verdict
 from pipeline.slo import Indicator, Objective, Ratio
 
+E, B = Verdict.EXCLUDED, Verdict.BAD
 START_US = 1_763_164_800_000_000
 MODELS, TENANTS = ("m-a", "m=b,c", "m\\d"), ("acme", "zen", "né")
 #: half of them complete
@@ -123,7 +125,7 @@ def spoilt(random: Random) -> dict[str, Any]:
 
 
 def objectives() -> tuple[Objective, ...]:
-    """One of each kind of SLI, with selectors, groups, vantage and both directions."""
+    """One of each kind of SLI, with selectors, groups, vantage, both directions and policies of their own."""
 
     def objective(name: str, indicator: Indicator, service: str = "chat") -> Objective:
         return Objective(name, service, indicator, Ratio.parse("0.99"), 30 * 86_400_000_000, "r1", "i1")
@@ -138,4 +140,13 @@ def objectives() -> tuple[Objective, ...]:
         objective("slow", Indicator("e2e", 100_000, at_most=False, final_attempts_only=False)),
         objective("tpot", Indicator("tpot", 1_000, group_by=("endpoint_id",))),
         objective("embed", Indicator("availability", group_by=("stream",)), "embed"),
+        objective(
+            "strict", Indicator("error_rate", verdicts=((Case.CANCELLED, B), (Case.SHED, E), (Case.REJECTED, B)))
+        ),
+        objective("ttfo", Indicator("ttfo", 1_000_000, group_by=("request_model",))),
+        objective("queue", Indicator("queue", 999_999, final_attempts_only=False)),
+        objective("prefill", Indicator("prefill", 128, at_most=False), "embed"),
+        objective("decode", Indicator("decode", 1_000_000)),
+        objective("stall", Indicator("itl_max", 127, group_by=("tenant_id",))),
+        objective("impatient", Indicator("ttft", 1_000_000, verdicts=((Case.TIMEOUT, B), (Case.CANCELLED, E)))),
     )

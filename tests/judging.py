@@ -207,9 +207,9 @@ steps = st.lists(
 )
 
 
-def blocks_of(plan):
+def blocks_of(plan, second=T0):
     """Each step: one entry at a new newest second, and others that lie back, some of them late."""
-    second, blocks = T0, []
+    blocks = []
     for gap, others in plan:
         second += gap
         entries = [("chat", "", second, 1, 0, 0)]

@@ -5,10 +5,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.bindings import Bindings, Instance, applies, labels_needed, route, smaller_keys
+from pipeline.bindings import (
+    Bindings,
+    Instance,
+    applies,
+    durations_needed,
+    labels_needed,
+    route,
+    smaller_keys,
+)
 from pipeline.kernels.counts import VALUE_BYTES
 from pipeline.series import BASE_LABELS, OTHER
-from pipeline.sli import Kind
+from pipeline.sli import Case, Kind, Verdict
 from pipeline.slo import Indicator, Objective, Ratio
 
 
@@ -41,6 +49,14 @@ def test_series_have_the_labels_of_views_and_those_that_objectives_use() -> None
     assert labels_needed(()) == BASE_LABELS
 
 
+def test_durations_are_needed_by_the_objectives_about_them() -> None:
+    about = [
+        Objective(m, "chat", Indicator(m, 5), Ratio.parse("0.9"), 1) for m in ("e2e", "queue", "itl_max", "decode")
+    ]
+    assert durations_needed(about) == {"queue_us", "itl_max_us", "decode_us"}
+    assert durations_needed(about[:1]) == frozenset()
+
+
 def test_smaller_keys_first_drop_what_no_objective_uses_then_groups() -> None:
     wanted = (objective(group_by=("region",), where=(("tenant_id", ("a",)),), vantage="ENGINE"),)
     assert smaller_keys(wanted) == (
@@ -61,12 +77,15 @@ def bound(bindings: Bindings, series: int) -> list[tuple[list[int], int]]:
 def test_a_series_is_bound_once_to_every_objective_that_applies() -> None:
     objectives = (
         objective("a", group_by=("region",)), objective("b", "embed"),
-        objective("c", at_most=False, final_attempts_only=False),
+        objective("c", at_most=False, final_attempts_only=False, verdicts=((Case.CANCELLED, Verdict.BAD),)),
     )  # fmt: skip
     bindings = Bindings(objectives, ("service", "region"), 100)
     eu = bindings.series_of(("chat", "eu"))
     assert bindings.series_of(("chat", "eu")) == eu
-    assert bound(bindings, eu) == [([Kind.E2E * VALUE_BYTES, 5, 0, 1], 0), ([Kind.E2E * VALUE_BYTES, 5, -1, 0], 1)]
+    assert bound(bindings, eu) == [
+        ([Kind.E2E * VALUE_BYTES, 5, 0, 1, 0], 0),
+        ([Kind.E2E * VALUE_BYTES, 5, -1, 0, 3 << 2 * Case.CANCELLED], 1),
+    ]
     assert bindings.instances == [Instance("a", "i", "region=eu"), Instance("c", "i", "")]
     us = bindings.series_of(("chat", "us"))
     assert [row[-1] for row in bound(bindings, us)] == [2, 1]  # c is one instance for both

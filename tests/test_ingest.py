@@ -31,6 +31,7 @@ from tests.ingest_reading import (
 )
 from tests.naive import counts as naive
 from tests.naive import events as naive_events
+from tests.spec.samples import SHORT, load_text
 
 EXAMPLES = 4 if config.DISABLE_JIT else 40
 LARGEST = 60 if config.DISABLE_JIT else 150
@@ -55,6 +56,7 @@ def test_a_unit_holds_exactly_what_counting_one_by_one_gives(ingest: IngestFold,
     events = [spoilt(random) if random.random() < 0.1 else sample(random) for _ in range(n)]
     for event in events[::17]:
         event["completed_at"] += 3_600_000_000  # far in the future: clamped to the append time
+        event["queue_us"] = event["itl_max_us"] = -1  # none: what only some SLOs look at refuses no event
     block = block_of(framed(events))
     assert plain(read_back([ingest.fold([block], facts_of([block]))])) == plain(expected(events))
 
@@ -145,6 +147,26 @@ def test_a_large_unit_is_cut_into_parts_that_sum_to_the_whole(cache_dir: Path) -
         assert [b["part"] for b in mine] == list(range(len(mine))) and {b["parts"] for b in mine} == {len(mine)}
         assert len(mine) > 1
         assert [b["max_event_time"] is None for b in mine] == [True] * (len(mine) - 1) + [False]
+
+
+def test_an_slo_with_a_policy_counts_otherwise_than_one_without_and_as_another_revision(cache_dir: Path) -> None:
+    own = SHORT.replace("short", "own").replace("error_rate", "error_rate, policy: {shed: excluded, cancelled: bad}")
+    two = load_text(f"{SHORT}---\n{own}").checked().objectives
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), (*objectives(), *two), SINGLE_OBJECT, cache_dir))
+    plainly = {"service": "chat", "priority": 0, "failure_kind": "NONE", "http_status": None, "sample_weight": 1}
+    many = {"SUCCESS": 1, "ERROR": 2, "SHED": 4, "CANCELLED": 8, "RATE_LIMITED": 16}
+    events = [GOOD_EVENT | plainly | {"outcome": what, "final_attempt": True} for what, n in many.items()]
+    events = [event for event in events for _ in range(many[event["outcome"]])]
+    block = block_of(framed(events))
+    counts, _, _ = decoded(fold.fold([block], facts_of([block])))
+    sums = {}
+    for _, found in counts:
+        for i, name in enumerate(found["slos"]):
+            mine = found["instance_index"] == i
+            sums[name, found["revisions"][i]] = [int(found[n][mine].sum()) for n in ("good", "bad", "excluded")]
+    assert sums["short", two[0].indicator_revision] == [1, 2 + 4, 8 + 16]
+    assert sums["own", two[1].indicator_revision] == [1, 2 + 8, 4 + 16]
+    assert two[0].indicator_revision != two[1].indicator_revision
 
 
 def overlong(event: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +261,7 @@ def test_records_without_append_time_are_taken_as_they_are_until_the_year_2106(i
 
 def test_past_the_cap_of_series_labels_become_other_and_are_counted(cache_dir: Path) -> None:
     """Objectives stay exact while labels that none of them uses become `other`."""
-    limits = FoldSpec(limit_series=5, limit_instances=8)
+    limits = FoldSpec(limit_series=5, limit_instances=20)
     fold = IngestFold(SPEC, EventFold(limits, objectives(), SINGLE_OBJECT, cache_dir))
     events = [sample(Random(1)) | {"service": "chat", "variant": f"v{i}", "sample_weight": 1} for i in range(30)]
     block = block_of(framed(events))

@@ -35,7 +35,8 @@ CONTRACT: dict[str, set[str]] = {
     "excluded",
                    "eligible", "compliance_ratio", "coverage_ratio"},
     "error_budget": {"slo", "instance", "budget_events", "bad", "budget_remaining_ratio", "budget_minutes",
-                     "time_to_exhaustion_s"},
+                     "time_to_exhaustion_s", "exhaustion_burn_rate", "exhaustion_window_s", "sla_target",
+                     "sla_budget_remaining_ratio", "budget_alert_ratio", "sla_alert_ratio"},
     "burn_rate": {"slo", "instance", "window_s", "good", "bad", "eligible", "coverage_ratio", "burn_rate"},
     "alerts": {"dedup_key", "sequence", "kind", "slo", "event", "severity", "long_burn_rate", "evaluated_at",
     "exemplar_trace_ids", "reason"},
@@ -45,6 +46,13 @@ CONTRACT: dict[str, set[str]] = {
     "late_events": {"slo", "instance", "late"},
     "pipeline_health": {"stage", "topic", "partition", "next_offset", "watermark_lag_s", "late", "clamped",
                         "dead_letters", "series_overflow"},
+    "corrections": {"correction", "version", "is_in_force", "state", "reason", "who", "starts", "ends"},
+    "correction_ranges": {"correction", "range_start", "range_end"},
+    "alert_corrections": {"slo", "dedup_key", "sequence", "correction"},
+    "compliance_corrected": {"slo", "revision", "instance", "window_start", "window_end", "good", "bad", "excluded",
+    "compliance_ratio", "uncorrected_compliance_ratio", "corrected_minutes", "corrections"},
+    "error_budget_corrected": {"slo", "instance", "budget_events", "bad", "budget_remaining_ratio",
+    "uncorrected_budget_remaining_ratio", "budget_minutes", "corrections"},
 }  # fmt: skip
 STAR = "* EXCEPT (e2e_state, ttft_state, tpot_state)"  #: clickhouse-driver cannot read states
 
@@ -82,7 +90,8 @@ def test_a_view_answers_and_describes_itself_and_every_column(clickhouse: Embedd
     assert CONTRACT[view] <= set(columns)
     assert not [name for name, row in columns.items() if not row["comment"]]
     times = {row["type"] for row in columns.values() if "DateTime" in row["type"]}
-    assert times <= {"DateTime64(6, 'UTC')", "Nullable(DateTime64(6, 'UTC'))"}
+    kinds = ("{}", "Nullable({})", "Array({})")
+    assert times <= {kind.format("DateTime64(6, 'UTC')") for kind in kinds}
     sql = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = %(view)s"
     assert ask(clickhouse, sql, view=view)[0]["comment"]
 
@@ -104,7 +113,9 @@ def status(slo: str, second: int, **changes: Any) -> Recorded:
         "budget_events": 10.0, "budget_remaining_ratio": -2.0, "budget_minutes": 14.4,
         "time_to_exhaustion_s": 0.0,
         "windows_s": [300, 3600], "windows_good": [0, 90], "windows_bad": [0, 10],
-        "windows_coverage_ratio": [0.0, 1.0], "windows_burn_rate": [None, 10.0], "late": 7, **changes,
+        "windows_coverage_ratio": [0.0, 1.0], "windows_burn_rate": [None, 10.0], "late": 7,
+        "exhaustion_burn_rate": 10.0, "exhaustion_window_s": 3600, "sla_target": 0.9,
+        "sla_budget_remaining_ratio": 0.7, "budget_alert_ratio": 1.0, "sla_alert_ratio": None, **changes,
     }  # fmt: skip
     return Recorded(second, encode("slo_status", columns), f"{slo}|region=eu".encode())
 
@@ -134,6 +145,9 @@ def test_the_latest_judgement_is_the_one_that_is_shown(
         -2.0,
         14.4,
     )
+    assert (budget["exhaustion_burn_rate"], budget["exhaustion_window_s"]) == (10.0, 3600)
+    assert (budget["sla_target"], budget["sla_budget_remaining_ratio"]) == (0.9, 0.7)
+    assert (budget["budget_alert_ratio"], budget["sla_alert_ratio"]) == (1.0, None)
     (late,) = ask(clickhouse, "SELECT * FROM late_events WHERE slo = %(slo)s", slo=topic_prefix)
     assert late["late"] == 7
 
@@ -162,6 +176,7 @@ def test_compliance_of_nothing_is_null_whatever_the_judgement_says(
     assert (row["eligible"], row["compliance_ratio"]) == (0, None)
     (budget,) = ask(clickhouse, "SELECT * FROM error_budget WHERE slo = %(slo)s", slo=topic_prefix)
     assert (budget["budget_remaining_ratio"], budget["time_to_exhaustion_s"]) == (None, None)
+    assert budget["sla_budget_remaining_ratio"] is None
 
 
 def test_a_deleted_judgement_leaves_every_view(clickhouse: EmbeddedClickHouse, store: Any, topic_prefix: str) -> None:
@@ -231,12 +246,16 @@ def test_kinds_of_alerts_are_told_apart_and_the_log_shows_the_last_traces(
         alert(topic_prefix, "RESOLVED", now - 700, now - 900, exemplar_trace_ids=[]),
     ]
     blind = alert(topic_prefix, "FIRED", now - 900, now - 900, exemplar_trace_ids=[], **silent)
-    store("slo.alerts", topic_prefix, [*burning, blind])
+    spent = {"dedup_key": f"{topic_prefix}||budget", "kind": "BUDGET", "exhaustion_burn_rate": 1.5}
+    half = alert(topic_prefix, "FIRED", now - 900, now - 900, exemplar_trace_ids=[], **spent)
+    store("slo.alerts", topic_prefix, [*burning, blind, half])
     kinds = ask(clickhouse, "SELECT kind, count() AS n FROM alerts WHERE slo = %(s)s GROUP BY kind", s=topic_prefix)
-    assert {row["kind"]: row["n"] for row in kinds} == {"BURN_RATE": 3, "NO_DATA": 1}
+    assert {row["kind"]: row["n"] for row in kinds} == {"BURN_RATE": 3, "BUDGET": 1, "NO_DATA": 1}
+    rates = ask(clickhouse, "SELECT exhaustion_burn_rate AS r FROM alerts WHERE slo = %(s)s", s=topic_prefix)
+    assert {row["r"] for row in rates} == {None, 1.5}
     log = ask(clickhouse, "SELECT * FROM alert_log WHERE slo = %(s)s ORDER BY kind", s=topic_prefix)
     assert [(a["kind"], a["peak_burn_rate"], a["exemplar_trace_ids"]) for a in log] == [
-        ("BURN_RATE", 10.0, ["t3", "t4"]), ("NO_DATA", None, []),
+        ("BUDGET", 10.0, []), ("BURN_RATE", 10.0, ["t3", "t4"]), ("NO_DATA", None, []),
     ]  # fmt: skip
 
 

@@ -56,13 +56,14 @@ def longest_burn(status: dict[str, Any]) -> float | None:
 
 def alert_table(alerts: list[SeenAlert], delays_s: dict[tuple[str, int], float]) -> Table:
     """Alert events in order, with how long after the event they were in the topic."""
-    table = Table("event time", "alert", "severity", "SLO", "instance", "burn long / short", "in the topic after",
-                  title="Alerts (topic slo.alerts)")  # fmt: skip
+    table = Table("event time", "kind", "alert", "severity", "SLO", "instance", "burn long / short",
+                  "in the topic after", title="Alerts (topic slo.alerts)")  # fmt: skip
     for seen in alerts:
         record = seen.record
         delay = delays_s.get((record["dedup_key"], record["sequence"]))
         table.add_row(
-            clock(record["window_end"]), record["event"], Text(record["severity"], COLOURS[record["severity"]]),
+            clock(record["window_end"]), record["kind"].lower().replace("_", " "), record["event"],
+            Text(record["severity"], COLOURS[record["severity"]]),
             record["slo"], record["instance"] or "-",
             f"{burn(record['long_burn_rate'])} / {burn(record['short_burn_rate'])}",
             "-" if delay is None else f"{delay:.1f} s",

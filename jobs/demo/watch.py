@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from pipeline import blocks
+from pipeline.alerts import Kind
 from pipeline.settings import Settings
 from pipeline.topics import ALERTS, COUNTS, STATUS, confluent_config, topic_name
 
@@ -71,5 +72,6 @@ class Watch:
         self.alerts.append(SeenAlert(blocks.decode("burn_rate_alert", message.value()), message.timestamp()[1]))
 
     def fired(self, slo_event: str) -> list[SeenAlert]:
-        """Alert events of one kind: FIRED, UPDATED or RESOLVED."""
-        return [alert for alert in self.alerts if alert.record["event"] == slo_event]
+        """Events of burn-rate alerts: FIRED, UPDATED or RESOLVED. What an incident spent stays spent."""
+        burning = (alert for alert in self.alerts if alert.record["kind"] == Kind.BURN_RATE.name)
+        return [alert for alert in burning if alert.record["event"] == slo_event]

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.drain.feeding import Drain, DrainFailed, Report
+from jobs.drain.feeding import Drain, DrainFailed, Report, said
 from jobs.drain.letters import Choice
 from jobs.pacing import PaceError, parse_time_us, stop_on_interrupt
 from pipeline.dead_letters import REASONS
@@ -52,8 +52,8 @@ def command(
     try:
         report = _run(settings, choice, dry_run)
     except (DrainFailed, KafkaException) as error:
-        said = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        typer.echo(f"burnline drain-dead-letters: {said}", err=True)
+        why = said(error.args[0]) if isinstance(error, KafkaException) else str(error)
+        typer.echo(f"burnline drain-dead-letters: {why}", err=True)
         raise typer.Exit(1) from error
     typer.echo(json.dumps(vars(report) | {"dry_run": dry_run}) if as_json else in_words(report, dry_run))
     if report.stopped:

@@ -24,14 +24,16 @@ from numpy.typing import NDArray
 
 from jobs.drain.letters import Choice, Fate, Letter, fate, is_marker, marker, read_letter
 from pipeline.dead_letters import Headers
+from pipeline.grants import DOCUMENT, DRAIN, drain, group_name, missing, refusal
 from pipeline.settings import Settings
 from pipeline.stored_records import MARKER, marked_ranges
-from pipeline.topics import DEAD_LETTERS, EVENTS, confluent_config, topic_name
+from pipeline.topics import DEAD_LETTERS, EVENTS, TopicsError, cluster, confluent_config, topic_name
 
 LETTERS_MOST, BYTES_MOST = 1_000, 8 << 20  #: of one transaction
 TRANSACTION_MS = 20_000  #: a drain that dies inside a transaction holds ingest back so long, or until the next drain
 ANSWER_S = 60.0
 RETRIES, RETRY_S = 20, 0.5
+NOT_GRANTED = f"{DOCUMENT} lists all that a drain needs to be granted"
 NOT_YET = {  # what a broker says of a group while it starts
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -81,8 +83,8 @@ class Drain:
         """`progress(what, done, total)` is told how far it is."""
         self.choice, self.report = choice, Report()
         self.topic, self.target = topic_name(settings, DEAD_LETTERS), topic_name(settings, EVENTS)
-        self.group = f"{settings.group}-{settings.topic_prefix}drain-dead-letters"
-        self._progress = progress
+        self.group = group_name(settings, DRAIN)
+        self._settings, self._progress = settings, progress
         self._config = confluent_config(settings) | {"log_level": 0}
         self._todo: dict[int, NDArray[np.int64]] = {}  # partition -> letters to feed, ascending
         self._open: dict[int, NDArray[np.int64]] = {}  # partition -> letters that stay, ascending
@@ -93,6 +95,7 @@ class Drain:
 
         Raises: DrainFailed, KafkaException.
         """
+        self._check_grants(dry_run)
         with contextlib.closing(self._consumer()) as consumer:
             if dry_run:
                 self._look(consumer)
@@ -101,6 +104,16 @@ class Drain:
             self._look(consumer)
             self._feed(consumer, producer, stop)
         return self.report
+
+    def _check_grants(self, dry_run: bool) -> None:
+        """Ask before anything else: a client that may not read its group's offsets waits for a minute."""
+        wanted = [grant for grant in drain(self._settings) if grant.operation == "READ" or not dry_run]
+        try:
+            refused = missing(cluster(self._settings)[0], wanted)
+        except TopicsError as error:
+            raise DrainFailed(str(error)) from error
+        if refused:
+            raise DrainFailed(refusal(refused))
 
     def _consumer(self) -> Consumer:
         return Consumer(self._config | {
@@ -213,7 +226,7 @@ class Drain:
             try:
                 self._transaction(consumer, producer, batch, targets)
             except KafkaException as error:
-                if not error.args[0].txn_requires_abort() or attempt + 1 == RETRIES:
+                if not error.args[0].txn_requires_abort() or is_refused(error.args[0]) or attempt + 1 == RETRIES:
                     raise DrainFailed(_why(error.args[0])) from error
                 _persistently(producer.abort_transaction, ANSWER_S)
             else:
@@ -277,13 +290,25 @@ def _persistently(call: Callable[..., Any], *arguments: Any) -> Any:
 def _partitions(consumer: Consumer, topic: str) -> list[int]:
     found = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
     if found.error is not None:
-        raise DrainFailed(
-            f"{topic}: {found.error.str()}; is BURNLINE_TOPIC_PREFIX right, and has `burnline migrate` run?"
-        )
+        told = found.error
+        remedy = f"; {NOT_GRANTED}" if is_refused(told) else "; is BURNLINE_TOPIC_PREFIX right? Run `burnline migrate`"
+        raise DrainFailed(f"{topic}: {told.str()}{remedy}")
     return sorted(found.partitions)
 
 
+def is_refused(error: KafkaError) -> bool:
+    """Whether we may not do it."""
+    return bool(error.name().endswith("AUTHORIZATION_FAILED"))
+
+
+def said(error: KafkaError) -> str:
+    """An error of the client in words, with what to do where we know."""
+    return f"{error.str()}; {NOT_GRANTED}" if is_refused(error) else error.str()
+
+
 def _why(error: KafkaError) -> str:
+    if is_refused(error):
+        return said(error)
     if error.fatal() or error.code() in {KafkaError._FATAL, KafkaError._FENCED}:
         return "another drain-dead-letters has been started, and this one is shut out; what it fed stays fed"
     return f"the broker refuses: {error.str()}; run it again, nothing is fed twice"

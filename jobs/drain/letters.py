@@ -15,9 +15,9 @@ from enum import StrEnum
 from itertools import pairwise
 
 from pipeline.dead_letters import KEPT_ALL, Headers, split_headers
+from pipeline.duplicates import REDRIVEN
 from pipeline.stored_records import MARKER
 
-REDRIVEN = "x-burnline-redriven"
 HEADER_BYTES_MOST = 4_096  #: of REDRIVEN: ours are some hundred, longer ones are not ours
 
 

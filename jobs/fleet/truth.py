@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 
 from pipeline.encoding import NULL, EventColumns, Words
 from pipeline.series import BASE_LABELS, LABELS, PRIORITY_CLASSES, label_text
-from pipeline.sli import FAILURE_KINDS, METRICS, OUTCOMES, VANTAGES, VERDICTS, Case, Kind, Verdict, case_of
+from pipeline.sli import (
+    BETWEEN_TOKENS,
+    FAILURE_KINDS,
+    FIELD_OF,
+    METRICS,
+    OUTCOMES,
+    VANTAGES,
+    VERDICTS,
+    Case,
+    Kind,
+    Verdict,
+    case_of,
+)  # fmt: skip
 from pipeline.slo import Accepted, Objective
 from schemas import avro_text
 
@@ -105,10 +117,7 @@ class Truth:
 
     def _keep_latencies(self, numbers: "_Numbers", cell: Ints) -> None:
         for name, kind in zip(LATENCIES, (Kind.E2E, Kind.TTFT, Kind.TPOT), strict=True):
-            rule = _VERDICTS[numbers.case, kind]
-            decides = rule == Verdict.COMPARE
-            if kind is not Kind.E2E:  # a cancelled request's e2e is only a lower bound
-                decides |= rule == Verdict.CENSORED
+            decides = np.isin(_VERDICTS[numbers.case, kind], (Verdict.COMPARE, Verdict.AWAITED))
             shown = np.repeat(
                 np.flatnonzero(decides & numbers.known(kind)), numbers.weight[decides & numbers.known(kind)]
             )
@@ -197,6 +206,7 @@ class _Numbers:
     """The numeric columns, with the schema's defaults where a column is not given."""
 
     def __init__(self, events: EventColumns) -> None:
+        self._events = events
         self.completed_at = _column(events, "completed_at")
         self.e2e_us, self.ttft_us = _column(events, "e2e_us"), _column(events, "ttft_us")
         decode = _column(events, "decode_us")
@@ -219,9 +229,14 @@ class _Numbers:
             return has_ttft
         if kind is Kind.TPOT:
             return has_ttft & (self.output_tokens >= 2) & (self.decode_us >= 0)
+        if kind in FIELD_OF:
+            is_defined = (self.output_tokens >= 2) | (self.output_tokens == NULL) | (kind not in BETWEEN_TOKENS)
+            return np.asarray((self.value(kind) >= 0) & is_defined)
         return np.ones(len(self.case), np.bool_)
 
     def value(self, kind: Kind) -> Ints:
+        if kind in FIELD_OF:
+            return _column(self._events, FIELD_OF[kind])
         return {Kind.E2E: self.e2e_us, Kind.TTFT: self.ttft_us, Kind.TPOT: self.decode_us}.get(kind, self.e2e_us)
 
     def scale(self, kind: Kind) -> Ints:
@@ -301,14 +316,23 @@ def _judged(objective: Objective, numbers: _Numbers) -> Ints:
     """Return GOOD, BAD or EXCLUDED for every event, selected or not."""
     indicator = objective.indicator
     kind = METRICS[indicator.metric].kind
-    rule: Ints = _VERDICTS[numbers.case, kind]
+    table = _VERDICTS[:, kind].copy()
+    for case, verdict in indicator.verdicts:
+        table[case] = verdict
+    rule: Ints = table[numbers.case]
     if kind is Kind.ERRORS:
         return rule
     threshold = indicator.threshold_us or 0
     limit, value = threshold * numbers.scale(kind), numbers.value(kind)
     compared = np.where(value <= limit if indicator.at_most else value >= limit, Verdict.GOOD, Verdict.BAD)
     known = numbers.known(kind)
-    elapsed = np.where((numbers.e2e_us > threshold) & indicator.at_most, Verdict.BAD, Verdict.EXCLUDED)
-    by_value = np.where(known, compared, Verdict.EXCLUDED)
-    censored = elapsed if kind is Kind.E2E else np.where(known, compared, elapsed)
-    return np.where(rule == Verdict.COMPARE, by_value, np.where(rule == Verdict.CENSORED, censored, rule))
+    exceeds, elapsed = (
+        np.where((bound > limit) & indicator.at_most, Verdict.BAD, Verdict.EXCLUDED)
+        for bound in (value, numbers.e2e_us)
+    )
+    decided = {
+        Verdict.COMPARE: np.where(known, compared, Verdict.EXCLUDED),
+        Verdict.CENSORED: np.where(known, exceeds, Verdict.EXCLUDED),
+        Verdict.AWAITED: np.where(known, compared, elapsed),
+    }
+    return np.select([rule == verdict for verdict in decided], list(decided.values()), rule)

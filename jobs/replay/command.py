@@ -87,7 +87,7 @@ def _run(
                 spans = asyncio.run(replay.spans())
                 return {"from": _in_words(from_us), "to": _in_words(to_us), "dry_run": True, "offsets": spans}
             report = asyncio.run(replay.compare(wait_s, stop))
-            return replay.swap() if apply and not report.is_equal else report
+            return asyncio.run(replay.swap(wait_s, stop)) if apply and not report.is_equal else report
         finally:
             replay.close()
 

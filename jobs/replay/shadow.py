@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline import blocks as coded
 from pipeline.decoding import EventFold
+from pipeline.duplicates import Window, WindowSpec
 from pipeline.ingest import IngestFold, IngestSpec
 from pipeline.records import RecordBlock, UnitFacts
 from pipeline.rows import ROWS_MOST, TIERS_S, Rows, count_rows, slice_rows
@@ -31,10 +32,12 @@ class Shadow:
     from_us: int
     to_us: int
     insert: Callable[[Rows, str], None]
+    window: WindowSpec | None = None  # where duplicates are left out
     records: int = 0
     dead_letters: int = 0
     rows: int = 0
     _units: int = 0
+    _windows: dict[int, Window] = field(default_factory=dict)
     _blocks: list[RecordBlock] = field(default_factory=list)
     _bytes: int = 0
 
@@ -43,6 +46,8 @@ class Shadow:
 
     def add(self, block: RecordBlock) -> None:
         """Take a block; a unit is folded when enough has gathered."""
+        if self.window is not None and block.partition not in self._windows:
+            self._windows[block.partition] = Window(self.window)
         self._blocks.append(block)
         self._bytes += block.buffer.nbytes
         if self._bytes >= UNIT_BYTES:
@@ -54,7 +59,7 @@ class Shadow:
             return
         first, last = self._blocks[0], self._blocks[-1]
         facts = UnitFacts(first.topic, first.partition, 1, first.first_offset, last.next_offset, self.run)
-        unit = self._fold.fold(self._blocks, facts)
+        unit = self._fold.fold(self._blocks, facts, self._windows)
         self.records += sum(map(len, self._blocks))
         self.dead_letters += sum(record.topic == LETTERS for record in unit.records)
         for kind, (schema, rows_of) in KINDS.items():

@@ -6,10 +6,11 @@
 Law: both sides of the comparison are made of the same records. The log is read to its end, the store is waited for,
 and what it stored meanwhile is read too, until nothing of that belongs to the range.
 
-A swap goes hour by hour and table by table: rows out, rows in, and only where something differs. It is not atomic over
-tables: whoever reads meanwhile may miss an hour, and a crash may leave it out. The log still has everything and a run
-touches nothing that is right already, so the same command again completes it; late events that are stored at that very
-moment are found in the same way by the comparison behind the swap. One replay at a time.
+A swap goes table by table: rows of whole hours out, rows in, and only where something differs. It is not atomic:
+whoever reads meanwhile may miss an hour, and a crash may leave it out. The log still has everything and a run touches
+nothing that is right already, so the same command again completes it. Late events that were stored between the
+comparison and the swap went out with their hour: behind the swap the log is read on until the store has all of it once
+more, and what differs then is told. One replay at a time.
 """
 
 import asyncio
@@ -20,17 +21,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from jobs.replay import comparison as sql
 from jobs.replay.shadow import Shadow
-from jobs.replay.source import Log, ReplayFailed
-from pipeline.agents.ingest import fold_spec
+from jobs.replay.source import ReplayFailed, begins
+from pipeline.agents.ingest import fold_spec, window_spec
 from pipeline.agents.parts import Parts
 from pipeline.decoding import EventFold
-from pipeline.records import RecordBlock
 from pipeline.sinks.clickhouse import ClickHouse, client
-from pipeline.topics import COUNTS, EVENTS, SLICES
+from pipeline.topics import COUNTS, EVENTS, SLICES, aiokafka_config
+from pipeline.transport.log import Log, LogSilent
 
 ROUNDS = 10
 LOOK_S = 1.0
@@ -76,8 +75,13 @@ class Replay:
         self._parts, self._progress = parts, progress
         self.report = Report(from_us, to_us, time.time_ns() // 1000)
         self.topic = parts.topic(EVENTS)
-        self._log = partial(Log, parts.settings, self.topic, parts.partitions[self.topic])
-        self._client = client(parts.settings, is_admin=True)  # a worker's user may add rows, and take none out
+        settings, partitions = parts.settings, range(parts.partitions[self.topic])
+        self._log = partial(Log, aiokafka_config(settings), self.topic, partitions, settings.limit_batch_bytes)
+        self._client = client(settings, is_admin=True)  # a worker's user may add rows, and take none out
+        self._sink = ClickHouse(settings)
+        events = EventFold(fold_spec(settings), parts.slos.objectives, parts.framing, settings.kernels_dir)
+        self._shadow = Shadow(events, self.report.run, from_us, to_us, self._sink.insert, window_spec(settings))
+        self._read_to: dict[int, int] | None = None  # offsets; None: nothing is read yet
         self._asked = {
             "from_s": from_us // 1_000_000, "to_s": to_us // 1_000_000, "run": self.report.run,
             "source_topic": self.topic,
@@ -90,53 +94,53 @@ class Replay:
         Raises: ReplayFailed.
         """
         async with self._log() as log:
-            begins, ends = await log.begins(self.report.from_us), await log.ends()
-        return {partition: (begin, ends[partition]) for partition, begin in begins.items()}
+            first, ends = await self._begins(log), await log.ends()
+        return {partition: (begin, ends[partition]) for partition, begin in first.items()}
+
+    async def _begins(self, log: Log) -> dict[int, int]:
+        return await begins(log, self.report.from_us, self._parts.settings.duplicates_window_s)
 
     async def compare(self, wait_s: float, stop: threading.Event) -> Report:
         """Recompute and compare.
 
         Raises: ReplayFailed, Unavailable, Refused.
         """
-        settings = self._parts.settings
-        sink = ClickHouse(settings)
-        fold = EventFold(fold_spec(settings), self._parts.slos.objectives, self._parts.framing, settings.kernels_dir)
-        shadow = Shadow(fold, self.report.run, self.report.from_us, self.report.to_us, sink.insert)
-        try:
-            async with self._log() as log:
-                await self._settle(log, shadow, wait_s, stop)
-        finally:
-            sink.close()
-        self.report.records, self.report.dead_letters = shadow.records, shadow.dead_letters
+        await self._settle(wait_s, stop)
+        self.report.records, self.report.dead_letters = self._shadow.records, self._shadow.dead_letters
         self.report.tables = self._differences()
         return self.report
 
-    async def _settle(self, log: Log, shadow: Shadow, wait_s: float, stop: threading.Event) -> None:
-        """Read until the store has all that was read, and what it has beyond belongs to other times."""
-        begins, ends = await log.begins(self.report.from_us), await log.ends()
-        for _ in range(ROUNDS):
-            await self._read(log, shadow, begins, ends, stop)
-            stored = await self._stored(ends, wait_s, stop)
-            self._refuse_another_log(stored, await log.ends())
-            rows = shadow.rows
-            await self._read(log, shadow, ends, stored, stop)
-            if shadow.rows == rows:
-                return
-            begins, ends = stored, await log.ends()
+    async def _settle(self, wait_s: float, stop: threading.Event) -> None:
+        """Read on until the store has all that was read, and what it has beyond belongs to other times."""
+        try:
+            async with self._log() as log:
+                self._read_to = self._read_to or await self._begins(log)
+                for _ in range(ROUNDS):
+                    await self._read(log, await log.ends(), stop)
+                    stored = await self._stored(self._read_to, wait_s, stop)
+                    self._refuse_another_log(stored, await log.ends())
+                    rows = self._shadow.rows
+                    await self._read(log, stored, stop)
+                    if self._shadow.rows == rows:
+                        return
+        except LogSilent as error:
+            raise ReplayFailed(str(error)) from error
         raise ReplayFailed("events of the range are still coming in; choose a range that ends earlier")
 
-    async def _read(
-        self, log: Log, shadow: Shadow, begins: dict[int, int], ends: dict[int, int], stop: threading.Event
-    ) -> None:
-        total = sum(max(ends[partition] - begins[partition], 0) for partition in begins)
-        done = 0
-        async for block in log.blocks(begins, ends):
-            await asyncio.to_thread(shadow.add, _until(block, ends[block.partition]))
+    async def _read(self, log: Log, ends: dict[int, int], stop: threading.Event) -> None:
+        """Read on up to `ends`."""
+        assert self._read_to is not None
+        first, done = self._read_to, 0
+        total = sum(max(ends[partition] - begin, 0) for partition, begin in first.items())
+        async for block in log.blocks(first, ends):
+            await asyncio.to_thread(self._shadow.add, block)
             done += block.next_offset - block.first_offset
             self._progress("recomputing", min(done, total), total)
             if stop.is_set():
-                raise ReplayFailed("stopped as asked; nothing of what is stored has changed")
-        await asyncio.to_thread(shadow.flush)
+                unchanged = "" if self.report.swapped else "; nothing of what is stored has changed"
+                raise ReplayFailed(f"stopped as asked{unchanged}")
+        await asyncio.to_thread(self._shadow.flush)
+        self._read_to = {partition: max(end, first[partition]) for partition, end in ends.items()}
 
     async def _stored(self, ends: dict[int, int], wait_s: float, stop: threading.Event) -> dict[int, int]:
         """Wait until every derived partition is stored up to `ends`; return how far the furthest of them is."""
@@ -189,24 +193,31 @@ class Replay:
         self._progress("comparing", len(found), len(found))
         return found
 
-    def swap(self) -> Report:
+    async def swap(self, wait_s: float, stop: threading.Event) -> Report:
         """Replace what differs by what was recomputed.
 
         Raises: ReplayFailed when the tables are not equal behind it.
         """
         for number, ((kind, tier), table) in enumerate(zip(sql.TABLES, self.report.tables, strict=True)):
-            self._progress("swapping", number, len(sql.TABLES))
             if table.different:
                 more = {"hours": tuple(table.hours)}
+                self._progress("swapping", 2 * number, 2 * len(sql.TABLES))
                 self._ask(sql.delete_sql(kind, tier), more, {"lightweight_deletes_sync": 2})
+                self._progress("swapping", 2 * number + 1, 2 * len(sql.TABLES))
                 token = f"replay/{self.report.run}/{table.table}"
                 self._ask(sql.insert_sql(kind, tier), more, {"insert_deduplication_token": token})
                 self.report.swapped.append(table.table)
+        self._progress("swapping", 2 * len(sql.TABLES), 2 * len(sql.TABLES))
+        swapped = ", ".join(self.report.swapped)
+        try:
+            await self._settle(wait_s, stop)
+        except ReplayFailed as error:
+            raise ReplayFailed(f"{swapped} were swapped, and could not be compared again: {error}") from error
         left = [table.table for table in self._differences() if table.different]
         if left:
             raise ReplayFailed(
-                f"{', '.join(left)} were swapped and differ: events of the range came in meanwhile, or another replay "
-                "was at work. The log has everything: run it again"
+                f"{swapped} were swapped, and {', '.join(left)} differ: events of the range came in meanwhile, or "
+                "another replay was at work. The log has everything: run it again"
             )
         return self.report
 
@@ -214,14 +225,5 @@ class Replay:
         return self._client.execute(text, self._asked | (more or {}), settings=settings)
 
     def close(self) -> None:
+        self._sink.close()
         self._client.disconnect()
-
-
-def _until(block: RecordBlock, end: int) -> RecordBlock:
-    """A block without what lies behind `end`."""
-    if block.next_offset <= end:
-        return block
-    stop = int(np.searchsorted(block.offset, end))
-    columns = ("value_start", "value_length", "key_start", "key_length", "append_time_ms", "offset")
-    cut = (getattr(block, name)[:stop] for name in columns)
-    return RecordBlock(block.topic, block.partition, block.first_offset, end, block.buffer, *cut)

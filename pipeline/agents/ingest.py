@@ -4,22 +4,27 @@ A unit that puts aside more than bad input explains is not written: the step sto
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from faust.types import TP
+
 from pipeline.agents.parts import Agent, Parts
-from pipeline.dead_letters import DeadLetterWindow, LimitSpec, split_headers
+from pipeline.agents.remembering import RememberingLedger
+from pipeline.dead_letters import KEPT_ALL, DeadLetterWindow, LimitSpec, split_headers
 from pipeline.decoding import EventFold, FoldSpec
-from pipeline.ingest import IngestFold, IngestSpec, warm_decoders
+from pipeline.duplicates import DUPLICATES, FORGOTTEN, Window, WindowSpec
+from pipeline.duplicates import warm as warm_windows
+from pipeline.ingest import CUT_BLOCKS, CUT_UNITS, NO_WINDOWS, IngestFold, IngestSpec, warm_decoders
 from pipeline.metrics import Reading
 from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.settings import Settings
 from pipeline.spec import SloSet
 from pipeline.topics import COUNTS, DEAD_LETTERS, EVENTS, SLICES
-from pipeline.transport import FetchSpec, Step, StepSpec
+from pipeline.transport import FetchSpec, Fold, KafkaLedger, Step, StepSpec
 from pipeline.transport.record_blocks import RawPartitionRecords
 
-QUEUE_BYTES = 64 << 20  #: of all partitions of a worker
+TOLD = (DUPLICATES, FORGOTTEN, CUT_UNITS, CUT_BLOCKS)  #: counters of a fold, by the ends of our metrics' names
 
 
 class LimitedFold:
@@ -28,29 +33,66 @@ class LimitedFold:
     def __init__(self, fold: IngestFold, limit: LimitSpec) -> None:
         self.now, self.window = fold, DeadLetterWindow(limit)
         self.dead_letters: Counter[str] = Counter()
+        self.letters_cut = 0
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Nothing: a unit stands alone."""
+
+    def fold(self, blocks: list[RecordBlock], facts: UnitFacts, windows: Mapping[int, Window] = NO_WINDOWS) -> Unit:
+        """Fold a unit.
+
+        Raises: TooManyDeadLetters, before the unit is written.
+        """
+        now = self.now
+        unit = now.fold(blocks, facts, windows)
+        letters = [
+            split_headers(record.headers)[1] for record in unit.records if record.topic == now.spec.dead_letters_topic
+        ]
+        reasons = Counter(about["reason"].decode() for about in letters)
+        self.window.add(facts.flushed_at_us, sum(map(len, blocks)), reasons)
+        self.dead_letters.update(reasons)
+        self.letters_cut += sum(about["kept"] != KEPT_ALL for about in letters)
+        return unit
+
+    def readings(self) -> Iterator[Reading]:
+        """What it counts."""
+        events = self.now.events
+        yield Reading("burnline_series", len(events.bindings.labels))
+        yield Reading("burnline_series_overflow", int(events.overflow.sum()))
+        yield Reading("burnline_instances_refused", events.bindings.instances_refused)
+        yield Reading("burnline_dead_letter_ratio", self.window.ratio)
+        yield Reading("burnline_dead_letters_cut", self.letters_cut)
+        yield from (Reading(f"burnline_{name}", self.now.told[name]) for name in TOLD)
+        yield from (Reading("burnline_dead_letters", n, (reason,)) for reason, n in sorted(self.dead_letters.items()))
+
+    def remember(self, block: RecordBlock, window: Window) -> None:
+        """Show a window what was folded before."""
+        self.now.remember(block, window)
+
+    def put(self, fold: IngestFold) -> None:
+        """Let another fold take the next unit: nothing is kept between units, so nothing is lost or counted twice.
+
+        Windows of event ids are no fold's: they go on.
+        """
+        fold.told = self.now.told
+        self.now = fold
+
+
+class PartitionFold:
+    """The fold of one source partition that remembers event ids, for as long as we own it."""
+
+    def __init__(self, shared: LimitedFold, partition: int, window: Window) -> None:
+        self._shared, self._windows = shared, {partition: window}
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Nothing: the window was filled when the partition was taken."""
 
     def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
         """Fold a unit.
 
         Raises: TooManyDeadLetters, before the unit is written.
         """
-        now = self.now
-        unit = now.fold(blocks, facts)
-        reasons = Counter(
-            split_headers(record.headers)[1]["reason"].decode()
-            for record in unit.records
-            if record.topic == now.spec.dead_letters_topic
-        )
-        self.window.add(facts.flushed_at_us, sum(map(len, blocks)), reasons)
-        self.dead_letters.update(reasons)
-        return unit
-
-    def put(self, fold: IngestFold) -> None:
-        """Let another fold take the next unit: nothing is kept between units, so nothing is lost or counted twice."""
-        self.now = fold
+        return self._shared.fold(blocks, facts, self._windows)
 
 
 def fold_spec(settings: Settings) -> FoldSpec:
@@ -64,17 +106,42 @@ def fold_spec(settings: Settings) -> FoldSpec:
     )
 
 
-def ingest(parts: Parts) -> Agent:
-    """Build the agent; every partition shares one fold, which keeps nothing between units."""
-    settings = parts.settings
-    spec = IngestSpec(
+def window_spec(settings: Settings) -> WindowSpec | None:
+    """How event ids are remembered; None: they are not."""
+    return WindowSpec(settings.duplicates_window_s, settings.limit_event_ids) if settings.duplicates_window_s else None
+
+
+def _ledger_and_folds(parts: Parts, fold: LimitedFold) -> tuple[KafkaLedger, Callable[[TP], Fold]]:
+    """Where units are written, and how the fold of a partition is made."""
+    window = window_spec(parts.settings)
+    if window is None:
+        return parts.ledger("ingest"), lambda _: fold
+    warm_windows()
+    ledger = RememberingLedger(
+        parts.kafka,
+        parts.group("ingest"),
+        window,
+        parts.settings.limit_batch_bytes,
+        fold.remember,
+    )
+    return ledger, lambda tp: PartitionFold(fold, tp.partition, ledger.windows.pop(tp.partition))
+
+
+def _ingest_spec(parts: Parts) -> IngestSpec:
+    return IngestSpec(
         counts_topic=parts.topic(COUNTS),
         slices_topic=parts.topic(SLICES),
         dead_letters_topic=parts.topic(DEAD_LETTERS),
         counts_partitions=parts.partitions[parts.topic(COUNTS)],
         slices_partitions=parts.partitions[parts.topic(SLICES)],
         framing=parts.framing,
+        max_block_bytes=parts.settings.limit_block_bytes,
     )
+
+
+def ingest(parts: Parts) -> Agent:
+    """Build the agent; every partition shares one fold, which keeps nothing between units."""
+    settings, spec = parts.settings, _ingest_spec(parts)
 
     def made(slos: SloSet) -> IngestFold:
         events = EventFold(fold_spec(settings), slos.objectives, parts.framing, settings.kernels_dir)
@@ -91,25 +158,22 @@ def ingest(parts: Parts) -> Agent:
         round(settings.limit_dead_letter_window_s * 1e6),
     )
     fold = LimitedFold(made(parts.slos), limit)
+    ledger, make_fold = _ledger_and_folds(parts, fold)
     step = StepSpec(
         name="ingest",
         topics=(parts.topic(EVENTS),),
-        make_fold=lambda _: fold,
+        make_fold=make_fold,
         unit_s=settings.unit_s,
         unit_bytes=settings.unit_bytes,
-        queue_bytes=QUEUE_BYTES,
+        queue_bytes=settings.queue_bytes,
     )
 
     def readings() -> Iterator[Reading]:
-        events = fold.now.events
-        yield Reading("burnline_series", len(events.bindings.labels))
-        yield Reading("burnline_series_overflow", int(events.overflow.sum()))
-        yield Reading("burnline_instances_refused", events.bindings.instances_refused)
+        yield from fold.readings()
         yield Reading("burnline_oversized_batches", RawPartitionRecords.oversized)
-        yield Reading("burnline_dead_letter_ratio", fold.window.ratio)
-        for reason, count in sorted(fold.dead_letters.items()):
-            yield Reading("burnline_dead_letters", count, (reason,))
+        if isinstance(ledger, RememberingLedger):
+            yield Reading("burnline_event_ids_seconds", ledger.seconds)
 
     # Committed only: a producer's aborted attempt, of `drain-dead-letters` too, must not count.
     fetch = FetchSpec(read_committed=True, batch_bytes=settings.limit_batch_bytes)
-    return Agent(Step(step, parts.ledger("ingest"), parts.kafka), fetch, readings, succeed)
+    return Agent(Step(step, ledger, parts.kafka), fetch, readings, succeed)

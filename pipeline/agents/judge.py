@@ -15,6 +15,15 @@ from pipeline.transport import FetchSpec, Step, StepSpec
 UNIT_S = 0.25  #: an alert waits for this at the most; a unit without news writes nothing
 
 
+#: our metrics of what a fold counts
+COUNTED = {
+    "burnline_instances": "instances", "burnline_late_entries": "entries_late",
+    "burnline_unknown_entries": "entries_unknown", "burnline_judge_refused": "instances_refused",
+    "burnline_deferred_statuses": "statuses_deferred", "burnline_clipped_events": "events_clipped",
+    "burnline_waiting_entries": "entries_waiting",
+}  # fmt: skip
+
+
 class Succession:
     """The fold of one partition, under the SLOs in force: a successor takes over between two units, with all state."""
 
@@ -30,11 +39,20 @@ class Succession:
         return self.now.fold(blocks, facts)
 
 
+def instances_of_one(limit: int, partitions: int) -> int:
+    """How many of all instances a partition may judge: its share and a tenth, since keys do not fall evenly.
+
+    A thousand in any case: they take some 20 MB, and of few instances all may fall on one partition.
+    """
+    return max(limit * 11 // (10 * partitions), min(limit, 1_000))
+
+
 def judge_spec(parts: Parts, slos: SloSet) -> JudgeSpec:
     """What a judge of these SLOs is told."""
     settings = parts.settings
     return JudgeSpec(
         watched=slos.watched,
+        composed=slos.composed,
         grace_us=round(settings.grace_s * 1e6),
         source_idle_us=round(settings.source_idle_s * 1e6),
         source_silence_us=round(settings.source_silence_s * 1e6),
@@ -42,7 +60,8 @@ def judge_spec(parts: Parts, slos: SloSet) -> JudgeSpec:
         alerts_topic=parts.topic(ALERTS),
         state_topic=parts.topic(STATE),
         framing=parts.framing,
-        limit_instances=settings.limit_instances,
+        limit_instances=instances_of_one(settings.limit_instances, parts.partitions[parts.topic(COUNTS)]),
+        limit_statuses=settings.limit_statuses,
     )
 
 
@@ -83,8 +102,7 @@ def judge(parts: Parts) -> Agent:
                 yield Reading("burnline_watermark_seconds", fold.watermark_us / 1e6, labels)
             if fold.unjudged_us is not None:
                 yield Reading("burnline_unjudged_seconds", fold.unjudged_us / 1e6, labels)
-            yield Reading("burnline_instances", fold.counters["instances"], labels)
-            yield Reading("burnline_late_entries", fold.counters["entries_late"], labels)
+            yield from (Reading(name, fold.counters[counter], labels) for name, counter in COUNTED.items())
 
     agent.readings, agent.succeed = readings, succeed
     return agent

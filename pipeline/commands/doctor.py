@@ -12,6 +12,7 @@ from pipeline.settings import Settings, SettingsError, documented
 from pipeline.topics import TopicsError
 
 WAIT_S = 5.0  #: for a broker
+OK = "[green]ok[/green]    "
 
 
 class Finding(NamedTuple):
@@ -81,21 +82,39 @@ def check_slos(settings: Settings) -> Finding:
     return Finding("SLO files", True, f"{len(found.slos)} SLO(s) in {settings.slo_dir}")
 
 
+def check_seen(settings: Settings) -> Finding:
+    from pipeline.commands.seen import DAYS, seen
+    from pipeline.sinks.clickhouse import client
+    from pipeline.spec import load
+    from pipeline.spec.seen import unseen
+
+    came, found = seen(client(settings).execute), load([settings.slo_dir])
+    if not came.requests and not came.counts:
+        return Finding("events of SLOs", True, f"none in the last {DAYS} days")
+    warnings = unseen(found, came)
+    if warnings:
+        told = f"{len(warnings)} warning(s), the first: {warnings[0]}"
+        return Finding("events of SLOs", True, told, "run `burnline slo lint --seen`")
+    return Finding("events of SLOs", True, f"what SLOs ask for came in the last {DAYS} days")
+
+
 REMEDIES = {
     "kafka": "is a broker running at BURNLINE_KAFKA_BROKERS? `burnline up` starts one",
     "topics": "see the check of kafka",
     "permissions": "see the check of kafka",
     "clickhouse": "is a server at BURNLINE_CLICKHOUSE_URL, its password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
     "SLO files": "set BURNLINE_SLO_DIR to a directory of SLO files; `burnline slo new NAME` writes one",
+    "events of SLOs": "run `burnline migrate`",
 }
 
-NEEDS_KAFKA = ("topics", "permissions")
+NEEDS = {"topics": ("kafka",), "permissions": ("kafka",), "events of SLOs": ("clickhouse", "SLO files")}
 CHECKS: dict[str, Callable[[Settings], Finding]] = {
     "kafka": check_kafka,
     "topics": check_topics,
     "permissions": check_permissions,
     "clickhouse": check_clickhouse,
     "SLO files": check_slos,
+    "events of SLOs": check_seen,
 }
 
 
@@ -103,8 +122,9 @@ def findings(settings: Settings) -> list[Finding]:
     """Run every check; a check that fails is a finding, not an end."""
     found: list[Finding] = []
     for name, check in CHECKS.items():
-        if name in NEEDS_KAFKA and not found[0].ok:
-            found.append(Finding(name, False, "not looked at", "see the check of kafka"))
+        wrong = [each.check for each in found if not each.ok and each.check in NEEDS.get(name, ())]
+        if wrong:
+            found.append(Finding(name, False, "not looked at", f"see the check of {wrong[0]}"))
             continue
         try:
             found.append(check(settings))
@@ -131,7 +151,7 @@ def doctor(
     else:
         console = screen()
         for finding in found:
-            mark = "[green]ok[/green]    " if finding.ok else "[red]wrong[/red] "
+            mark = "[red]wrong[/red] " if not finding.ok else "[yellow]look[/yellow]  " if finding.remedy else OK
             console.print(f"{mark} {finding.check}: {finding.detail}")
             if finding.remedy:
                 console.print(f"       -> {finding.remedy}")

@@ -1,4 +1,4 @@
-"""`burnline slo`: validate, lint, show, test, compare and write SLO files.
+"""`burnline slo`: validate, lint, show, test, compare and write SLO files; correct time that does not count.
 
 Exit codes: 0 nothing wrong, 1 problems (of `lint`, warnings too; of `test`, failures), 2 usage.
 """
@@ -13,22 +13,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.commands.seen import seen
+from pipeline.commands.slo_correct import correct, corrections, withdraw
 from pipeline.commands.slo_diff import diff, schema
 from pipeline.commands.slo_output import counted, print_json, print_problems
 from pipeline.commands.slo_plot import detection_plot
 from pipeline.commands.slo_rehearse import test
+from pipeline.commands.status import rows
 from pipeline.settings import Settings
 from pipeline.sli import METRICS
 from pipeline.spec import Problem, Slo, SloSet, load, parse, presets, scalars
-from pipeline.spec.detection import budget_spent, firing_ratio
+from pipeline.spec.detection import bad_share, budget_spent, exhaustion_s, firing_ratio
 from pipeline.spec.explanation import explained, percent, story, told_timings
 from pipeline.spec.lint import lint as warnings_of
 from pipeline.spec.problems import Refused
 from pipeline.spec.scalars import duration_text, fraction, written
+from pipeline.spec.seen import unseen
 from pipeline.spec.template import template
 
-app = typer.Typer(no_args_is_help=True, help="Check, explain, test, compare and write SLO files.")
-for command in (test, diff, schema):
+app = typer.Typer(no_args_is_help=True, help="Check, explain, test, compare and write SLO files; correct.")
+for command in (test, diff, schema, correct, withdraw, corrections):
     app.command()(command)
 
 Paths = Annotated[
@@ -66,10 +70,19 @@ def validate(paths: Paths = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def lint(paths: Paths = None, as_json: Json = False) -> None:
+def lint(
+    paths: Paths = None,
+    against_seen: Annotated[
+        bool,
+        typer.Option("--seen", help="also warn of services, labels and metrics that no event of the last days had"),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check SLO files, and warn of what works but is likely to disappoint."""
     found = read(paths)
     warnings = warnings_of(found)
+    if against_seen:
+        warnings += unseen(found, seen(lambda sql: [tuple(row.values()) for row in rows(sql)]))
     if as_json:
         print_json(_checked(found, warnings))
     else:
@@ -94,9 +107,9 @@ def show(
     if found.problems:
         print_problems(found.problems, to_stderr=True)
         raise typer.Exit(1)
-    if name is not None and name not in found.by_name:
+    if name is not None and name not in found.told:
         _fail_unknown(name, found)
-    chosen = found.slos if name is None else (found.by_name[name],)
+    chosen = tuple(found.told.values()) if name is None else (found.told[name],)
     if as_json:
         print_json([explained(each, ratios) for each in chosen])
         return
@@ -174,8 +187,8 @@ def _fail_unknown(name: str, found: SloSet) -> NoReturn:
     if elsewhere:
         print_problems(elsewhere, to_stderr=True)
         raise typer.Exit(1)
-    meant = scalars.nearest(name, found.by_name)
-    known = f"did you mean {meant}?" if meant else f"there are {scalars.listed(found.by_name)}"
+    meant = scalars.nearest(name, found.told)
+    known = f"did you mean {meant}?" if meant else f"there are {scalars.listed(found.told)}"
     typer.echo(f"no SLO is named {name}; {known}", err=True)
     raise typer.Exit(1)
 
@@ -199,13 +212,24 @@ def _timings_table(slo: Slo, error_ratios: Sequence[Fraction]) -> Table:
     table.add_column("bad", justify="right")
     for pair in slo.policy.pairs:
         table.add_column(f"{pair.severity.name.lower()} {written(fraction(pair.factor))}x", justify="right")
+    table.add_column("budget gone", justify="right")
     for timing in told_timings(slo, error_ratios):
         cells = (
             "never" if fires is None or clears is None else f"{_seconds(fires)} / {_seconds(clears)}"
             for fires, clears in zip(timing.detection_s, timing.reset_s, strict=True)
         )
-        table.add_row(percent(timing.error_ratio), *cells)
+        table.add_row(percent(timing.error_ratio), *cells, _gone(slo, timing.error_ratio))
     return table
+
+
+def _gone(slo: Slo, error_ratio: Fraction) -> str:
+    """Say how long a whole budget lasts, and at which burn rate."""
+    share = bad_share(slo.objective.timeslices, error_ratio)
+    if not share:
+        return "never"
+    seconds = exhaustion_s(slo.objective.target, slo.objective.window_us, share)
+    rate = float(share / (1 - fraction(slo.objective.target)))
+    return f"{_seconds(seconds)} at {rate:,.3g}x"
 
 
 def _seconds(seconds: int) -> str:
@@ -215,14 +239,18 @@ def _seconds(seconds: int) -> str:
 def _summary(found: SloSet, told: str) -> str:
     files = {slo.source.file for slo in found.slos} | {each.file for each in (*found.problems, *found.unmeasured)}
     others = f", {counted(found.others, 'other OpenSLO object')}" if found.others else ""
+    others += f", {counted(len(found.corrections), 'correction')}" if found.corrections else ""
+    others += f", {counted(len(found.composites), 'composite')}" if found.composites else ""
+    files |= {each.source.file for each in found.corrections} | {each.source.file for each in found.composites}
     return f"{counted(len(found.slos), 'good SLO')} in {counted(len(files), 'file')}{others}: {told}"
 
 
 def _checked(found: SloSet, warnings: Sequence[Problem]) -> dict[str, Any]:
     return {
         "ok": not found.problems,
-        "slos": [{"name": slo.name, "file": slo.source.file, "line": slo.source.line} for slo in found.slos],
+        "slos": [{"name": slo.name, "file": slo.source.file, "line": slo.source.line} for slo in found.told.values()],
         "problems": [problem.as_dict() for problem in found.problems],
         "warnings": [warning.as_dict() for warning in warnings],
         "unmeasured": [problem.as_dict() for problem in found.unmeasured],
+        "corrections": [{"name": c.name, "file": c.source.file, "line": c.source.line} for c in found.corrections],
     }

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.slo_history import answers, print_answers
 from pipeline.commands.slo_output import counted, print_json, print_problems
 from pipeline.spec import load, presets
 from pipeline.spec.difference import differences
@@ -14,22 +15,35 @@ Place = Annotated[Path, typer.Argument(exists=True, help="SLO file or directory"
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")]
 
 
-def diff(old: Place, new: Place, as_json: Json = False) -> None:
-    """Say what a change of SLO files does to counts, budgets, windows and alerts."""
+def diff(
+    old: Place,
+    new: Place,
+    history: Annotated[
+        bool, typer.Option("--history", help="ask ClickHouse what the last window comes to under old and new rules")
+    ] = False,
+    instances: Annotated[
+        int, typer.Option(min=1, max=1000, help="with --history: how many instances to play for alerts, worst first")
+    ] = 10,
+    as_json: Json = False,
+) -> None:
+    """Say what a change of SLO files does to counts, budgets, windows and alerts; with --history, would have done."""
     before, after = load([old]), load([new])
     problems = (*before.problems, *after.problems)
     if problems:
         print_problems(problems, to_stderr=True)
         raise typer.Exit(1)
     found = differences(before, after)
+    told = answers(before, after, found, instances) if history else []
     if as_json:
-        print_json({"differences": [each.as_dict() for each in found]})
+        past = {"history": [each.as_dict() for each in told]} if history else {}
+        print_json({"differences": [each.as_dict() for each in found], **past})
         return
     for each in found:
         typer.echo(f"{each.name}: {each.kind}: {each.meaning}")
         for change in each.changes:
             typer.echo(f"  {change}")
     typer.echo(f"{counted(len(found), 'SLO')} differ{'s' if len(found) == 1 else ''}")
+    print_answers(told)
 
 
 def schema(as_json: Json = False) -> None:

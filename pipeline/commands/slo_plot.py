@@ -18,7 +18,7 @@ def detection_plot(slo: Slo, width: int = WIDTH) -> str:
     """
     import plotext as plt
 
-    told = timings(slo.objective.target, slo.policy, ERROR_RATIOS)
+    told = timings(slo.objective.target, slo.policy, ERROR_RATIOS, slo.objective.timeslices)
     drawn: list[float] = []
     plt.clear_figure()
     plt.theme("clear")

@@ -13,7 +13,10 @@ from pipeline.settings import Settings
 STATUS_SQL = """\
 SELECT c.slo AS slo, c.instance AS instance, c.compliance_ratio AS compliance_ratio, c.target AS target,
        c.coverage_ratio AS coverage_ratio, b.budget_remaining_ratio AS budget_remaining_ratio,
-       b.time_to_exhaustion_s AS time_to_exhaustion_s, c.good AS good, c.bad AS bad, c.window_end AS window_end
+       b.time_to_exhaustion_s AS time_to_exhaustion_s, b.exhaustion_burn_rate AS exhaustion_burn_rate,
+       b.exhaustion_window_s AS exhaustion_window_s, b.sla_target AS sla_target,
+       b.sla_budget_remaining_ratio AS sla_budget_remaining_ratio, c.good AS good, c.bad AS bad,
+       c.window_end AS window_end
 FROM compliance AS c
 INNER JOIN error_budget AS b USING (slo, instance)
 ORDER BY isNull(b.budget_remaining_ratio), b.budget_remaining_ratio, slo, instance"""
@@ -75,6 +78,11 @@ def status(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
+    screen().print(status_table(found))
+
+
+def status_table(found: list[dict[str, Any]]) -> Table:
+    """Lay out rows of compliance and error_budget for people."""
     table = Table("SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad")
     for row in found:
         budget = row["budget_remaining_ratio"]
@@ -83,10 +91,18 @@ def status(as_json: Json = False) -> None:
             row["slo"], row["instance"] or "-",
             shown(row["compliance_ratio"], "percent"), shown(row["target"], "percent"),
             f"[{colour}]{shown(budget, 'percent')}[/{colour}]" if colour else shown(budget),
-            shown(row["time_to_exhaustion_s"], "seconds") if row["time_to_exhaustion_s"] is not None else "-",
+            exhausted_in(row),
             shown(row["coverage_ratio"], "percent"), shown(row["good"]), shown(row["bad"]),
         )  # fmt: skip
-    screen().print(table)
+    return table
+
+
+def exhausted_in(row: dict[str, Any]) -> str:
+    """Say how long the budget lasts, and the burn rate that this assumes: 3.2 d at 1.4x."""
+    if row["time_to_exhaustion_s"] is None:
+        return "-"
+    rest, rate = shown(row["time_to_exhaustion_s"], "seconds"), row["exhaustion_burn_rate"]
+    return rest if rate is None else f"{rest} at {shown(rate, 'factor')}"
 
 
 def alerts(

@@ -48,6 +48,7 @@ class Layout:
     tiers: tuple[tuple[str, ...], ...] = ()  # used when the dictionary is full, in this order
     label_aliases: Mapping[str, str] = field(default_factory=dict)  # another name of a label -> the label
     required: frozenset[str] = frozenset()  # labels without a default
+    unread: frozenset[str] = frozenset()  # columns that nobody asks for: skipped, and left as they are in the row
 
     @property
     def row_bytes(self) -> int:
@@ -86,7 +87,8 @@ class Generator:
         self.found: set[str] = set()
         self.keys = LabelKeys(schema.fields, layout)
         self._unchecked = self.remembered = 0
-        self._columns = {name: (i, c) for i, c in enumerate(layout.columns) for name in (c.name, *c.aliases)}
+        read = [(i, c) for i, c in enumerate(layout.columns) if c.name not in layout.unread]
+        self._columns = {name: (i, c) for i, c in read for name in (c.name, *c.aliases)}
         self._seen: set[str] = set()  # labels
         for written in schema.fields:
             self._field(written)
@@ -165,7 +167,7 @@ class Generator:
         if missing:
             raise SchemaMismatch(f"field {missing[0]} is missing and has no default")
         for i, column in enumerate(self.layout.columns):
-            if column.name not in self.found:
+            if column.name not in self.found | self.layout.unread:
                 if column.default is None and not column.optional:
                     raise SchemaMismatch(f"field {column.name} is missing and has no default")
                 value = NULL if column.default is None else column.default

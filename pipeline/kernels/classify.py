@@ -1,7 +1,8 @@
-"""Classification by table: case of an event, and what its value means for each kind of SLI.
+"""Classification by table: case of an event, and what its value means for a rule of some kind of SLI.
 
-The tables come from `pipeline.sli` as bytes; this file only knows how to index them. Law: equal to
-sli.case_of and sli.VERDICTS for every combination (tested over all of them).
+The tables come from `pipeline.sli` as bytes; this file only knows how to index them. What an SLO's own policy moves
+stands in its rules, two bits a case, and not in a table of its own: there may be as many policies as SLOs, and rules
+without one only see a zero. Law: equal to sli.case_of and sli.VERDICTS for every combination (tested over all of them).
 """
 
 import numpy as np
@@ -11,8 +12,9 @@ from pipeline.kernels.bits import ld_u8
 
 # verdicts, as in sli.Verdict
 EXCLUDED, GOOD, BAD, COMPARE, CENSORED = range(5)
+OWN_BITS = 2  #: for each case, of a rule's own verdicts: 0 where it has none, else the verdict + 1
 # kinds, as in sli.Kind
-ERRORS, E2E, TTFT, TPOT = range(4)
+ERRORS, E2E, TTFT, TPOT, TTFO, QUEUE, PREFILL, DECODE, ITL_MAX = range(9)
 NULL = -(1 << 63)
 FAILURE_NONE, FAILURE_TRUNCATED = 0, 5  # as in sli.FAILURE_KINDS
 
@@ -26,7 +28,14 @@ def case_index(outcome, failure_kind, http_status, priority):
 
 
 @njit(forceinline=True)
-def verdict_of(state, value, scale, threshold, at_least, elapsed):
+def moved(own, case, state):
+    """Return what a rule's own verdicts make of a case: EXCLUDED or BAD, or the state where they say nothing."""
+    said = (own >> (OWN_BITS * case)) & ((1 << OWN_BITS) - 1)
+    return said - 1 if said != 0 else state
+
+
+@njit(forceinline=True)
+def verdict_of(state, value, scale, threshold, at_least):
     """Decide one event for one objective by what its case left to decide: EXCLUDED, GOOD or BAD.
 
     Units: value / scale and threshold in microseconds, compared as value <= threshold x scale: no division.
@@ -36,7 +45,7 @@ def verdict_of(state, value, scale, threshold, at_least, elapsed):
         margin = threshold * scale - value
         return np.int64(GOOD) if (margin ^ at_least) - at_least >= 0 else np.int64(BAD)
     if state == CENSORED:
-        return np.int64(BAD) if at_least == 0 and elapsed > threshold else np.int64(EXCLUDED)
+        return np.int64(BAD) if at_least == 0 and value > threshold * scale else np.int64(EXCLUDED)
     return state
 
 

@@ -19,7 +19,23 @@ from pipeline.kernels.bits import (
     st_u8,
     st_u32,
 )
-from pipeline.kernels.classify import BAD, COMPARE, E2E, ERRORS, NULL, TPOT, TTFT, case_index, verdict_of
+from pipeline.kernels.classify import (
+    BAD,
+    COMPARE,
+    DECODE,
+    E2E,
+    ERRORS,
+    ITL_MAX,
+    NULL,
+    PREFILL,
+    QUEUE,
+    TPOT,
+    TTFO,
+    TTFT,
+    case_index,
+    moved,
+    verdict_of,
+)  # fmt: skip
 from pipeline.kernels.ddsketch import BINS, bin_of
 from pipeline.kernels.reasons import (
     BAD_WEIGHT,
@@ -38,6 +54,7 @@ from pipeline.kernels.slots import (
     CASES,
     CLAMPED,
     COUNTERS,
+    DURATIONS,
     EVENT_TIME_MAX,
     EXEMPLARS,
     EXEMPLARS_OF,
@@ -61,8 +78,8 @@ from pipeline.kernels.slots import (
 # row columns, byte offsets; pipeline.events.COLUMNS has the same order
 (RECEIVED_AT, COMPLETED_AT, E2E_US, TTFT_US, DECODE_US, INPUT_TOKENS, OUTPUT_TOKENS, OUTCOME, FAILURE_KIND,
  HTTP_STATUS, PRIORITY, ATTEMPT, FINAL_ATTEMPT, COLD_START, COST_PICOUSD, GPU_US, SAMPLE_WEIGHT,
- SERIES) = range(0, 144, 8)  # fmt: skip
-ROW_BYTES = 144
+ TTFO_US, QUEUE_US, PREFILL_US, ITL_MAX_US, SERIES) = range(0, 176, 8)  # fmt: skip
+ROW_BYTES = 176
 TALLY_MASK = (1 << TALLY_BITS) - 1
 AHEAD = 6  #: rows between asking for a row's counters and adding to them
 
@@ -74,7 +91,9 @@ METRIC_BITS = 12  #: three rows of 1184 bins fit in 4096
 CASE_BYTES, KNOWN_BYTES = 32, 16  #: of the table of verdicts: case x (value unknown, value known) x kind
 CASE_COUNTER = 15  #: where a case's outcome counter stands in the table
 VALUE_BYTES = 24  #: state, value, scale of one kind
-RULE_BYTES = 32  #: kind x VALUE_BYTES, threshold us, -1 for at least and 0 for at most, final attempts only
+RULE_BYTES = (
+    40  #: kind x VALUE_BYTES, threshold us, -1 for at least and 0 for at most, final attempts only, own verdicts
+)
 EXEMPLAR_BYTES = 16  #: record, instance
 NOTED_MOST = 256  #: exemplars of a block; what comes later is not noted: the next block has room again
 NOTED_EACH = 4  #: exemplars of one instance in a unit; not every event has a trace
@@ -180,6 +199,25 @@ def _mean(values, meant, kind, is_known, value):
     return state
 
 
+@njit(forceinline=True)
+def _mean_duration(values, meant, kind, value, is_defined):
+    """The same of an optional duration. A negative one is none: what only some SLOs look at refuses no event."""
+    _mean(values, meant, kind, value >= 0 and is_defined, value)
+
+
+@njit(forceinline=False)
+def _mean_durations(values, meant, row):
+    """The same of those that only some SLOs look at; columns that none does are as the decoder left them."""
+    out_of_line()
+    written = ld_i64(row + OUTPUT_TOKENS)
+    has_gap = written >= 2 or written == NULL
+    _mean_duration(values, meant, TTFO, ld_i64(row + TTFO_US), True)
+    _mean_duration(values, meant, QUEUE, ld_i64(row + QUEUE_US), True)
+    _mean_duration(values, meant, PREFILL, ld_i64(row + PREFILL_US), True)
+    _mean_duration(values, meant, DECODE, ld_i64(row + DECODE_US), has_gap)
+    _mean_duration(values, meant, ITL_MAX, ld_i64(row + ITL_MAX_US), has_gap)
+
+
 @njit(forceinline=False)
 def _insert_weighted(fold, key, weight):
     """Append a sketch key whose weight is not 1, with the weight, to a list of its own."""
@@ -220,14 +258,16 @@ def _note_exemplar(fold, series, number, record):
 
 
 @njit(forceinline=True)
-def _judge(fold, row, record, rules, tally, values):
+def _judge(fold, row, record, case, rules, tally, values):
     """Add one event to the tallies of its series' rules."""
-    e2e, is_final, weight = ld_i64(row + E2E_US), ld_i64(row + FINAL_ATTEMPT), ld_i64(row + SAMPLE_WEIGHT)
+    is_final, weight = ld_i64(row + FINAL_ATTEMPT), ld_i64(row + SAMPLE_WEIGHT)
     rule = ld_i64(fold + 8 * RULES) + RULE_BYTES * (rules >> 32)
     for number in range(rules & 0xFFFFFFFF):
         at = values + ld_i64(rule)
-        state, value, scale = ld_i64(at), ld_i64(at + 8), ld_i64(at + 16)
-        verdict = verdict_of(state, value, scale, ld_i64(rule + 8), ld_i64(rule + 16), e2e)
+        state, value, scale, own = ld_i64(at), ld_i64(at + 8), ld_i64(at + 16), ld_i64(rule + 32)
+        if own != 0:
+            state = moved(own, case, state)
+        verdict = verdict_of(state, value, scale, ld_i64(rule + 8), ld_i64(rule + 16))
         if is_final != 0 or ld_i64(rule + 24) == 0:
             if verdict == BAD and ld_i64(tally + 16) == 0:
                 _note_exemplar(fold, ld_i64(row + SERIES), number, record)
@@ -246,7 +286,8 @@ def _decide(fold, row, record, lane, keys, used):
     index = case_index(
         ld_i64(row + OUTCOME), ld_i64(row + FAILURE_KIND), ld_i64(row + HTTP_STATUS), ld_i64(row + PRIORITY)
     )
-    meant = verdicts + CASE_BYTES * np.int64(ld_u8(ld_i64(fold + 8 * CASES) + index))
+    case = np.int64(ld_u8(ld_i64(fold + 8 * CASES) + index))
+    meant = verdicts + CASE_BYTES * case
     slots = ld_i64(lane + 16)
     c = ld_i64(fold + 8 * COUNTERS) + 8 * COUNTER_COUNT * (slots >> TALLY_BITS)
     _add(c + 8 * np.int64(ld_u8(meant + CASE_COUNTER)), weight)
@@ -256,13 +297,15 @@ def _decide(fold, row, record, lane, keys, used):
     decode = e2e - ttft if decode < 0 and has_ttft else decode
     has_tpot = has_ttft and written >= 2 and decode >= 0
     # what is missing is 1: a zero would be the one value in three that takes the sketch's rare branch
-    ttft, decode = ttft if has_ttft else np.int64(1), decode if has_tpot else np.int64(1)
-    tokens = written - 1 if has_tpot else np.int64(1)
+    decode, tokens = decode if has_tpot else np.int64(1), written - 1 if has_tpot else np.int64(1)
     _mean(values, meant, ERRORS, False, np.int64(0))
     e2e_state = _mean(values, meant, E2E, True, e2e)
-    ttft_state = _mean(values, meant, TTFT, has_ttft, ttft)
+    ttft_state = _mean(values, meant, TTFT, has_ttft, ttft if has_ttft else e2e)  # no token yet, after e2e
     tpot_state = _mean(values, meant, TPOT, has_tpot, decode)
     st_i64(values + VALUE_BYTES * TPOT + 16, tokens)
+    if ld_i64(fold + 8 * DURATIONS) != 0:
+        _mean_durations(values, meant, row)
+    ttft = ttft if has_ttft else np.int64(1)
 
     sketch = (slots >> TALLY_BITS) << METRIC_BITS
     e2e_key = sketch + bin_of(np.float64(e2e), bin_table, bin_table_size)
@@ -272,7 +315,7 @@ def _decide(fold, row, record, lane, keys, used):
     used = _insert(fold, keys, used, ttft_key, ttft_state, weight)
     used = _insert(fold, keys, used, tpot_key, tpot_state, weight)
     tally = ld_i64(fold + 8 * TALLIES) + 8 * (slots & TALLY_MASK)
-    _judge(fold, row, record, ld_i64(lane + 24), tally, values)
+    _judge(fold, row, record, case, ld_i64(lane + 24), tally, values)
     return used
 
 

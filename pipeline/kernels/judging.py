@@ -10,13 +10,12 @@ Law: pipeline.slo.burns_at_least and tests/naive/judge.py say the same.
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import config, njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from pipeline.kernels.rings import (
     AT,
     BAD,
+    BUDGET_STEPS,
     CELL_S,
     CLEAR_A,
     CLEAR_B,
@@ -39,13 +38,19 @@ from pipeline.kernels.rings import (
     MIN_BAD,
     MIN_EVENTS,
     MOVED,
+    NEVER,
+    NO_TIER,
     OBJECTIVE,
     ROW,
     SECOND,
     SEVERITY,
     SHORT,
+    SLA_STEPS,
     SLICE_S,
     SPAN_S,
+    SPENT,
+    SPENT_BITS,
+    SPENT_SHIFT,
     SUSPECT,
     TOTAL,
     TOUCHED,
@@ -57,6 +62,8 @@ from pipeline.kernels.rings import (
     add,
     add_late,
     aim,
+    begin_period,
+    budget_step,
     increase,
     leave,
     load,
@@ -68,6 +75,8 @@ from pipeline.kernels.rings import (
     turn,
     window,
 )  # fmt: skip
+from pipeline.kernels.slices import amend, close, gather
+from pipeline.kernels.wide import at_least
 
 
 class Measured(NamedTuple):
@@ -76,23 +85,6 @@ class Measured(NamedTuple):
     counts: int
     base: int
     top: int
-
-
-def _at_least_plain(x, a, y, b):
-    return int(x) * int(a) >= int(y) * int(b)
-
-
-@intrinsic
-def _at_least(typing_context, x, a, y, b):
-    def generate(context, builder, signature, args):
-        wide = [builder.zext(arg, ir.IntType(128)) for arg in args]
-        return builder.icmp_unsigned(">=", builder.mul(wide[0], wide[1]), builder.mul(wide[2], wide[3]))
-
-    return types.boolean(types.int64, types.int64, types.int64, types.int64), generate
-
-
-#: x * a >= y * b in 128 bits, all four in [0, 2^63)
-at_least = _at_least_plain if config.DISABLE_JIT else _at_least
 
 
 @njit(forceinline=True)
@@ -160,12 +152,52 @@ def _observe(row, plan, t, measured):
 
 
 @njit(forceinline=True)
+def _spent(row, plan, age, first, steps, before, has_evidence):
+    """How many steps of a budget are spent: a step is taken at its threshold, and left under its margin.
+
+    Steps ascend, so that mostly one comparison is enough.
+    """
+    if budget_step(plan, first, FIRE_A) == 0:
+        return 0
+    w, taken = budget_step(plan, first, LONG), before
+    while has_evidence and taken < steps:
+        i = first + taken
+        if not _burns(row, plan, w, age, budget_step(plan, i, FIRE_A), budget_step(plan, i, FIRE_B)):
+            break
+        taken += 1
+    while taken > 0:
+        i = first + taken - 1
+        if _burns(row, plan, w, age, budget_step(plan, i, CLEAR_A), budget_step(plan, i, CLEAR_B)):
+            break
+        taken -= 1
+    return taken
+
+
+@njit(forceinline=True)
+def _observe_budgets(row, plan, t, measured):
+    """The code's bits of what is spent; they stay as they are where too little was measured to say."""
+    code, first, last = load(row.words, CODE), load(row.words, FIRST), plan.window_count - 1
+    if not _covered(plan, measured, min(window(plan, last, SPAN_S), t - plan.since), t, first):
+        return code & SPENT
+    bad = load(row.sums, 2 * last + 1)
+    eligible = load(row.sums, 2 * last) + bad
+    has_evidence = eligible >= load(plan.guards, MIN_EVENTS) and bad >= load(plan.guards, MIN_BAD)
+    mask, age, shift = (1 << SPENT_BITS) - 1, t - max(first, plan.since), SPENT_SHIFT
+    own = _spent(row, plan, age, 0, BUDGET_STEPS, code >> shift & mask, has_evidence)
+    shift += SPENT_BITS
+    sla = _spent(row, plan, age, BUDGET_STEPS, SLA_STEPS, code >> shift & mask, has_evidence)
+    return own << SPENT_SHIFT | sla << shift
+
+
+@njit(forceinline=True)
 def _is_over(row, plan, t):
     """Whether no window that ends at t reaches the last entry, whatever its cells."""
+    if plan.compliance_tier == NO_TIER and load(row.words, LAST) + plan.slice_s >= plan.since:
+        return False
     longest = 0
     for k in range(plan.tier_count):
         longest = max(longest, tier(plan, k, LONGEST_S) + tier(plan, k, CELL_S))
-    return t - load(row.words, LAST) > longest
+    return t - load(row.words, LAST) > longest + plan.slice_s
 
 
 @njit(forceinline=True)
@@ -181,7 +213,7 @@ def _begin(row, plan, second, at):
 
 @njit(forceinline=True)
 def _enter(row, plan, due, t, newest):
-    """Let the entries of second t in; tell whether there were any."""
+    """Let the entries of second t in, or into the open slice; tell whether sums changed."""
     i, end = load(row.words, DUE), load(row.words, DUE_END)
     entered = False
     while i < end and load(due + ENTRY_BYTES * i, SECOND) == t:
@@ -189,8 +221,11 @@ def _enter(row, plan, due, t, newest):
         good, bad, excluded = load(entry, GOOD), load(entry, BAD), load(entry, LEFT_OUT)
         _begin(row, plan, t, t)
         increase(row.words, TOTAL, good + bad + excluded)
-        add(row, plan, newest, good, bad, excluded)
-        entered = True
+        if plan.slice_s > 0:
+            gather(row, plan, t, good, bad)
+        else:
+            add(row, plan, newest, good, bad, excluded)
+            entered = True
         i += 1
     store(row.words, DUE, i)
     return entered
@@ -204,22 +239,34 @@ def _judge_row(row, plan, due, until, measured, newest, oldest):
     for w in range(plan.window_count - 1):
         longest = max(longest, window(plan, w, SPAN_S))
     aim(plan, t, newest, oldest)
+    slice_left_s = plan.slice_s - t % plan.slice_s if plan.slice_s > 0 else NEVER
     must = True
     while t < until:
         left = leave(row, plan, oldest)
         entered = _enter(row, plan, due, t, newest)
+        slice_left_s -= 1
+        if slice_left_s == 0:
+            entered = close(row, plan, t, newest)
+            slice_left_s = plan.slice_s
         t += 1
         for k in range(plan.tier_count):
             turn(plan, k, newest, k)
         if left or entered:
             store(row.words, MOVED, 1)
+        if t == plan.until:
+            begin_period(row, plan)
         first, wake = load(row.words, FIRST), load(row.words, WAKE)
         if first < 0:
             continue
-        if left or entered or must or t % SLICE_S == 0 or t - first <= longest or t >= wake:
+        is_due = left or entered or t % SLICE_S == 0 or t - first <= longest or t >= wake
+        if is_due or must:
             must = False
             latched, code = _observe(row, plan, t, measured)
             store(row.words, LATCHED, latched)
+            spent = load(row.words, CODE) & SPENT
+            if is_due and not code & UNMEASURED:  # `must` comes with the cut into units, and margins remember
+                spent = _observe_budgets(row, plan, t, measured)
+            code = code & ~SPENT | spent
             if code != load(row.words, CODE) or t >= wake:
                 store(row.words, CODE, code)
                 store(row.words, AT, t)
@@ -282,12 +329,18 @@ def amend_rows(rows, tables, late, lost):
         increase(row.words, LATE, good + bad + excluded)
         increase(row.words, TOTAL, good + bad + excluded)
         store(row.words, MOVED, 1)
-        add_late(row, plan, late[i, SECOND], at, good, bad, excluded)
+        if plan.slice_s > 0:
+            amend(row, plan, late[i, SECOND], at, good, bad)
+        else:
+            add_late(row, plan, late[i, SECOND], at, good, bad, excluded)
 
 
 def warm() -> None:
     """Compile every kernel, or load it from the cache."""
-    numbers = [np.zeros(shape, np.int64) for shape in ((1, 1, 4), (1, 1, 2), (1, 1, 8), (1, 4), (1, 4))]
+    numbers = [
+        np.zeros(shape, np.int64)
+        for shape in ((1, 1, 4), (1, 1, 2), (1, 1, 8), (1, 4), (1, 4), (1, 6, 8), (1, 2), (1, 4))
+    ]
     rows = Rows(
         np.zeros((1, 1, 2), np.uint32),
         np.zeros((1, 1), np.uint32),

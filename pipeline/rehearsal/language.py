@@ -4,6 +4,7 @@
     tests:
       - name: 15 % errors page after four minutes
         slo: chat-errors           # or {target: "0.999", preset: default, window: 30d, guards: {...}}
+        begins: 2026-03-29 01:00   # second 0, in UTC; matters to calendars only
         history: 4d                # before second 0, quiet; or stretches
         stream: [{for: 10m, rate: 100, bad: 15}, {for: 30m, rate: 100}]
         expect: [{event: FIRED, severity: CRITICAL, at: 240s}]
@@ -16,7 +17,7 @@ import re
 
 from pipeline.alerts import Notice, Severity, State
 from pipeline.rehearsal import notation
-from pipeline.spec import scalars
+from pipeline.spec import calendars, scalars
 from pipeline.spec.problems import Refused
 from pipeline.spec.reading import Field, Language
 from pipeline.spec.scalars import UNITS_US, one_of
@@ -90,6 +91,7 @@ def _test(p: str) -> dict[str, Field]:
         f"{p}slo.guards.minEvents": Field(scalars.count),
         f"{p}slo.guards.minBad": Field(scalars.count),
         f"{p}slo.guards.minCoverage": Field(scalars.share),
+        f"{p}begins": Field(calendars.local_time),
         f"{p}history": Field(moment),
         **_stretch(f"{p}history"),
         **_stretch(f"{p}stream"),

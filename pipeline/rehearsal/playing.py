@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from pipeline import slo
+from pipeline.alerts import Kind
 from pipeline.judgement import Judgement, JudgeSpec
 from pipeline.notices import Reading
 from pipeline.rehearsal.reading import Rehearsal
 from pipeline.rehearsal.streams import Stream
 
-T0 = 1_700_000_000  #: second 0 of every stream, as an epoch second: no cell size divides it
 BLOCK_S = 10
+SILENCE_S = 1_800  #: for so long a silence is played block by block; then nothing comes of it but more of the same
 SECOND_US = 1_000_000
 
 
@@ -73,7 +74,8 @@ def play(rehearsal: Rehearsal) -> Played:
         if end - grace_s in moments:
             seen[end - grace_s] = _seen(judgement, end - grace_s)
         start = end
-    told = tuple(_told(each) for each in sorted(judgement.told, key=lambda each: each.reading.second))
+    burning = [each for each in judgement.told if each.kind is Kind.BURN_RATE]
+    told = tuple(_told(each, rehearsal.begins_s) for each in sorted(burning, key=lambda each: each.reading.second))
     return Played(told, tuple(seen[at] for at in moments))
 
 
@@ -81,27 +83,36 @@ def _cuts(stream: Stream, moments: list[int], grace_s: int) -> list[int]:
     """Return where blocks end; the last is so late that everything is judged."""
     last = max(stream.end, int(stream.heard_at.max(initial=0)) + 1) + grace_s
     cuts = {last, *(at + grace_s for at in moments)}
-    if not stream.is_plain:
-        changes = np.flatnonzero(np.diff(stream.is_heard)) + 1 + stream.first
-        cuts |= {0, *range(BLOCK_S, last, BLOCK_S), *changes.tolist()}
+    if not stream.is_prompt:
+        cuts |= {0, *range(BLOCK_S, last, BLOCK_S)}
+    for start, end in _silences(stream, last):
+        known = min(start + SILENCE_S, end)
+        cuts |= {start, end, *range(start + BLOCK_S, known, BLOCK_S), *range(known, end, SILENCE_S)}
     return sorted(cut for cut in cuts if cut > stream.first)
+
+
+def _silences(stream: Stream, last: int) -> list[tuple[int, int]]:
+    """Return where nobody reports; a silence that the stream ends in goes on."""
+    heard = np.concatenate([[True], stream.is_heard, [bool(stream.is_heard[-1:].all())]])
+    edges = (np.flatnonzero(np.diff(heard)) + stream.first).tolist()
+    return list(zip(edges[::2], [*edges[1::2], last], strict=False))
 
 
 def _block(rehearsal: Rehearsal, start: int, end: int) -> dict[str, Any]:
     """Make the block of what is heard in [start, end)."""
-    stream, objective = rehearsal.stream, rehearsal.watched.objective
-    at, counts = stream.seconds, stream.good + stream.bad + stream.excluded
-    chosen = (stream.heard_at >= start) & (stream.heard_at < end) & (counts > 0)
+    stream, objective, begins_s = rehearsal.stream, rehearsal.watched.objective, rehearsal.begins_s
+    chosen = stream.arrivals(start, end)
+    at = stream.first + chosen
     newest, newly = _heard(stream, start, end)
     return {
         "source_topic": "inference.events", "source_partition": 0, "source_partitions": 1,
         "first_offset": 0, "next_offset": 0, "part": 0, "parts": 1,
-        "max_event_time": None if newest is None else (T0 + newest) * SECOND_US,
+        "max_event_time": None if newest is None else (begins_s + newest) * SECOND_US,
         "idle_us": 0 if newest is not None else (end - _last_heard(stream, end)) * SECOND_US,
-        "flushed_at": (T0 + end) * SECOND_US,
-        "measured_slices": np.unique((T0 + np.concatenate([newly, at[chosen]])) // 10),
+        "flushed_at": (begins_s + end) * SECOND_US,
+        "measured_slices": np.unique((begins_s + np.concatenate([newly, at])) // 10),
         "slos": [objective.name], "revisions": [objective.indicator_revision], "instances": [""],
-        "instance_index": np.zeros(chosen.sum(), np.int64), "slice_start_s": T0 + at[chosen],
+        "instance_index": np.zeros(len(chosen), np.int64), "slice_start_s": begins_s + at,
         "good": stream.good[chosen], "bad": stream.bad[chosen], "excluded": stream.excluded[chosen],
         "exemplar_instances": np.zeros(0, np.int64), "exemplar_trace_ids": [],
     }  # fmt: skip
@@ -113,7 +124,7 @@ def _heard(stream: Stream, start: int, end: int) -> tuple[int | None, np.ndarray
     After the end of the stream others go on reporting, so that its last seconds are judged.
     """
     inside = slice(max(start - stream.first, 0), max(end - stream.first, 0))
-    newly = stream.seconds[inside][stream.is_heard[inside]]
+    newly = stream.first + inside.start + np.flatnonzero(stream.is_heard[inside])
     if end > stream.end and stream.is_heard[-1]:
         return end, newly
     return (int(newly[-1]) + 1 if len(newly) else None), newly
@@ -124,11 +135,11 @@ def _last_heard(stream: Stream, end: int) -> int:
     return stream.first + (int(heard[-1]) + 1 if len(heard) else 0)
 
 
-def _told(told: Any) -> Told:
+def _told(told: Any, begins_s: int) -> Told:
     watched, reading = told.watched, told.reading
     pair = watched.policy.pairs[told.pair]
     burns = (reading.burn(watched, reading.spans_s.index(us // SECOND_US)) for us in (pair.long_us, pair.short_us))
-    return Told(reading.second - T0, told.notice.name, told.alert.severity.name, *burns)
+    return Told(reading.second - begins_s, told.notice.name, told.alert.severity.name, *burns)
 
 
 def _seen(judgement: Judgement, at_s: int) -> Seen:

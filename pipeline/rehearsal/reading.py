@@ -5,6 +5,7 @@ Pure. The SLO files that one names are read by whoever has the disk: `find` gets
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.spec.scalars import UNITS_US, duration_text, fraction, listed, nea
 
 Find = Callable[[tuple[str, ...]], SloSet]
 INLINE_WINDOW_US = 30 * UNITS_US["d"]
+BEGINS_S = 1_700_000_000  #: second 0 of a stream that does not say: no cell size divides it
 WITHIN_S = 10  # an alert may be so late: windows above 5 min move in steps
 
 
@@ -59,6 +61,7 @@ class Rehearsal:
     stream: Stream
     expected: tuple[Expected, ...] | None  # None: alerts are not looked at
     statuses: tuple[Status, ...]
+    begins_s: int = BEGINS_S  # second 0, since the epoch
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,9 @@ def _rehearsal(reading: Reading, prefix: str, index: int, presets: Presets, slos
     told = reading.is_given(f"{prefix}expect")
     expected = tuple(_expected(reading, path) for path in _items(reading, f"{prefix}expect")) if told else None
     statuses = tuple(_status(reading, path, watched, stream) for path in _items(reading, f"{prefix}status"))
-    return Rehearsal(name, watched, stream, expected, statuses)
+    begins: datetime | None = reading.get(f"{prefix}begins")
+    begins_s = BEGINS_S if begins is None else int(begins.replace(tzinfo=UTC).timestamp())
+    return Rehearsal(name, watched, stream, expected, statuses, begins_s)
 
 
 def _items(reading: Reading, path: str) -> list[str]:

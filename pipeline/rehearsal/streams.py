@@ -6,6 +6,7 @@ Pure. Second 0 is where the stream of a file begins; history has negative second
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +48,21 @@ class Stream:
     def seconds(self) -> Ints:
         return np.arange(self.first, self.end)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether everything is heard at once: then nothing hangs on when it is judged."""
-        return bool(self.is_heard.all() and (self.heard_at == self.seconds).all())
+    @cached_property
+    def is_prompt(self) -> bool:
+        """Whether everything is heard at once: then nothing hangs on when it is judged, but for silence."""
+        return bool((self.heard_at == self.seconds).all())
+
+    def arrivals(self, start: int, end: int) -> Ints:
+        """Return the places of the seconds that are heard in [start, end), and have counts."""
+        if not self.is_prompt:
+            return np.flatnonzero((self.heard_at >= start) & (self.heard_at < end) & (self.counts > 0))
+        first = max(start - self.first, 0)
+        return first + np.flatnonzero(self.counts[first : max(end - self.first, 0)])
+
+    @cached_property
+    def counts(self) -> Ints:
+        return self.good + self.bad + self.excluded
 
 
 def of_stretches(stretches: Iterable[Stretch], first: int) -> Stream:

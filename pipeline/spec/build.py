@@ -7,11 +7,13 @@ or a composite; with a matrix, one for each combination. What is wrong in all of
 from collections.abc import Mapping as Named
 from dataclasses import dataclass, field, replace
 
+from pipeline import timeslices
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, WindowPair
 from pipeline.slo import Indicator, Objective
-from pipeline.spec import calendars, language, rules, unsupported
+from pipeline.spec import calendars, corrections, language, rules
 from pipeline.spec.classification import verdicts
 from pipeline.spec.composites import good_composites
+from pipeline.spec.corrections import Correction
 from pipeline.spec.document import NODES_MAX, Mapping, Node, Report, read_documents, text_of
 from pipeline.spec.matrix import Expansion, expand
 from pipeline.spec.openslo_lowering import Lowering, lower
@@ -21,7 +23,6 @@ from pipeline.spec.reading import Reading, read
 from pipeline.spec.rules import ModelPreset, Presets
 from pipeline.spec.selectors import selected
 from pipeline.spec.slos import Composite, Member, Sla, Slo, SloSet, Source, with_revisions
-from pipeline.spec.unsupported import Later
 
 SLOS_MAX = 10_000  # of all files: what a judge partition has room for
 
@@ -31,28 +32,27 @@ class _Found:
     """What the files read so far hold."""
 
     presets: Presets
-    later: tuple[Later, ...]
     slos: list[Slo] = field(default_factory=list)
     composites: list[tuple[Composite, Reading]] = field(default_factory=list)
+    corrections: list[tuple[Correction, Reading]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     openslo: Library = field(default_factory=Library)
     names: dict[str, Source] = field(default_factory=dict)  # who had a name first
+    correction_names: dict[str, Source] = field(default_factory=dict)
 
 
-def parse(files: Named[str, bytes], presets: Presets, later: tuple[Later, ...] = unsupported.LATER) -> SloSet:
-    """Read every document of every file, given as name -> bytes; report everything that is wrong at once.
-
-    `later`: what is refused although the language has it.
-    """
-    found = _Found(presets, later)
+def parse(files: Named[str, bytes], presets: Presets) -> SloSet:
+    """Read every document of every file, given as name -> bytes; report everything that is wrong at once."""
+    found = _Found(presets)
     for file, data in files.items():
         found.reports.append(Report(file))
         _file(data, found.reports[-1], found)
     lowering = _openslo(found)
     composites = tuple(good_composites(found.composites, found.slos, found.names))
+    corrected = tuple(corrections.check_names(found.corrections, found.slos, set(found.names)))
     problems = tuple(problem for report in found.reports for problem in report.all())
     told = tuple(lowering.unmeasured), tuple(lowering.assumed), found.openslo.others
-    return SloSet(tuple(found.slos), problems, composites, *told)
+    return SloSet(tuple(found.slos), problems, composites, *told, corrected)
 
 
 def preset(name: str, text: str) -> AlertPolicy:
@@ -104,7 +104,8 @@ def _file(data: bytes, report: Report, found: _Found) -> None:
             if len(found.slos) >= SLOS_MAX or made > NODES_MAX // language.NODES_MIN:
                 report.add(node.place, "", "", f"is past the limit of {SLOS_MAX} SLOs", "write fewer SLOs")
                 return
-            _document(expansion, report, found)
+            read_kind = _correction if corrections.is_correction(expansion.node) else _document
+            read_kind(expansion, report, found)
 
 
 def _openslo(found: _Found) -> Lowering:
@@ -126,19 +127,32 @@ def _document(expansion: Expansion, report: Report, found: _Found) -> None:
     reading = read(language.COMPOSITE if is_composite else language.SLO, node, report)
     for rule in rules.PROMISE if is_composite else rules.RULES:
         rule(reading, found.presets)
-    unsupported.refuse(reading, found.later)
     source = Source(report.file, node.place.line)
-    name = reading.get("metadata.name")
-    first = found.names.setdefault(name, source) if name is not None else source
-    if first is not source:
-        remedy = f"write $({next(iter(expansion.values))}) in it" if expansion.values else "rename one of them"
-        reading.refuse("metadata.name", f"must be unique; {first} has this name too", remedy)
+    _check_name(reading, expansion, source, found.names)
     if reading.is_incomplete or report.refusals > before or report.is_full:
         return
     if is_composite:
-        found.composites.append((_composite(reading, source), reading))
+        found.composites.append((_composite(reading, found.presets, source), reading))
     else:
         found.slos.append(_slo(reading, found.presets, source))
+
+
+def _correction(expansion: Expansion, report: Report, found: _Found) -> None:
+    before, node = report.refusals, expansion.node
+    reading = read(corrections.LANGUAGE, node, report)
+    corrections.check(reading)
+    source = Source(report.file, node.place.line)
+    _check_name(reading, expansion, source, found.correction_names)
+    if not (reading.is_incomplete or report.refusals > before or report.is_full):
+        found.corrections.append((corrections.build(reading, source), reading))
+
+
+def _check_name(reading: Reading, expansion: Expansion, source: Source, names: dict[str, Source]) -> None:
+    name = reading.get("metadata.name")
+    first = names.setdefault(name, source) if name is not None else source
+    if first is not source:
+        remedy = f"write $({next(iter(expansion.values))}) in it" if expansion.values else "rename one of them"
+        reading.refuse("metadata.name", f"must be unique; {first} has this name too", remedy)
 
 
 def _is_composite(node: Node) -> bool:
@@ -156,11 +170,7 @@ def _is_ours(node: Node, report: Report) -> bool:
 
 
 def _slo(reading: Reading, presets: Presets, source: Source) -> Slo:
-    own = reading.is_given(rules.PAIRS)
-    name = None if own else reading.get("spec.alerting.preset", rules.DEFAULT_PRESET)
-    policy = _policy(reading, "spec.alerting.", presets.windows[name].pairs if name else ())
-    if name and not reading.is_given("spec.alerting.clear"):
-        policy = AlertPolicy(policy.pairs, policy.guards, presets.windows[name].clear)
+    name, policy = _policy_in_force(reading, presets)
     return Slo(
         with_revisions(_objective(reading, presets), policy),
         policy,
@@ -175,13 +185,23 @@ def _slo(reading: Reading, presets: Presets, source: Source) -> Slo:
     )
 
 
+def _policy_in_force(reading: Reading, presets: Presets) -> tuple[str | None, AlertPolicy]:
+    """Return the name of the preset, None for pairs of its own, and the policy."""
+    own = reading.is_given(rules.PAIRS)
+    name = None if own else reading.get("spec.alerting.preset", rules.DEFAULT_PRESET)
+    policy = _policy(reading, "spec.alerting.", presets.windows[name].pairs if name else ())
+    if name and not reading.is_given("spec.alerting.clear"):
+        policy = AlertPolicy(policy.pairs, policy.guards, presets.windows[name].clear)
+    return name, policy
+
+
 def _sla(reading: Reading) -> Sla | None:
     if not reading.is_given("spec.sla"):
         return None
     return Sla(reading.get("spec.sla.target"), reading.get("spec.sla.consequence"))
 
 
-def _composite(reading: Reading, source: Source) -> Composite:
+def _composite(reading: Reading, presets: Presets, source: Source) -> Composite:
     path = "spec.composite.objectives"
     members = [f"{path}[{index}]" for index in range(reading.lengths[path])]
     return Composite(
@@ -194,6 +214,10 @@ def _composite(reading: Reading, source: Source) -> Composite:
         calendars.read_calendar(reading),
         calendars.timeslices(reading),
         reading.get("spec.description", "").strip(),
+        *_policy_in_force(reading, presets),
+        _sla(reading),
+        _texts(reading, "metadata.labels"),
+        _texts(reading, "metadata.annotations"),
     )
 
 
@@ -233,7 +257,9 @@ def _policy(reading: Reading, prefix: str, pairs: tuple[WindowPair, ...]) -> Ale
     """Build a policy of the pairs that are written out, else of those given."""
     written = range(reading.lengths.get(f"{prefix}pairs", 0))
     own = tuple(_pair(reading, f"{prefix}pairs[{index}].") for index in written)
-    plain, clear = Guards(), ClearRule()
+    pairs = own or pairs
+    slices, clear = calendars.timeslices(reading), ClearRule()
+    plain = timeslices.guards(slices, min((pair.long_us for pair in pairs), default=0))
     guards = Guards(
         reading.get("spec.guards.minEvents", plain.min_events),
         reading.get("spec.guards.minBad", plain.min_bad),
@@ -242,7 +268,7 @@ def _policy(reading: Reading, prefix: str, pairs: tuple[WindowPair, ...]) -> Ale
     clear = ClearRule(
         reading.get(f"{prefix}clear.margin", clear.margin), reading.get(f"{prefix}clear.hold", clear.hold_us)
     )
-    return AlertPolicy(own or pairs, guards, clear)
+    return AlertPolicy(pairs, guards, clear)
 
 
 def _pair(reading: Reading, path: str) -> WindowPair:

@@ -161,13 +161,18 @@ def _instead(methods: tuple[str, ...]) -> str:
     return f"write budgetingMethod: {' or '.join(methods)}"
 
 
+def holds_slices(reading: Reading, slice_us: int, length_us: int) -> bool:
+    """Whether a window holds a slice; a rolling one, whole slices."""
+    return slice_us <= length_us and (read_calendar(reading) is not None or length_us % slice_us == 0)
+
+
 def check_slices_fit(reading: Reading) -> None:
     """A window, and every window that alerts, must hold at least one slice; a rolling one, whole slices."""
     slice_us, length_us = reading.get("spec.timeSliceWindow"), window_us(reading)
     if slice_us is None or length_us is None:
         return
     said = duration_text(slice_us)
-    if slice_us > length_us or (read_calendar(reading) is None and length_us % slice_us):
+    if not holds_slices(reading, slice_us, length_us):
         rule = f"must be shorter than the window and divide it, {reading.get(DURATION)}"
         reading.refuse("spec.timeSliceWindow", rule, "write 1m")
     for index in range(reading.lengths.get("spec.alerting.pairs", 0)):

@@ -1,8 +1,11 @@
 """Classification policy: what one SLO makes of a case that others judge by definition 4.4.
 
 Pure. Only cases that are a matter of policy can be moved, and only to bad or excluded: nothing that failed is
-made good. What repeats the table says nothing, and makes no revision.
+made good. What repeats the table says nothing, and makes no revision. Sketches, outcome counters and other SLOs
+know nothing of it.
 """
+
+from collections.abc import Iterable
 
 from pipeline.sli import METRICS, VERDICTS, Case, Verdict
 from pipeline.spec.reading import Reading
@@ -13,6 +16,12 @@ CASES = {
     "shedSheddable": Case.SHED_SHEDDABLE, "rateLimited": Case.RATE_LIMITED, "rejected": Case.REJECTED,
 }  # fmt: skip
 NAMES = {"bad": Verdict.BAD, "excluded": Verdict.EXCLUDED}
+
+
+def policy_text(own: Iterable[tuple[Case, Verdict]]) -> str:
+    """Write what an SLO judges otherwise, as its file would: shed excluded, cancelled bad."""
+    keys, words = ({code: text for text, code in names.items()} for names in (CASES, NAMES))
+    return ", ".join(f"{keys[case]} {words[verdict]}" for case, verdict in own)
 
 
 def verdicts(reading: Reading) -> tuple[tuple[Case, Verdict], ...]:

@@ -7,8 +7,10 @@ Pure. From a clean, full history, steady traffic, error ratio e from second 0 on
     t s after the end the short window S      burns e (S - t) / (S b)
     clear when that stays under               (1 - margin) f, for `hold`
 
-Times are whole seconds, as judgement is. Leaves out guards (they need a rate), grace (the watermark waits so
-long), and that the judge's windows of more than 5 min are longer than asked, by less than a cell.
+Of timeslices e is the share of slices that are bad, and times are those at which slices end, in an incident that
+begins with a slice and ends with one. Times are whole seconds, as judgement is. Leaves out guards (they need a
+rate), grace (the watermark waits so long), and that the judge's windows of more than 5 min are longer than asked,
+by less than a cell.
 """
 
 from fractions import Fraction
@@ -16,7 +18,7 @@ from math import ceil, floor
 from typing import NamedTuple
 
 from pipeline.alerts import AlertPolicy, ClearRule, WindowPair
-from pipeline.slo import Ratio
+from pipeline.slo import Ratio, Timeslices
 from pipeline.spec.scalars import fraction
 
 
@@ -43,9 +45,31 @@ def reset_s(target: Ratio, pair: WindowPair, clear: ClearRule, error_ratio: Frac
     return floor(Fraction(pair.short_us, 1_000_000) * (1 - under / error_ratio)) + 1 + clear.hold_s
 
 
+def bad_share(slices: Timeslices | None, error_ratio: Fraction) -> Fraction:
+    """Share of what is counted that is bad: of slices with a target, all or nothing."""
+    if slices is None or slices.target is None:
+        return error_ratio
+    return Fraction(1 - error_ratio < fraction(slices.target))
+
+
+def reset_in_slices_s(target: Ratio, pair: WindowPair, clear: ClearRule, share: Fraction, slice_s: int) -> int | None:
+    """As `reset_s`: the short window may still hold so many bad slices, and the one before them must have left."""
+    if share < firing_ratio(target, pair):
+        return None
+    under = fraction(pair.factor) * (1 - fraction(clear.margin)) * (1 - fraction(target))
+    short_s = pair.short_us // 1_000_000
+    held = ceil(under * short_s / (slice_s * share)) - 1
+    return max(short_s - held * slice_s, 0) + clear.hold_s
+
+
 def budget_spent(pair: WindowPair, window_us: int) -> Fraction:
     """Share of the budget that is gone when the pair is met, at any error ratio: factor x long / window."""
     return fraction(pair.factor) * pair.long_us / window_us
+
+
+def exhaustion_s(target: Ratio, window_us: int, error_ratio: Fraction) -> int:
+    """Seconds until a whole budget is gone at an error ratio: W b / e, for it burns at e / b."""
+    return ceil(Fraction(window_us, 1_000_000) * (1 - fraction(target)) / error_ratio)
 
 
 class Timing(NamedTuple):
@@ -56,8 +80,12 @@ class Timing(NamedTuple):
     reset_s: tuple[int | None, ...]
 
 
-def timings(target: Ratio, policy: AlertPolicy, error_ratios: tuple[Fraction, ...]) -> list[Timing]:
+def timings(
+    target: Ratio, policy: AlertPolicy, error_ratios: tuple[Fraction, ...], slices: Timeslices | None = None
+) -> list[Timing]:
     """Return the times of every pair at every error ratio."""
+    if slices is not None:
+        return [_in_slices(target, policy, e, slices) for e in error_ratios]
     return [
         Timing(
             e,
@@ -66,3 +94,13 @@ def timings(target: Ratio, policy: AlertPolicy, error_ratios: tuple[Fraction, ..
         )
         for e in error_ratios
     ]
+
+
+def _in_slices(target: Ratio, policy: AlertPolicy, error_ratio: Fraction, slices: Timeslices) -> Timing:
+    share, slice_s = bad_share(slices, error_ratio), slices.slice_us // 1_000_000
+    fires = (detection_s(target, pair, share) for pair in policy.pairs)
+    return Timing(
+        error_ratio,
+        tuple(None if s is None else -(-s // slice_s) * slice_s for s in fires),
+        tuple(reset_in_slices_s(target, pair, policy.clear, share, slice_s) for pair in policy.pairs),
+    )

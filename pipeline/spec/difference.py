@@ -9,16 +9,18 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from pipeline import slo as formulas
-from pipeline.slo import Indicator, Ratio
-from pipeline.spec.detection import detection_s
-from pipeline.spec.explanation import ERROR_RATIOS, chosen_values, percent
+from pipeline.slo import Indicator, Ratio, Timeslices
+from pipeline.spec.classification import policy_text
+from pipeline.spec.detection import timings
+from pipeline.spec.explanation import ERROR_RATIOS, chosen_values, percent, together, window_text
 from pipeline.spec.scalars import duration_text, fraction, written
 from pipeline.spec.slos import Slo, SloSet
 
 ANEW = "counts begin anew, as what is counted changes: until they are replayed, the window has no history"
+RECOUNTED = "counts begin anew, as they are of another kind; stored ones are kept"
 KEPT = "counts and history are kept: only the judgement changes"
 RENAMED = "a name is part of every key: counts, alerts and history begin anew under the new one"
-REMOVED = "it is judged no more, and an open alert of it is not resolved"
+REMOVED = "it is judged no more, and an open alert of it is resolved with that reason"
 ADDED = "it is judged from the first event after the change on"
 OPEN_ALERTS = "an open alert stays open, and is judged by what is new"
 
@@ -50,7 +52,7 @@ class Difference(NamedTuple):
 
 def differences(old: SloSet, new: SloSet) -> list[Difference]:
     """Return what differs, by name; equal SLOs are left out."""
-    before, after = old.by_name, new.by_name
+    before, after = old.told, new.told
     gone, come = set(before) - set(after), set(after) - set(before)
     renamed = list(_renamed(before, after, gone, come))
     moved = {name for pair in renamed for name in pair}
@@ -79,6 +81,8 @@ def _renamed(
 def _meaning(old: Slo, new: Slo) -> str:
     if old.objective.indicator_revision != new.objective.indicator_revision:
         return f"{ANEW}; {OPEN_ALERTS}"
+    if old.objective.timeslices != new.objective.timeslices:
+        return f"{RECOUNTED}; {OPEN_ALERTS}"
     if old.objective.revision != new.objective.revision:
         return f"{KEPT}; {OPEN_ALERTS}"
     return "nothing is judged otherwise"
@@ -87,16 +91,32 @@ def _meaning(old: Slo, new: Slo) -> str:
 def _changes(old: Slo, new: Slo) -> Iterator[Change]:
     for what, before, after in zip(WHAT, _texts(old), _texts(new), strict=True):
         if before != after:
-            yield Change(what, before, after)
+            yield Change(what, before, after, _kept(old, new, what))
     yield from _budgets(old, new)
     yield from _pairs(old, new)
     yield from _detection(old, new)
 
 
+def _kept(old: Slo, new: Slo, what: str) -> str:
+    """Say what compliance and budget begin with, where slices are counted, or one of the windows is a calendar's."""
+    if old.objective.indicator_revision != new.objective.indicator_revision:
+        return ""
+    if what == "budgeting":
+        return "counts of another kind: compliance, budget and windows that alert begin anew"
+    if what != "window" or old.objective.timeslices != new.objective.timeslices:
+        return ""
+    was, now = (slo.objective.calendar is not None for slo in (old, new))
+    if was and not now:
+        return "compliance and budget begin anew"
+    if was and now:
+        return "a period that began before the present one keeps what that counted, a later one begins anew"
+    return "the period begins with what the window knows of it" if now else ""
+
+
 #: what is compared as text, in the order of `_texts`
 WHAT = (
-    "service", "metric", "good when", "where", "groupBy", "vantage", "attempts", "classification", "window",
-    "evidence to fire", "clears", "SLA", "description", "owner", "runbook",
+    "service", "metric", "good when", "where", "groupBy", "vantage", "attempts", "classification", "budgeting",
+    "window", "members", "evidence to fire", "clears", "SLA", "description", "owner", "runbook",
 )  # fmt: skip
 
 
@@ -108,8 +128,9 @@ def _texts(slo: Slo) -> tuple[str, ...]:
         " and ".join(f"{label} {chosen_values(accepted)}" for label, accepted in indicator.where),
         ", ".join(indicator.group_by), indicator.vantage or "any",
         "final" if indicator.final_attempts_only else "all",
-        ", ".join(f"{case.name.lower()} {verdict.name.lower()}" for case, verdict in indicator.verdicts),
-        _window(slo),
+        policy_text(indicator.verdicts),
+        _budgeting(objective.timeslices),
+        window_text(objective), together(slo) if slo.members else "",
         f"{guards.min_events} events, {guards.min_bad} bad, {percent(fraction(guards.min_coverage))} coverage",
         f"{percent(fraction(clear.margin))} under the factor for {duration_text(clear.hold_us)}",
         f"{percent(fraction(slo.sla.target))}, or {slo.sla.consequence}" if slo.sla else "",
@@ -123,12 +144,13 @@ def _threshold(indicator: Indicator) -> str:
     return f"at {'most' if indicator.at_most else 'least'} {duration_text(indicator.threshold_us)}"
 
 
-def _window(slo: Slo) -> str:
-    objective = slo.objective
-    if objective.calendar is None:
-        return duration_text(objective.window_us)
-    calendar = objective.calendar
-    return f"{calendar.count}{calendar.unit} of {calendar.zone} from {calendar.start}"
+def _budgeting(slices: Timeslices | None) -> str:
+    if slices is None:
+        return "by requests"
+    said = duration_text(slices.slice_us)
+    if slices.target is None:
+        return f"by the ratios of slices of {said}"
+    return f"by slices of {said} with {percent(fraction(slices.target))} good"
 
 
 def _budgets(old: Slo, new: Slo) -> Iterator[Change]:
@@ -174,8 +196,8 @@ def _detection(old: Slo, new: Slo) -> Iterator[Change]:
 
 
 def _first(slo: Slo, ratio: Fraction) -> int | None:
-    times = (detection_s(slo.objective.target, pair, ratio) for pair in slo.policy.pairs)
-    return min((time for time in times if time is not None), default=None)
+    (timing,) = timings(slo.objective.target, slo.policy, (ratio,), slo.objective.timeslices)
+    return min((time for time in timing.detection_s if time is not None), default=None)
 
 
 def _after(seconds: int | None) -> str:

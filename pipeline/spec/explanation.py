@@ -9,10 +9,11 @@ from fractions import Fraction
 from typing import Any
 
 from pipeline import slo as formulas
-from pipeline.alerts import AlertPolicy, WindowPair
+from pipeline.alerts import STEPS, AlertPolicy, Kind, WindowPair
 from pipeline.slo import Accepted, Objective, Selector
-from pipeline.spec.detection import Timing, budget_spent, firing_ratio, timings
-from pipeline.spec.scalars import duration_text, fraction, written
+from pipeline.spec.classification import policy_text
+from pipeline.spec.detection import Timing, bad_share, budget_spent, exhaustion_s, firing_ratio, timings
+from pipeline.spec.scalars import duration_text, fraction, listed, written
 from pipeline.spec.slos import Slo
 
 #: error ratios to tell times for, as far as some pair fires at them
@@ -29,16 +30,24 @@ def explained(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> dict[str, Any]
         "labels": dict(slo.labels), "annotations": dict(slo.annotations),
         "revision": objective.revision, "indicator_revision": objective.indicator_revision,
         "indicator": _indicator(slo),
+        "members": [{"ref": member.ref, "weight": float(member.weight)} for member in slo.members],
         "target": float(objective.target), "window_s": objective.window_us // 1_000_000,
+        "window": window_text(objective),
         "budget_events_per_million": formulas.budget_events(objective.target, 1_000_000),
         "budget_minutes": formulas.budget_minutes(objective.target, objective.window_us),
         "burn_rate_max": formulas.greatest_burn_rate(objective.target),
         "preset": slo.preset, "pairs": [_pair(objective, pair) for pair in policy.pairs], **_evidence(policy),
-        "timings": [
-            {"error_ratio": float(t.error_ratio), "detection_s": t.detection_s, "reset_s": t.reset_s}
-            for t in told_timings(slo, error_ratios)
-        ],
+        "timings": [_timing(objective, t) for t in told_timings(slo, error_ratios)],
         "sla": _sla(slo),
+    }  # fmt: skip
+
+
+def _timing(objective: Objective, timing: Timing) -> dict[str, Any]:
+    share = bad_share(objective.timeslices, timing.error_ratio)
+    return {
+        "error_ratio": float(timing.error_ratio), "detection_s": timing.detection_s, "reset_s": timing.reset_s,
+        "burn_rate": float(share / (1 - fraction(objective.target))),
+        "time_to_exhaustion_s": exhaustion_s(objective.target, objective.window_us, share) if share else None,
     }  # fmt: skip
 
 
@@ -83,20 +92,52 @@ def _evidence(policy: AlertPolicy) -> dict[str, Any]:
 
 def told_timings(slo: Slo, error_ratios: Sequence[Fraction] = ()) -> list[Timing]:
     """Return the times at some error ratios; without any, at the usual ones that fire something."""
-    told = timings(slo.objective.target, slo.policy, tuple(error_ratios) or ERROR_RATIOS)
+    objective = slo.objective
+    told = timings(objective.target, slo.policy, tuple(error_ratios) or ERROR_RATIOS, objective.timeslices)
     return [t for t in told if error_ratios or any(each is not None for each in t.detection_s)]
 
 
 def sentence(slo: Slo) -> str:
     """Say what is promised: 99 % of chat requests have ttft of at most 1s, over 30d."""
-    objective, indicator = slo.objective, slo.objective.indicator
-    share = f"{percent(fraction(objective.target))} of {objective.service} requests"
+    objective, indicator, slices = slo.objective, slo.objective.indicator, slo.objective.timeslices
+    if slo.members:
+        return f"{percent(fraction(objective.target))} of {together(slo)}, over {window_text(objective)}"
+    target, when = objective.target, ""
+    if slices is not None and slices.target is not None:
+        when, target = f"in {percent(fraction(target))} of slices of {duration_text(slices.slice_us)} ", slices.target
+    elif slices is not None:
+        when = f"in the mean of slices of {duration_text(slices.slice_us)} "
+    share = f"{when}{percent(fraction(target))} of {objective.service} requests"
     chosen = " and ".join(f"{label} {chosen_values(accepted)}" for label, accepted in indicator.where)
     promise = "do not fail"
     if indicator.threshold_us is not None:
         least = "most" if indicator.at_most else "least"
         promise = f"have {indicator.metric} of at {least} {duration_text(indicator.threshold_us)}"
-    return f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {duration_text(objective.window_us)}"
+    return f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {window_text(objective)}"
+
+
+def together(slo: Slo) -> str:
+    """Say what a composite is made of."""
+    slices = slo.objective.timeslices
+    if slices is not None:
+        length = duration_text(slices.slice_us)
+        return f"slices of {length} are good in the worst of {listed(member.ref for member in slo.members)}"
+    parts = (f"{member.ref} x{written(fraction(member.weight))}" for member in slo.members)
+    return f"the weighted mean of {listed(parts)}"
+
+
+#: unit of a calendar -> in words
+_UNITS = {"d": "day", "w": "week", "M": "month", "Q": "quarter", "Y": "year"}
+
+
+def window_text(objective: Objective) -> str:
+    """Say what compliance is judged over: 30d; each month of Europe/Berlin, from 2026-01-01 on."""
+    calendar = objective.calendar
+    if calendar is None:
+        return duration_text(objective.window_us)
+    periods = _UNITS[calendar.unit] if calendar.count == 1 else f"{calendar.count} {_UNITS[calendar.unit]}s"
+    begin = calendar.start.isoformat(" ").removesuffix(" 00:00:00")
+    return f"each {periods} of {calendar.zone}, from {begin} on"
 
 
 def chosen_values(accepted: Accepted) -> str:
@@ -108,6 +149,11 @@ def chosen_values(accepted: Accepted) -> str:
     return " but ".join(filter(None, (begins, f"not {never}" if never else "")))
 
 
+def _steps(kind: Kind) -> str:
+    """Say which shares of a budget are told of."""
+    return listed([percent(fraction(step.spent)) for step in STEPS[kind]])
+
+
 def percent(ratio: Fraction) -> str:
     return f"{written(ratio * 100)} %"
 
@@ -115,19 +161,23 @@ def percent(ratio: Fraction) -> str:
 def story(slo: Slo) -> list[str]:
     """Say everything but the tables, a line each."""
     objective, guards, clear = slo.objective, slo.policy.guards, slo.policy.clear
-    grouped = ", ".join(objective.indicator.group_by)
+    indicator = objective.indicator
+    grouped, own = ", ".join(indicator.group_by), policy_text(indicator.verdicts)
     events = formulas.budget_events(objective.target, 1_000_000)
     minutes = formulas.budget_minutes(objective.target, objective.window_us)
     most = formulas.greatest_burn_rate(objective.target)
+    window = "window" if objective.calendar is None else "longest period"
+    counted = "requests" if objective.timeslices is None else "slices"
     lines = [
         sentence(slo),
-        f"counts {'final' if objective.indicator.final_attempts_only else 'all'} attempts; "
-        f"one instance{f' per {grouped}' if grouped else ''}",
-        f"budget: {events:,.1f} bad in a million requests, or {minutes:,.1f} min of outage in the window; "
+        f"counts {'final' if indicator.final_attempts_only else 'all'} attempts; "
+        f"one instance{f' per {grouped}' if grouped else ''}{f'; a policy of its own: {own}' if own else ''}",
+        f"budget: {events:,.1f} bad in a million {counted}, or {minutes:,.1f} min of outage in the {window}; "
         f"a total outage burns {most:,.1f}x",
-        f"fires on {guards.min_events} events, {guards.min_bad} bad, "
+        f"fires on {guards.min_events} {'events' if objective.timeslices is None else counted}, {guards.min_bad} bad, "
         f"{percent(fraction(guards.min_coverage))} coverage or more",
         f"clears {percent(fraction(clear.margin))} under the factor for {clear.hold_s} s",
+        f"tells when {_steps(Kind.BUDGET)} of the budget are spent",
         f"owner {slo.owner or 'none'}; runbook {slo.runbook or 'none'}",
         f"revision {objective.revision}, of counts {objective.indicator_revision}; {slo.source}",
     ]
@@ -135,6 +185,6 @@ def story(slo: Slo) -> list[str]:
         events = formulas.budget_events(slo.sla.target, 1_000_000)
         minutes = formulas.budget_minutes(slo.sla.target, objective.window_us)
         sla = f"SLA: {percent(fraction(slo.sla.target))}, or {slo.sla.consequence}"
-        budget = f"its own budget: {events:,.1f} bad in a million requests, or {minutes:,.1f} min"
-        lines.insert(3, f"{sla}; {budget}; no alert of its own yet")
+        budget = f"its own budget: {events:,.1f} bad in a million {counted}, or {minutes:,.1f} min"
+        lines.insert(3, f"{sla}; {budget}; at risk when {_steps(Kind.SLA)} of it are spent")
     return lines

@@ -65,7 +65,8 @@ def loaded(files: Files) -> SloSet:
     """Make SLOs of what was read."""
     texts, problems = files.texts, list(files.problems)
     found = parse(texts, presets())
-    if texts and not (found.slos or found.unmeasured or found.others or found.problems or problems):
+    holds = found.slos or found.unmeasured or found.others or found.corrections
+    if texts and not (holds or found.problems or problems):
         problems.append(_about(Path(next(iter(texts))), "holds no SLO", NONE_YET))
     unmeasured = found.unmeasured
     if found.others and not (found.slos or unmeasured or found.problems or problems):

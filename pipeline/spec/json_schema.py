@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.sli import METRICS
-from pipeline.spec import calendars, language, matrix, scalars
+from pipeline.spec import calendars, corrections, language, matrix, recurrence, scalars
 from pipeline.spec.language import API_VERSION
 from pipeline.spec.reading import ITEMS_MAX, KEYS_MAX, Field, Language, joined
 from pipeline.spec.rules import Presets
 from pipeline.spec.scalars import OneOf, Read
-from pipeline.spec.unsupported import LATER
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)$"
 _LENGTH = r"^(\d+(\.\d+)?(us|ms|s|m|h|d|w))+$"
+_DAY = r"\d{4}-\d\d-\d\d"
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
 
 
@@ -47,6 +47,13 @@ READERS: Mapping[Callable[[str], Any], Schema] = {
     scalars.window: {"type": "string", "pattern": _LENGTH},
     calendars.duration: {"type": "string", "pattern": rf"{_LENGTH}|^[1-9]\d{{0,2}}[dwMQyY]$"},
     calendars.local_time: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?$"},
+    corrections.moment: {"type": "string", "pattern": rf"^{_DAY}([T ]\d\d:\d\d(:00)?(Z|[+-]\d\d:?\d\d)?)?$"},
+    corrections.sentence: {**_TEXT, "minLength": 1},
+    recurrence.rule: {
+        "type": "string",
+        "pattern": r"^(RRULE:)?[A-Z]+=[A-Z0-9,+-]+(;[A-Z]+=[A-Z0-9,+-]+)*$",
+        "examples": ["FREQ=WEEKLY;BYDAY=SU", "FREQ=MONTHLY;BYDAY=1SU"],
+    },
     calendars.zone: {"type": "string", "examples": ["UTC", "Europe/Berlin", "America/New_York"]},
     scalars.name: _text(r"^[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?$"),
     scalars.text: _TEXT,
@@ -72,6 +79,13 @@ ABOUT = {
     "spec.timeWindow.duration": "30d rolls; 1M needs a calendar",
     "spec.alerting.preset": "default, workbook, or pairs of your own",
     "spec.guards": "the least evidence that fires",
+    "spec.who": "who says so",
+    "spec.from": "on the wall clock of timeZone, or with an offset; whole minutes; of the first time of rrule",
+    "spec.to": "half open: the first minute that counts again",
+    "spec.rrule": "RFC 5545, for maintenance that comes again: FREQ=WEEKLY;BYDAY=SU",
+    "spec.except": "times of rrule that are left out, by their day or their start",
+    "spec.timeZone": "UTC when it is not given",
+    "spec.where": "which SLO instances: all, or by slo, service and the labels that SLOs are grouped by",
     "spec.sla": "a contract beside it, looser, with its own budget",
 }
 
@@ -96,14 +110,19 @@ MATRIX: Schema = {
 def json_schema(presets: Presets) -> Schema:
     """Return the schema of one document of burnline/v1."""
     definitions: Schema = {}
-    slo, composite = (_Maker(lang, presets, definitions).branch("") for lang in (language.SLO, language.COMPOSITE))
+    languages = (language.SLO, language.COMPOSITE, corrections.LANGUAGE)
+    slo, composite, correction = (_Maker(each, presets, definitions).branch("") for each in languages)
     return {
         "$schema": DIALECT,
-        "title": f"SLO, {API_VERSION}",
+        "title": f"SLO or Correction, {API_VERSION}",
         "description": "One document of an SLO file. `burnline slo validate` checks more.",
-        "if": {"required": ["spec"], "properties": {"spec": {"type": "object", "required": ["composite"]}}},
-        "then": composite,
-        "else": slo,
+        "if": {"required": ["kind"], "properties": {"kind": {"const": corrections.KIND}}},
+        "then": correction,
+        "else": {
+            "if": {"required": ["spec"], "properties": {"spec": {"type": "object", "required": ["composite"]}}},
+            "then": composite,
+            "else": slo,
+        },
         "$defs": definitions,
     }
 
@@ -125,7 +144,8 @@ class _Maker(NamedTuple):
             return self._free(pattern)
         properties = {name: self._optional(joined(pattern, name)) for name in under}
         if pattern == "":
-            properties = {**properties, **ENVELOPE, "matrix": MATRIX}
+            kind = {"const": corrections.KIND if self.language is corrections.LANGUAGE else "SLO"}
+            properties = {**properties, "apiVersion": {"const": API_VERSION}, "kind": kind, "matrix": MATRIX}
         made: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
         required = [name for name in under if self._is_required(joined(pattern, name))]
         return {**made, "required": required} if required else made
@@ -141,7 +161,7 @@ class _Maker(NamedTuple):
 
     def _is_required(self, pattern: str) -> bool:
         leaf = self.language.fields.get(pattern)
-        return pattern in ENVELOPE or pattern in self.language.required or bool(leaf and leaf.missing)
+        return pattern in language.ENVELOPE.fields or pattern in self.language.required or bool(leaf and leaf.missing)
 
     def _optional(self, pattern: str) -> Schema:
         """Null is the same as not written."""
@@ -153,8 +173,6 @@ class _Maker(NamedTuple):
         written = [] if leaf is None else [self._leaf(leaf, pattern)]
         written += [self.branch(pattern)] if pattern in self.language.children else []
         made = _any(*written)
-        if pattern in NOT_YET:
-            return {"description": f"not supported yet: {NOT_YET[pattern]}", "deprecated": True, **made}
         return {"description": ABOUT[pattern], **made} if pattern in ABOUT else made
 
     def _leaf(self, leaf: Field, pattern: str) -> Schema:
@@ -164,10 +182,6 @@ class _Maker(NamedTuple):
         if not leaf.many:
             return value
         return _any(value, {"type": "array", "minItems": 1, "maxItems": ITEMS_MAX, "items": value})
-
-
-ENVELOPE: Schema = {"apiVersion": {"const": API_VERSION}, "kind": {"const": "SLO"}}
-NOT_YET = {feature.path: feature.missing for feature in LATER}
 
 
 def schema_of(reader: Read) -> Schema:

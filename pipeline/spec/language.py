@@ -30,14 +30,13 @@ ENVELOPE = Language(
         ),
         "kind": Field(
             one_of(
-                ("SLO",),
+                ("SLO", "Correction"),
                 {
-                    "Correction": "remove the document: no time can be excluded yet",
                     "CompositeSLO": f"write kind: SLO, and {_COMPOSITE}",
                     **dict.fromkeys(_OPENSLO_KINDS, "write apiVersion: openslo/v1"),
                 },
             ),
-            "write kind: SLO",
+            "write kind: SLO, or Correction",
         ),
     }
 )
@@ -116,7 +115,7 @@ _LATER = {
     "spec.members": _COMPOSITE,
     "spec.indicatorRef": "write the indicator here",
     "spec.alertPolicies": "write spec.alerting",
-    "spec.corrections": "remove it: no time can be excluded yet",
+    "spec.corrections": "write a document of kind: Correction",
 }
 
 SLO = Language(

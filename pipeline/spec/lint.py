@@ -101,15 +101,16 @@ def twins(slos: Iterable[Slo]) -> Iterator[Problem]:
         other = first.setdefault(sense, slo)
         if other is not slo:
             rule = f"asks for the same as {other.name} ({other.source})"
-            yield _problem(slo, "metadata.name", slo.name, rule, "remove one of them")
+            yield warning(slo, "metadata.name", slo.name, rule, "remove one of them")
 
 
 def lint(found: SloSet) -> list[Problem]:
     """Return the warnings for every SLO of a set, in its order."""
-    warnings = [_problem(slo, *warned) for slo in found.slos for rule in RULES for warned in rule(slo)]
+    warnings = [warning(slo, *warned) for slo in found.slos for rule in RULES for warned in rule(slo)]
     return [*found.assumed, *warnings, *twins(found.slos)]
 
 
-def _problem(slo: Slo, path: str, value: str, rule: str, remedy: str) -> Problem:
+def warning(slo: Slo, path: str, value: str, rule: str, remedy: str) -> Problem:
+    """Put what a rule says at its place in the file."""
     place, origin = slo.place_of(path), slo.origin_of(path)
     return Problem(origin.file, place.line, place.column, origin.path, value, rule, remedy)

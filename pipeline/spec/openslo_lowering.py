@@ -8,7 +8,7 @@ of successes, what the indicator calls good is the numerator; in `bad`, and in `
 what is bad, and is turned round. `total` names the same events, without a condition. In a thresholdMetric each
 objective gives `op` and `value`, in the `unit` beside the metric. What OpenSLO has no word for is said in
 annotations of the SLO, as YAML: burnline.dev/alerting, guards and sla are those of burnline/v1; group-by, where,
-vantage and attempts are of its indicator.
+vantage, attempts and policy are of its indicator.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from pipeline.spec.scalars import listed, written
 BRANCHES = {
     "alerting": "spec.alerting", "guards": "spec.guards", "sla": "spec.sla",
     "group-by": "spec.indicator.groupBy", "where": "spec.indicator.where",
-    "vantage": "spec.indicator.vantage", "attempts": "spec.indicator.attempts",
+    "vantage": "spec.indicator.vantage", "attempts": "spec.indicator.attempts", "policy": "spec.indicator.policy",
 }  # fmt: skip
 TURNED = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
 SLICES = {"Timeslices": ("timeSliceTarget", "timeSliceWindow"), "RatioTimeslices": ("timeSliceWindow",)}

@@ -15,7 +15,7 @@ PREFIX = "burnline.dev/"
 
 #: kind -> annotations of it that say what OpenSLO cannot
 ANNOTATIONS = {
-    "SLO": ("alerting", "guards", "sla", "group-by", "where", "vantage", "attempts"),
+    "SLO": ("alerting", "guards", "sla", "group-by", "where", "vantage", "attempts", "policy"),
     "AlertPolicy": ("short-window", "severity"),
     "AlertCondition": ("short-window", "severity"),
 }

@@ -152,6 +152,30 @@ def window_holds_pairs(reading: Reading, presets: Presets) -> None:
         reading.refuse("spec.timeWindow.duration", rule, remedy)
 
 
+def windows_hold_slices(reading: Reading, presets: Presets) -> None:
+    """A preset's windows must hold a slice, and the shortest long one as many as the guards ask for."""
+    slice_us, name = reading.get("spec.timeSliceWindow"), _preset(reading, presets)
+    window_us = calendars.window_us(reading)
+    if slice_us is None or window_us is None or calendars.timeslices(reading) is None:
+        return
+    if not calendars.holds_slices(reading, slice_us, window_us):
+        return
+    pairs = presets.windows[name].pairs if name is not None else ()
+    shortest_us = min((pair.short_us for pair in pairs), default=slice_us)
+    if slice_us > shortest_us:
+        rule = f"must not be longer than the shortest window of preset {name}, {duration_text(shortest_us)}"
+        remedy = f"write {duration_text(shortest_us)} or less, or alerting: {{pairs: [...]}} of your own"
+        reading.refuse("spec.timeSliceWindow", rule, remedy)
+        return
+    longs_us = [reading.get(f"{path}.long") for path in own_pairs(reading)] + [pair.long_us for pair in pairs]
+    long_us = min((each for each in longs_us if each is not None), default=0)
+    for path in ("spec.guards.minEvents", "spec.guards.minBad"):
+        least, most = reading.get(path), long_us // slice_us
+        if least is not None and most and least > most:
+            rule = f"can never be met: {duration_text(long_us)} holds {most} slices of {duration_text(slice_us)}"
+            reading.refuse(path, rule, f"write {most} or less")
+
+
 def factors_can_fire(reading: Reading, presets: Presets) -> None:
     """A total outage burns 1 / (1 - target); a greater factor never fires."""
     target = reading.get("spec.target")
@@ -222,6 +246,7 @@ PROMISE: tuple[Rule, ...] = (
     preset_or_pairs,
     short_under_long,
     window_holds_pairs,
+    windows_hold_slices,
     factors_can_fire,
     sla_is_looser,
 )

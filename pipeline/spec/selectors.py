@@ -21,9 +21,9 @@ CLOSED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def accepted(reading: Reading, label: str) -> Accepted:
+def accepted(reading: Reading, label: str, where: str = WHERE) -> Accepted:
     """Return what one label may be."""
-    path = f"{WHERE}.{label}"
+    path = f"{where}.{label}"
     plain: tuple[str, ...] | None = reading.get(path, reading.get(f"{path}.in"))
     none_of = (*reading.get(f"{path}.not", ()), *reading.get(f"{path}.notIn", ()))
     open_selector = Selector(tuple(sorted(set(none_of))), tuple(sorted(reading.get(f"{path}.prefix", ()))))
@@ -31,36 +31,36 @@ def accepted(reading: Reading, label: str) -> Accepted:
     return open_selector if values is None else tuple(value for value in values if value in open_selector)
 
 
-def selected(reading: Reading) -> tuple[tuple[str, Accepted], ...]:
+def selected(reading: Reading, where: str = WHERE) -> tuple[tuple[str, Accepted], ...]:
     """Return label -> accepted values, in label order."""
-    return tuple((label, accepted(reading, label)) for label in sorted(reading.keys.get(WHERE, ())))
+    return tuple((label, accepted(reading, label, where)) for label in sorted(reading.keys.get(where, ())))
 
 
-def values(reading: Reading, label: str) -> list[Value]:
+def values(reading: Reading, label: str, where: str = WHERE) -> list[Value]:
     """Return every value that is written for a label, but for prefixes."""
-    paths = (f"{WHERE}.{label}", *(f"{WHERE}.{label}.{operator}" for operator in OPERATORS[:3]))
+    paths = (f"{where}.{label}", *(f"{where}.{label}.{operator}" for operator in OPERATORS[:3]))
     return [item for path in paths if path in reading.values for item in reading.values[path].items]
 
 
-def check_values_exist(reading: Reading) -> None:
+def check_values_exist(reading: Reading, where: str = WHERE) -> None:
     """A value outside a closed vocabulary selects nothing, ever."""
-    for label in reading.keys.get(WHERE, ()):
+    for label in reading.keys.get(where, ()):
         if label not in CLOSED:
             continue
-        for item in values(reading, label):
+        for item in values(reading, label, where):
             try:
                 one_of(CLOSED[label])(item.text)
             except Refused as refused:
                 reading.refuse(item.path, refused.rule, refused.remedy, item.place, shown(item.text))
-        prefix = f"{WHERE}.{label}.prefix"
+        prefix = f"{where}.{label}.prefix"
         if reading.is_given(prefix):
             reading.refuse(prefix, f"must not be given: {label} is {listed(CLOSED[label])}", "write the values")
 
 
-def check_operators(reading: Reading) -> None:
+def check_operators(reading: Reading, where: str = WHERE) -> None:
     """An empty condition says nothing; one that nothing meets counts nothing."""
-    for label in reading.keys.get(WHERE, ()):
-        path = f"{WHERE}.{label}"
+    for label in reading.keys.get(where, ()):
+        path = f"{where}.{label}"
         given = [operator for operator in OPERATORS if reading.is_given(f"{path}.{operator}")]
         if path in reading.values or not reading.is_given(path):
             continue
@@ -68,5 +68,5 @@ def check_operators(reading: Reading) -> None:
             continue  # a condition was refused
         if not given:
             reading.refuse(path, "selects everything", f"write one of {listed(OPERATORS)}, or remove the label")
-        elif accepted(reading, label) == ():
+        elif accepted(reading, label, where) == ():
             reading.refuse(path, "selects nothing: no value meets all of it", "remove a condition", value="{…}")

@@ -4,16 +4,20 @@ Pure. Frozen throughout. SLO and SLA are kept apart: an SLA has its own target a
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.alerts import AlertPolicy, Watched
+from pipeline.alerts import AlertPolicy, Composed, Watched
 from pipeline.periods import Calendar
-from pipeline.slo import Accepted, Objective, Ratio, Selector, Timeslices
+from pipeline.slo import PART, Accepted, Indicator, Objective, Ratio, Selector, Timeslices
 from pipeline.spec.problems import Origin, Place, Problem, SpecError, origin_of
+
+if TYPE_CHECKING:
+    from pipeline.spec.corrections import Correction
 
 REVISION_CHARS = 12  # 48 bits: one collision expected in 20 million revisions of one SLO
 CLASSIFICATION = 1  # version of sli.VERDICTS; a new one makes new revisions, so no rule rewrites history
@@ -39,6 +43,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One SLO of a composite."""
+
+    ref: str
+    weight: Ratio = Ratio(1, 1)  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True)
 class Slo:
     """One SLO of a file."""
 
@@ -53,6 +65,7 @@ class Slo:
     places: tuple[tuple[str, Place], ...] = field(default=(), compare=False, repr=False)  # path -> where it is
     model_preset: str | None = None  # whose threshold it is
     origins: tuple[tuple[str, Origin], ...] = field(default=(), compare=False, repr=False)  # of what was lowered
+    members: tuple[Member, ...] = ()  # of a composite, as people are told of it
 
     def place_of(self, path: str) -> Place:
         """Return where a path stands, or the nearest branch above it that is written."""
@@ -81,14 +94,6 @@ class Slo:
 
 
 @dataclass(frozen=True)
-class Member:
-    """One SLO of a composite."""
-
-    ref: str
-    weight: Ratio = Ratio(1, 1)  # noqa: RUF009 - frozen
-
-
-@dataclass(frozen=True)
 class Composite:
     """One composite SLO of a file."""
 
@@ -101,6 +106,11 @@ class Composite:
     calendar: Calendar | None = None
     timeslices: Timeslices | None = None
     description: str = ""
+    preset: str | None = None  # None: pairs of its own
+    policy: AlertPolicy = AlertPolicy(())  # noqa: RUF009 - frozen
+    sla: Sla | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,10 +123,29 @@ class SloSet:
     unmeasured: tuple[Problem, ...] = ()  # OpenSLO that is valid and says that others measure it: one for each SLO
     assumed: tuple[Problem, ...] = ()  # what the reader of OpenSLO took for granted, for lint to say
     others: int = 0  # OpenSLO documents that are no SLO
+    corrections: tuple["Correction", ...] = ()
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
-        return tuple(slo.objective for slo in self.slos)
+        """What is counted: for SLOs, and for composites of each member."""
+        parts = (part for composed in self.composed for part in composed.parts)
+        return (*(slo.objective for slo in self.slos), *parts)
+
+    @cached_property
+    def composed(self) -> tuple[Composed, ...]:
+        """What the judge is told of composites."""
+        return tuple(_composed(each, self.by_name) for each in self.composites)
+
+    @cached_property
+    def told(self) -> dict[str, Slo]:
+        """Everything that is promised, by name: SLOs, and composites as such."""
+        composites = zip(self.composites, self.composed, strict=True)
+        made = (
+            Slo(replace(whole.watched.objective, timeslices=each.timeslices), each.policy, each.source,
+                each.description, each.preset, each.sla, each.labels, each.annotations, members=each.members)
+            for each, whole in composites
+        )  # fmt: skip
+        return self.by_name | {slo.name: slo for slo in made}
 
     @cached_property
     def watched(self) -> tuple[Watched, ...]:
@@ -161,6 +190,40 @@ def with_revisions(objective: Objective, policy: AlertPolicy) -> Objective:
         *_given(objective.calendar and _period(objective.calendar)), *_given(_slices(objective.timeslices)),
     )  # fmt: skip
     return replace(objective, revision=judged, indicator_revision=counted)
+
+
+ALL = Ratio(1, 1)  #: a slice is good when all of its members' are
+
+
+def _composed(composite: Composite, slos: Mapping[str, Slo]) -> Composed:
+    """Put a composite as the judge wants it. Law: the order of members changes no revision."""
+    members = [slos[member.ref].objective for member in composite.members]
+    parts = tuple(_part(composite, objective) for objective in members)
+    scale = max(member.weight.scale for member in composite.members)
+    weights = tuple(member.weight.numerator * (scale // member.weight.scale) for member in composite.members)
+    service = ",".join(sorted({objective.service for objective in members}))
+    promised = with_revisions(
+        Objective(
+            composite.name, service, Indicator(composite.rule), composite.target, composite.window_us,
+            calendar=composite.calendar, timeslices=composite.timeslices and replace(composite.timeslices, target=ALL),
+            sla_target=composite.sla.target if composite.sla else None,
+        ),
+        composite.policy,
+    )  # fmt: skip
+    counted = _digest(composite.rule, sorted((part.name, part.indicator_revision) for part in parts))
+    judged = _digest(promised.revision, counted, sorted((m.ref, _exact(m.weight)) for m in composite.members))
+    objective = replace(promised, revision=judged, indicator_revision=counted)
+    runbook = dict(composite.annotations).get("runbook")
+    return Composed(Watched(objective, composite.policy, runbook), parts, weights)
+
+
+def _part(composite: Composite, member: Objective) -> Objective:
+    """What is counted of a member: all its instances together."""
+    part = replace(
+        member, name=f"{composite.name}{PART}{member.name}", indicator=replace(member.indicator, group_by=()),
+        target=composite.target, timeslices=composite.timeslices, sla_target=None,
+    )  # fmt: skip
+    return with_revisions(part, AlertPolicy(()))
 
 
 def _given(part: Any) -> tuple[Any, ...]:

@@ -15,6 +15,11 @@ STARTING_POINTS = {
     "e2e": ("0.99", "2s"),
     "ttft": ("0.99", "1s"),
     "tpot": ("0.99", "100ms"),
+    "ttfo": ("0.99", "5s"),
+    "queue": ("0.99", "500ms"),
+    "prefill": ("0.99", "1s"),
+    "decode": ("0.99", "10s"),
+    "itl_max": ("0.99", "500ms"),
 }
 COMMENT_COLUMN = 48
 _WORDS_OF_YAML = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
@@ -40,6 +45,7 @@ _LINES = (
     ("    # groupBy: [request_model, region]", "one budget and one alert for each combination"),
     ("    # vantage: GATEWAY", "where the time was taken: GATEWAY, ENGINE or CLIENT"),
     ("    # attempts: all", "`final`, the default, counts what users see"),
+    ("    # policy: {{shed: excluded, cancelled: bad}}", "cases that this SLO judges otherwise than others do"),
     ("  target: {target}", "a ratio: this share of eligible requests must be good"),
     ("  timeWindow: {{duration: 30d, isRolling: true}}", ""),
     ("  alerting: {{preset: default}}", "or workbook, or pairs: [{severity, factor, long, short}]"),

@@ -3,15 +3,27 @@
 One pipeline for all: events of hours that are over, some of them unusable until a fix, the judge and store running.
 """
 
+import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import Producer
 
+from jobs.replay.source import ReplayFailed
+from jobs.replay.swapping import Replay
+from pipeline.app import parts_of
+from pipeline.commands.children import environment
 from pipeline.embedded.site import Site
 from pipeline.topics import DEAD_LETTERS, EVENTS, topic_name
 from tests.acceptance.harness import Pipeline, pipeline_on
@@ -19,7 +31,7 @@ from tests.acceptance.test_bad_input import SLO, Feed, encoded
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-EVENTS_GOOD, LETTERS = 3_000, 300
+EVENTS_GOOD, RETRIES, LETTERS = 3_000, 500, 300
 HOUR_US = 3_600_000_000
 
 
@@ -38,21 +50,45 @@ def text(moment_us: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def fed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """Events of two hours that are over, stored; on a site of their own, since a replay answers for all of a table."""
+def values() -> list[bytes]:
+    """Events of two hours that are over."""
+    return [
+        encoded(
+            completed_at=past(3 + n % 2) + n * 10_000, request_model=f"accounts-{n % 5}", tenant_id="accounts",
+            outcome="SUCCESS" if n % 50 else "ERROR",
+        )
+        for n in range(EVENTS_GOOD)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fed(tmp_path_factory: pytest.TempPathFactory, values: list[bytes]) -> Iterator[Pipeline]:
+    """Those events stored, some of them sent again; on a site of its own, since a replay answers for all of a table."""
     with (
         Site(tmp_path_factory.mktemp("accounts")) as own,
-        pipeline_on(own, "accounts", slos(tmp_path_factory.mktemp("slo"))) as running,
+        pipeline_on(own, "accounts", slos(tmp_path_factory.mktemp("slo")), duplicates_window_s=3_600) as running,
     ):
-        worker, feed = running.begin_worker(), Feed(running)
-        for n in range(EVENTS_GOOD):
-            outcome = {"outcome": "ERROR"} if n % 50 == 0 else {}
-            at = past(3 + n % 2) + n * 10_000
-            feed.send(encoded(completed_at=at, request_model=f"accounts-{n % 5}", tenant_id="accounts", **outcome))
-        feed.flush()
+        worker = running.begin_worker()
+        send(running, values)
+        send(running, values[:RETRIES])
         worker.ready()
+        running.wait_until(lambda: left_out(running) == RETRIES, "all events stored")
         running.wait_until(lambda: stored(running) == EVENTS_GOOD, "all events stored")
         yield running
+
+
+def send(running: Pipeline, values: list[bytes]) -> None:
+    """As a producer does, and does again when it heard no answer: equal keys go to equal partitions."""
+    producer = Producer({"bootstrap.servers": running.settings.kafka_brokers})
+    for value in values:
+        producer.produce(topic_name(running.settings, EVENTS), value=value, key=md5(value).digest())
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def left_out(running: Pipeline) -> int:
+    ask = "SELECT sum(duplicates) FROM pipeline_health WHERE stage = 'ingest' AND topic = 'accounts.inference.events'"
+    return int(running.ask(ask)[0][0])
 
 
 def stored(running: Pipeline, table: str = "sli") -> int:
@@ -76,7 +112,7 @@ def tables(report: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
 def test_a_replay_of_what_is_stored_finds_it_equal(fed: Pipeline) -> None:
     report = replayed(fed)
     assert tables(report) == {}, [each["examples"][:2] for each in report["tables"]]
-    assert report["is_equal"] and report["records"] >= EVENTS_GOOD and not report["swapped"]
+    assert report["is_equal"] and report["records"] == EVENTS_GOOD + RETRIES and not report["swapped"]
     by_table = {each["table"]: each for each in report["tables"]}
     assert set(by_table) == {f"{kind}_{tier}" for kind in ("counts", "slices") for tier in ("10s", "1m", "1h")}
     for table in ("counts_10s", "counts_1m", "counts_1h"):
@@ -122,6 +158,52 @@ def test_a_replay_finds_what_was_spoilt_changes_nothing_unasked_and_mends_it_onc
     assert [stored(fed, table) for table in ("sli", "sli_1m", "sli_1h")] == [EVENTS_GOOD] * 3
 
 
+def killed_at(running: Pipeline, what: str, number: int) -> None:
+    """Kill a replay that applies what it finds when a step of it begins; later steps are never reached."""
+    span = [str(edge // HOUR_US * HOUR_US) for edge in (past(4), past(2))]
+    command = [sys.executable, "-m", "tests.acceptance.killed_replay", *span, what, str(number)]
+    env = {**os.environ, **environment(running.settings)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_replay_killed_at_any_step_of_its_swap_and_run_again_loses_nothing_and_doubles_nothing(fed: Pipeline) -> None:
+    """Each finds what the one before left: an hour taken out, an hour half mended, all mended and nobody told."""
+    damage(fed)
+    killed_at(fed, "swapping", 1)  # counts_10s: out, and not yet in
+    killed_at(fed, "swapping", 6)  # between two tables
+    killed_at(fed, "swapping", 7)  # slices_10s: out, and not yet in
+    assert stored(fed) < EVENTS_GOOD
+    killed_at(fed, "swapping", 12)  # behind the last table
+    assert replayed(fed, "--apply")["is_equal"]
+    assert [stored(fed, table) for table in ("sli", "sli_1m", "sli_1h")] == [EVENTS_GOOD] * 3
+
+
+def test_a_late_event_that_a_swap_takes_out_is_told_and_the_next_replay_puts_it_back(
+    fed: Pipeline,
+) -> None:
+    damage(fed)
+    late: list[int] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        del total
+        if (what, done) == ("swapping", 0):
+            before = stored(fed)
+            send(fed, [encoded(completed_at=past(3), request_model="accounts-0", tenant_id="accounts")])
+            fed.becomes(lambda: stored(fed), before + 1)
+            late.append(before + 1)
+
+    replay = Replay(parts_of(fed.settings), past(4) // HOUR_US * HOUR_US, past(2) // HOUR_US * HOUR_US, progress)
+    try:
+        assert not asyncio.run(replay.compare(60, threading.Event())).is_equal
+        with pytest.raises(ReplayFailed, match=r"were swapped, and .*counts_10s.* differ"):
+            asyncio.run(replay.swap(60, threading.Event()))
+    finally:
+        replay.close()
+    assert replayed(fed, "--apply")["swapped"]
+    assert [stored(fed, table) for table in ("sli", "sli_1m", "sli_1h")] == late * 3
+
+
 def test_a_range_that_is_not_over_is_refused(fed: Pipeline) -> None:
     with pytest.raises(AssertionError, match=r"(?s)Invalid\s+value.*widened"):
         fed.run("replay", "--from", text(past(3)), "--to", text(time.time_ns() // 1000))
@@ -149,8 +231,6 @@ def test_dead_letters_fed_again_are_counted_once_and_those_that_fail_again_say_s
 
 def put_aside(running: Pipeline, values: list[bytes]) -> None:
     """Letters of a worker that did not know the schema yet, which is known now."""
-    from confluent_kafka import Producer
-
     from tests.jobs.test_drain import about
 
     producer = Producer({"bootstrap.servers": running.settings.kafka_brokers})
@@ -158,6 +238,19 @@ def put_aside(running: Pipeline, values: list[bytes]) -> None:
         headers = list(about("unknown_schema", n, topic=topic_name(running.settings, EVENTS)))
         producer.produce(topic_name(running.settings, DEAD_LETTERS), value=value, key=b"k", headers=headers)
     assert producer.flush(30) == 0
+
+
+def test_retries_behind_a_crash_are_left_out_too(fed: Pipeline, values: list[bytes]) -> None:
+    """The next owner of the partitions reads again what came within the window."""
+    before, counted = left_out(fed), stored(fed)
+    fed.workers[-1].process.kill()
+    worker = fed.begin_worker()
+    send(fed, values[-RETRIES:])
+    address = worker.ready()["http"]
+    fed.becomes(lambda: left_out(fed), before + RETRIES, 90)
+    assert stored(fed) == counted
+    said = httpx.get(f"{address}/metrics").text
+    assert f"burnline_duplicates_total {RETRIES:.1f}" in said and "burnline_event_ids_forgotten_total 0.0" in said
 
 
 def test_too_many_dead_letters_stop_ingest_until_somebody_decides(site: Site, tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ class Reloading:
         self.pipeline.wait_until(lambda: self.metric("burnline_slo_reloads_total") >= count, f"reload {count}")
 
     def events(self, slo: str) -> list[dict[str, Any]]:
-        return [alert for _, alert in self.pipeline.decoded("slo.alerts", "burn_rate_alert") if alert["slo"] == slo]
+        events = [alert for _, alert in self.pipeline.decoded("slo.alerts", "burn_rate_alert") if alert["slo"] == slo]
+        return [alert for alert in events if alert["kind"] == "BURN_RATE"]
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
-from pipeline.agents.ingest import LimitedFold, fold_spec
+from pipeline.agents.ingest import LimitedFold, fold_spec, window_spec
 from pipeline.dead_letters import LimitSpec, TooManyDeadLetters
 from pipeline.decoding import EventFold, FoldSpec
+from pipeline.duplicates import WindowSpec
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold
 from pipeline.settings import Settings
@@ -45,6 +46,11 @@ def test_past_the_limit_the_unit_is_not_given_out_and_not_counted_as_put_aside(f
 def test_settings_reach_the_limits_of_decoding() -> None:
     given = Settings(limit_series=5, limit_instances=6, limit_label_bytes=7, limit_event_bytes=8, limit_age_s=9.5)
     assert fold_spec(given) == FoldSpec(5, 6, 7, 8, age_us=9_500_000)
+
+
+def test_event_ids_are_remembered_only_where_a_window_is_set() -> None:
+    assert window_spec(Settings()) is None
+    assert window_spec(Settings(duplicates_window_s=60, limit_event_ids=5)) == WindowSpec(60, 5)
 
 
 @pytest.mark.parametrize(("behind_us", "is_put_aside"), [(0, False), (1, True)], ids=["at the limit", "past it"])

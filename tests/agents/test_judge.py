@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.agents.judge import Succession
+from pipeline.agents.judge import Succession, instances_of_one
 from pipeline.alerts import AlertPolicy, Watched
 from pipeline.judgement import PARTITION_KEY, JudgeFold
 from tests.judging import LONG, QUICK, T0, Driver, blocks_of, counts, spec, steady, steps, watched
@@ -198,3 +198,12 @@ def test_a_successor_takes_over_between_two_units() -> None:
     assert isinstance(second, JudgeFold)
     assert fold.now is second is not first
     assert driver.statuses["chat|"]["target"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("limit", "partitions", "most"),
+    [(10_000, 4, 2_750), (10_000, 1, 11_000), (500, 4, 500), (1, 8, 1), (2_000, 8, 1_000)],
+)
+def test_a_partition_may_judge_its_share_of_all_instances(limit: int, partitions: int, most: int) -> None:
+    assert instances_of_one(limit, partitions) == most
+    assert partitions * most >= limit

@@ -133,7 +133,7 @@ def delays_of(sent: Sent, alerts: list[tuple[int, dict[str, Any]]]) -> tuple[lis
     good, bad = np.array(sent.good), np.array(sent.bad)
     delays, unexplained = [], 0
     for stamp_ms, alert in alerts:
-        if alert["event"] != "FIRED":
+        if (alert["kind"], alert["event"]) != ("BURN_RATE", "FIRED"):
             continue
         model = int(alert["labels"]["request_model"].removeprefix("model-"))
         factor, end_us = alert["burn_rate_factor"], alert["window_end"]

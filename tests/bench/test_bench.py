@@ -97,7 +97,10 @@ def test_an_alert_is_due_with_the_first_tick_that_reaches_the_factor() -> None:
 
 def test_an_alert_no_tick_accounts_for_is_counted() -> None:
     sent = Sent(event_us=[0, 1_000_000], good=[[10], [10]], bad=[[0], [0]])
-    alert = {"event": "FIRED", "slo": "s", "labels": {"request_model": "model-00"}, "burn_rate_factor": 5.0}
+    alert = {
+        "kind": "BURN_RATE", "event": "FIRED", "slo": "s", "labels": {"request_model": "model-00"},
+        "burn_rate_factor": 5.0,
+    }  # fmt: skip
     found = latency.delays_of(sent, [(5, {**alert, "window_end": 2_000_000})])
     assert found == ([], 1)
     assert latency.delays_of(replace(sent, bad=[[0], [9]]), [(5_000, {**alert, "window_end": 2_000_000})])[1] == 0

@@ -34,7 +34,7 @@ def slo_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_validate_says_that_the_examples_are_good() -> None:
     result = run("validate", EXAMPLES)
     assert result.exit_code == 0
-    assert result.stdout == "8 good SLOs in 5 files: no problems\n"
+    assert result.stdout == "9 good SLOs in 7 files, 1 composite: no problems\n"
 
 
 def test_validate_prints_every_problem_and_fails(slo_dir: Path) -> None:
@@ -62,7 +62,7 @@ def test_validate_prints_json_and_nothing_else(slo_dir: Path) -> None:
     ]
     good = as_json(run("validate", EXAMPLES, "--json"))
     assert good["ok"]
-    assert len(good["slos"]) == 8
+    assert len(good["slos"]) == 10
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,19 @@ def test_show_tells_figures_that_follow_from_the_file() -> None:
         (2, 86_400, 7_200),
     ]
     assert told["pairs"][0]["firing_error_ratio"] == 0.01
-    assert told["timings"] == [{"error_ratio": 0.15, "detection_s": [240, 1152], "reset_s": [343, 7174]}]
+    assert told["timings"] == [{
+        "error_ratio": 0.15, "detection_s": [240, 1152], "reset_s": [343, 7174], "burn_rate": 150.0,
+        "time_to_exhaustion_s": 17_280,
+    }]  # fmt: skip
 
 
 def test_show_without_a_name_shows_every_slo() -> None:
     result = run("show", "--slo", EXAMPLES)
     assert result.exit_code == 0
-    for slo in load([EXAMPLES]).slos:
+    for slo in load([EXAMPLES]).told.values():
         assert slo.name in result.stdout
         assert slo.objective.revision in result.stdout
-    assert len(as_json(run("show", "--slo", EXAMPLES, "--json"))) == 8
+    assert len(as_json(run("show", "--slo", EXAMPLES, "--json"))) == 10
 
 
 def test_show_tells_people_the_same_figures(slo_dir: Path) -> None:
@@ -202,6 +205,11 @@ def test_the_shipped_tests_of_slos_pass() -> None:
     assert told["tests"][0]["status"][0]["state"] == "FIRING"
 
 
+def test_the_shipped_test_of_a_calendar_passes() -> None:
+    result = run("test", str(schemas.HOME / "slo_tests" / "chat_monthly.yaml"))
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 test: no failures, no problems")
+
+
 def test_a_failing_test_of_an_slo_says_what_differs_and_what_came(slo_dir: Path) -> None:
     (slo_dir / "a.yaml").write_text(SHORT)
     file = slo_dir.parent / "t.yaml"
@@ -249,7 +257,7 @@ def test_diff_of_faulty_files_prints_problems_on_stderr(slo_dir: Path) -> None:
 
 def test_schema_prints_the_shipped_schema() -> None:
     assert run("schema").stdout == (schemas.HOME / "slo.schema.json").read_text(encoding="utf-8")
-    assert as_json(run("schema", "--json"))["title"] == "SLO, burnline/v1"
+    assert as_json(run("schema", "--json"))["title"] == "SLO or Correction, burnline/v1"
 
 
 def test_show_draws_how_long_each_pair_takes() -> None:
@@ -266,3 +274,21 @@ def test_every_command_has_help() -> None:
         result = run(command, "--help")
         assert result.exit_code == 0
         assert "--json" in result.stdout
+
+
+SLICED = "  budgetingMethod: Timeslices\n  timeSliceWindow: 1m\n  timeSliceTarget: 0.95\n"
+MONTHLY = ("{duration: 30d}", "{duration: 1M, calendar: {startTime: 2026-01-01, timeZone: Europe/Berlin}}")
+
+
+def test_show_says_what_is_promised_by_the_calendar_and_in_slices(slo_dir: Path) -> None:
+    (slo_dir / "a.yaml").write_text(spoiled(MONTHLY, text=SHORT) + SLICED)
+    shown = run("show", "short").stdout
+    sentence = "in 99.9 % of slices of 1m 95 % of chat requests do not fail, over each month of Europe/Berlin, from"
+    assert f"{sentence} 2026-01-01 on" in " ".join(shown.split())
+    assert "1,000.0 bad in a million slices" in shown
+    assert "fires on 30 slices, 1 bad" in shown
+    (told,) = as_json(run("show", "short", "--json", "--error-ratio", "0.04"))
+    assert told["timings"][0]["detection_s"] == [None, None], "all slices are good"
+    (told,) = as_json(run("show", "short", "--json", "--error-ratio", "0.06"))
+    assert told["timings"][0]["detection_s"] == [60, 180], "0.6 and 2.88 slices are bad"
+    assert told["timings"][0]["burn_rate"] == 1_000

@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.drain.feeding import Drain, DrainFailed, Report
-from jobs.drain.letters import REDRIVEN, Choice, Fate, fate, is_marker, marker, read_letter
+from jobs.drain.letters import Choice, Fate, fate, is_marker, marker, read_letter
 from pipeline.commands.children import environment
 from pipeline.dead_letters import ABOUT, Headers
+from pipeline.duplicates import REDRIVEN
 from pipeline.embedded import EmbeddedKafka
 from pipeline.settings import Settings
 from pipeline.stored_records import MARKER, marked_ranges

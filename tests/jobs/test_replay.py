@@ -1,4 +1,4 @@
-"""The range of a replay, and what of a block belongs to it. The rest is in tests/acceptance/test_accounting.py."""
+"""The range of a replay, and where it begins in the log. The rest is in tests/acceptance/test_accounting.py."""
 
 import asyncio
 import time
@@ -10,13 +10,11 @@ from confluent_kafka.admin import AdminClient
 
 from jobs.pacing import PaceError
 from jobs.replay.command import HOUR_US, whole_hours
-from jobs.replay.source import Log, ReplayFailed
-from jobs.replay.swapping import _until
+from jobs.replay.source import ReplayFailed, begins
 from pipeline.embedded import EmbeddedKafka
-from pipeline.records import RecordBlock
 from pipeline.settings import Settings
-from pipeline.topics import EVENTS, create_topics, topic_name
-from tests.recorded import Recorded, block_of
+from pipeline.topics import EVENTS, aiokafka_config, create_topics, topic_name
+from pipeline.transport.log import Log
 
 NOON_US = 1_800_000_000_000_000 // HOUR_US * HOUR_US  # 2027-01-15T08:00:00Z
 
@@ -47,13 +45,6 @@ def test_a_range_that_cannot_be_compared_is_refused(start: str, end: str, words:
         whole_hours(start, end, NOON_US)
 
 
-@pytest.mark.parametrize(("end", "left"), [(3, []), (4, [3]), (7, [3, 5]), (8, [3, 5, 7]), (99, [3, 5, 7])])
-def test_a_block_is_cut_where_the_range_of_offsets_ends(end: int, left: list[int]) -> None:
-    block: RecordBlock = block_of("t", 0, [Recorded(offset, b"v%d" % offset) for offset in (3, 5, 7)])
-    cut = _until(block, end)
-    assert ([cut.value(i) for i in range(len(cut))], cut.next_offset) == ([b"v%d" % o for o in left], min(end, 8))
-
-
 # -- the log
 @pytest.mark.servers
 def test_a_range_is_read_whole_and_refused_once_retention_has_taken_some_of_it(
@@ -68,16 +59,17 @@ def test_a_range_is_read_whole_and_refused_once_retention_has_taken_some_of_it(
     assert producer.flush(30) == 0
     now_us = time.time_ns() // 1000
 
-    async def read(from_us: int) -> list[bytes | None]:
-        async with Log(settings, topic, 8) as log:
-            begins, ends = await log.begins(from_us), await log.ends()
-            blocks = [block async for block in log.blocks(begins, ends)]
+    async def read(from_us: int, window_s: int = 0) -> list[bytes]:
+        async with Log(aiokafka_config(settings), topic, range(8)) as log:
+            first, ends = await begins(log, from_us, window_s), await log.ends()
+            blocks = [block async for block in log.blocks(first, ends)]
         for one, following in pairwise(sorted(blocks, key=lambda block: (block.partition, block.first_offset))):
             assert one.partition != following.partition or one.next_offset == following.first_offset
         return sorted(block.value(i) or b"" for block in blocks for i in range(len(block)))
 
     assert asyncio.run(read(now_us - hour_us)) == sorted(b"%d" % n for n in range(500))
     assert asyncio.run(read(now_us + hour_us)) == []  # appended before it happened by more than counts
+    assert len(asyncio.run(read(now_us + hour_us, 3_600))) == 500  # read for the window of event ids
     admin = AdminClient({"bootstrap.servers": kafka.brokers})
     for future in admin.delete_records([TopicPartition(topic, 3, 10)]).values():
         future.result(30)

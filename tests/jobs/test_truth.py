@@ -12,6 +12,7 @@ from jobs.fleet import Fleet, FleetSpec, Incident, Truth
 from jobs.fleet.truth import LATENCIES
 from pipeline.encoding import EventColumns
 from pipeline.series import BASE_LABELS, label_text
+from pipeline.sli import Case, Verdict
 from pipeline.slo import Indicator, Objective, Ratio
 from tests.jobs.decoded import decoded
 from tests.naive import truth as naive
@@ -30,6 +31,10 @@ OBJECTIVES = (
     objective("whole", "assist", "e2e", 600_000, where=(("operation", ("chat",)),)),
     objective("first", "chat", "ttft", 60_000, group_by=("priority_class",), vantage="GATEWAY"),
     objective("from-the-engine", "chat", "ttft", 60_000, vantage="ENGINE"),
+    objective("waiting", "batch", "queue", 100_000, verdicts=((Case.CANCELLED, Verdict.BAD), (Case.SHED, Verdict.BAD))),
+    objective("visible", "assist", "ttfo", 200_000, verdicts=((Case.TRUNCATED, Verdict.EXCLUDED),)),
+    objective("decoding", "assist", "decode", 400_000),
+    objective("stall", "chat", "itl_max", 40_000, final_attempts_only=False),
     objective("tokens", "assist", "tpot", 16_000, where=(("stream", ("true",)), ("tenant_id", ("acme", "zen")))),
 )
 
@@ -94,12 +99,13 @@ def test_verdicts_of_every_second_equal_the_recount(truth: Truth, events: list[d
     expected: dict[Any, Counter[str]] = {}
     for o in OBJECTIVES:
         names = o.indicator.group_by
+        policy = {case.name.lower(): said.name.lower() for case, said in o.indicator.verdicts}
         for event in events:
             if selected(event, o):
                 labels = label_text(names, tuple(naive.label(event, n) for n in names))
                 key = o.name, labels, event["completed_at"] // 1_000_000 * 1_000_000
                 expected.setdefault(key, Counter())[
-                    naive.verdict(event, o.indicator.metric, o.indicator.threshold_us or 0)
+                    naive.judged(event, o.indicator.metric, o.indicator.threshold_us or 0, policy)
                 ] += 1
     assert truth.verdicts() == {k: (c["good"], c["bad"], c["excluded"]) for k, c in expected.items()}
     judged = {slo: sum((Counter(c) for c in found.values()), Counter()) for slo, found in truth.totals().items()}

@@ -1,6 +1,7 @@
 """The generator of decoders; what its decoders read is tested in tests/test_events.py, against fastavro."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import avro.schema
@@ -24,6 +25,13 @@ def test_the_text_is_a_module_and_the_same_for_the_same_schema() -> None:
     text, _ = module_text(WIRE, LAYOUT)
     compile(text, "generated", "exec")
     assert text == module_text(WIRE, LAYOUT)[0]
+
+
+def test_a_column_that_nobody_reads_is_skipped_where_it_stands_and_not_asked_of_a_writer() -> None:
+    unread = replace(LAYOUT, unread=frozenset({"e2e_us"}))
+    assert "st_i64(r + 0," in module_text(WIRE, LAYOUT)[0]
+    assert "st_i64(r + 0," not in module_text(WIRE, unread)[0]
+    assert "st_i64(r + 0," not in module_text(schema(("service", "string")), unread)[0]
 
 
 @pytest.mark.parametrize(

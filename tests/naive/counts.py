@@ -56,8 +56,7 @@ def add(totals: Totals, event: Any, append_ms: int, objectives: Any) -> None:
         if matches(objective, event):
             names = objective.indicator.group_by
             text = ",".join(f"{n}={escaped(naive.label(event, n))}" for n in names)
-            i = objective.indicator
-            verdict = naive.judge(event, i.metric, i.threshold_us, i.at_most)
+            verdict = naive.judged(event, objective.indicator)
             totals.counts[objective.name, text, at // 1_000_000][verdict] += weight
 
 

@@ -47,6 +47,20 @@ def is_truncated(event: Event) -> bool:
     return outcome_counter(event) == "error" and event["failure_kind"] == "TRUNCATED"
 
 
+def case(event: Event) -> str:
+    """What became of the request, by the names that policies use."""
+    what = outcome_counter(event)
+    if is_truncated(event):
+        return "truncated"
+    return "shed_sheddable" if what == "shed" and event["priority"] < 0 else what
+
+
+def judged(event: Event, indicator: Any) -> str:
+    """The same as `judge`, but what the SLO's own policy says goes first."""
+    own = {each.name.lower(): verdict.name.lower() for each, verdict in indicator.verdicts}
+    return own.get(case(event)) or judge(event, indicator.metric, indicator.threshold_us, indicator.at_most)
+
+
 def tpot(event: Event) -> tuple[int, int] | None:
     """Numerator and denominator, None where TPOT is not defined."""
     tokens = event["output_tokens"]
@@ -56,7 +70,7 @@ def tpot(event: Event) -> tuple[int, int] | None:
     return None if decode < 0 else (decode, tokens - 1)
 
 
-def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> str:  # noqa: PLR0911
+def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> str:  # noqa: C901, PLR0911, PLR0912
     """Say good, bad or excluded, line by line as definition 4.4 has it."""
     what = outcome_counter(event)
     if metric in {"error_rate", "availability"}:
@@ -81,6 +95,18 @@ def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> st
         if not seen or not (what in {"success", "cancelled"} or is_truncated(event)):
             return "excluded"
         value, scale = event["ttft_us"], 1
+    elif metric in {"ttfo", "queue", "prefill"}:
+        value, scale = event[f"{metric}_us"], 1
+        if value is None or value < 0 or not (what in {"success", "cancelled"} or is_truncated(event)):
+            return "excluded"
+    elif metric in {"decode", "itl_max"}:
+        value, scale = event[f"{metric}_us"], 1
+        if value is None or value < 0 or event["output_tokens"] in {0, 1}:
+            return "excluded"
+        if what == "cancelled":
+            return "bad" if at_most and value > threshold else "excluded"
+        if what != "success":
+            return "excluded"
     else:
         pair = tpot(event)
         if pair is None or what != "success":

@@ -33,11 +33,13 @@ class Rules(NamedTuple):
 class NaiveJudge:
     """Entries (good, bad) by second; `slices` with events of anybody; judged from `start` to `end`."""
 
+    reach_s = 4 * 86_400  # more than any window
+
     def __init__(
         self, rules: Rules, seconds: dict[int, tuple[int, int]], slices: set[int], start: int, end: int
     ) -> None:
         self.rules, self.start, self.end = rules, start, end
-        self.origin = min(seconds) - 4 * 86400
+        self.origin = min(seconds) - self.reach_s
         span = range(self.origin, end + 1)
         self.good = [0, *accumulate(seconds.get(s, (0, 0))[0] for s in span)]
         self.bad = [0, *accumulate(seconds.get(s, (0, 0))[1] for s in span)]

@@ -84,7 +84,17 @@ def verdict(event: dict[str, Any], metric: str, threshold_us: int) -> str:
         if what in ("complete", "truncated", "cancelled") and event["ttft_us"] is not None:
             return "good" if event["ttft_us"] <= threshold_us else "bad"
         return "bad" if what == "cancelled" and event["e2e_us"] > threshold_us else "excluded"
-    value = tpot_us(event)
-    if what != "complete" or value is None:
-        return "excluded"
-    return "good" if value <= threshold_us else "bad"
+    if metric in ("ttfo", "queue", "prefill"):
+        over = what in ("complete", "truncated", "cancelled")
+        value = event[f"{metric}_us"] if over else None
+    elif metric in ("decode", "itl_max"):
+        ends = what == "complete" or (what == "cancelled" and (event[f"{metric}_us"] or 0) > threshold_us)
+        value = event[f"{metric}_us"] if ends and event["output_tokens"] not in (0, 1) else None
+    else:
+        value = tpot_us(event) if what == "complete" else None
+    return "excluded" if value is None else "good" if value <= threshold_us else "bad"
+
+
+def judged(event: dict[str, Any], metric: str, threshold_us: int, policy: dict[str, str]) -> str:
+    """The same by an SLO's own policy, and by the definition where it says nothing."""
+    return policy.get(case(event)) or verdict(event, metric, threshold_us)

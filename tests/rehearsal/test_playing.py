@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.rehearsal import Played, failures, play, read
-from pipeline.spec import SloSet, presets
+from pipeline.spec import SloSet, parse, presets
 
 SCENARIOS = sorted((Path(__file__).parent.parent / "scenarios").glob("*.yaml"))
 #: of the referee, and of how blocks reach a worker: they change no alert
@@ -74,6 +74,70 @@ def test_before_anything_is_heard_there_is_no_data() -> None:
     result, wrong = played('slo: {target: "0.99"}\ngood: _x9 60x9\nstatus: [{at: 5m, state: OK, complianceRatio: 1}]\n')
     assert result.seen[0].compliance_ratio is None
     assert wrong == ["at 5m complianceRatio is no data, not 1"]
+
+
+MONTHS = """\
+apiVersion: burnline/v1
+kind: SLO
+metadata: {name: months}
+spec:
+  service: chat
+  indicator: {metric: error_rate}
+  target: 0.999
+  timeWindow: {duration: 1M, calendar: {startTime: 2026-01-01, timeZone: Europe/Berlin}}
+"""
+TURN = """\
+slo: months
+begins: 2026-03-31 20:00
+history: 1d
+stream: [{for: 2h, rate: 100, bad: 15}, {for: 2h, rate: 100}]
+expect: [{event: FIRED, severity: CRITICAL, at: 240s}, {event: UPDATED, severity: WARNING, at: 7542s},
+  {event: RESOLVED, severity: WARNING, at: 14374s}]
+status:
+  - {at: 7199s, bad: 107985, state: FIRING}
+  - {at: 7201s, good: 100, bad: 0, budgetRemainingRatio: 1.0, state: FIRING}
+  - {at: 4h, good: 720000, bad: 0, coverageRatio: 1.0}
+"""
+
+
+def test_a_calendars_budget_begins_anew_at_midnight_there_and_its_alerts_do_not() -> None:
+    found = read("t.yaml", TURN.encode(), presets(), lambda names: parse({"f": MONTHS.encode()}, presets()))
+    assert found.problems == ()
+    (rehearsal,) = found.rehearsals
+    assert failures(rehearsal, play(rehearsal)) == []
+
+
+SLICED = """\
+tests:
+  - name: whole slices
+    slo: slices
+    begins: 2026-03-31 20:00
+    history: 1d
+    stream: [{for: 10m, rate: 100, bad: 4}, {for: 1m, rate: 100, bad: 15}, {for: 9m, rate: 100}]
+    expect: [{event: FIRED, severity: CRITICAL, at: 11m}, {event: RESOLVED, severity: CRITICAL, at: 17m}]
+    status:
+      - {at: 10m, good: 1450, bad: 0}
+      - {at: 659s, good: 1450, bad: 0}
+      - {at: 11m, good: 1450, bad: 1, complianceRatio: 0.99931, burnRate: {5m: 200, 1h: 16.7}}
+  - name: ratios
+    slo: ratios
+    begins: 2026-03-31 20:00
+    history: 1d
+    stream: [{for: 10m, rate: 100, bad: 1}, {for: 10m, rate: 1, every: 60}, {for: 10m, rate: 0}]
+    expect: []
+    status: [{at: 30m, bad: 100000, excluded: 10000000, complianceRatio: 0.999932, coverageRatio: 0.034}]
+"""
+
+
+def test_slices_are_judged_when_they_end() -> None:
+    calendar = "{duration: 1M, calendar: {startTime: 2026-01-01, timeZone: Europe/Berlin}}"
+    whole = MONTHS.replace("months", "slices").replace(calendar, "{duration: 30d}")
+    ratios = whole.replace("slices", "ratios") + "  budgetingMethod: RatioTimeslices\n  timeSliceWindow: 1m\n"
+    whole += "  budgetingMethod: Timeslices\n  timeSliceWindow: 1m\n  timeSliceTarget: 0.95\n"
+    slos = parse({"f": f"{whole}---\n{ratios}".encode()}, presets())
+    found = read("t.yaml", SLICED.encode(), presets(), lambda names: slos)
+    assert (slos.problems, found.problems) == ((), ())
+    assert [failures(rehearsal, play(rehearsal)) for rehearsal in found.rehearsals] == [[], []]
 
 
 @pytest.mark.parametrize(

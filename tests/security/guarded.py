@@ -27,7 +27,7 @@ from pipeline.topics import create_topics
 from tests.security.certificates import Authority, Signer, authority
 
 #: by role, each its own password; "admin" of the broker itself is somebody else again
-PASSWORDS = {name: f"password-of-{name}-7c1f" for name in ("worker", "producer", "alerts", "admin", "nobody")}
+PASSWORDS = {name: f"password-of-{name}-7c1f" for name in ("worker", "producer", "alerts", "drain", "admin", "nobody")}
 SLO = """\
 apiVersion: burnline/v1
 kind: SLO
@@ -99,6 +99,7 @@ class Guarded:
             "worker": "worker",
             "producer": "producer",
             "alerts": "alert reader",
+            "drain": "drain",
         }.items():
             self.grant(user, ROLES[role](settings))
         create_topics(settings)

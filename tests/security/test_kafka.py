@@ -2,18 +2,31 @@
 
 import json
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 
+from jobs.drain.feeding import Drain, DrainFailed, said
+from jobs.drain.letters import Choice
 from pipeline import grants
 from pipeline.commands.children import WorkerFailed
 from pipeline.grants import GROUP, TRANSACTIONAL_ID, Grant
 from pipeline.settings import Settings
-from pipeline.topics import ALERTS, EVENTS, TopicsError, cluster, confluent_config, create_topics, topic_name
+from pipeline.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    EVENTS,
+    TopicsError,
+    cluster,
+    confluent_config,
+    create_topics,
+    topic_name,
+)
+from tests.jobs.test_drain import about
 from tests.security.certificates import Signer
 from tests.security.guarded import PASSWORDS, Guarded
 
@@ -220,6 +233,36 @@ def test_a_step_without_its_transactional_ids_ends_and_says_so(site: Guarded, pr
         site.grant("worker", [grant])
 
 
+def drained(site: Guarded, settings: Settings) -> str:
+    """Put a dead letter aside and drain; return why it was refused, or nothing."""
+    owner = Producer({**site.kafka.own_options, "log_level": 0})
+    headers = list(about("unframed", topic=topic_name(settings, EVENTS)))
+    owner.produce(topic_name(settings, DEAD_LETTERS), b"no event", headers=headers)
+    assert owner.flush(30) == 0
+    try:
+        Drain(settings, Choice(topic_name(settings, EVENTS)), lambda *_: None).run(threading.Event())
+    except (DrainFailed, KafkaException) as error:
+        return said(error.args[0]) if isinstance(error, KafkaException) else str(error)
+    return ""
+
+
+def test_dead_letters_are_fed_again_with_the_grants_of_a_drain_and_without_any_of_them_not(
+    site: Guarded, topic_prefix: str
+) -> None:
+    site.prepare(topic_prefix)
+    settings, deadline = site.settings("drain", topic_prefix=topic_prefix), time.monotonic() + 120
+    for grant in grants.drain(settings):
+        site.revoke("drain", grant)
+        try:  # the broker applies a change a moment after its answer
+            while not (why := drained(site, settings)):
+                assert time.monotonic() < deadline, grant
+            assert grants.DOCUMENT in why, grant
+        finally:
+            site.grant("drain", [grant])
+    while why := drained(site, settings):
+        assert time.monotonic() < deadline, why
+
+
 def test_nobody_else_may_write_or_create(site: Guarded, topic_prefix: str) -> None:
     site.prepare(topic_prefix)
     nobody = site.settings("nobody", topic_prefix=topic_prefix)
@@ -246,9 +289,8 @@ def test_the_document_lists_exactly_the_grants() -> None:
     rows = re.findall(r"^\| (\w[\w ]*) \| (\w+) \| `(\S+)` \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
     written = {(role, Grant(kind, name.rstrip("*"), operation, "*" in name)) for role, kind, name, operation in rows}
     settings = Settings(topic_prefix="", group="burnline")
-    wanted = {
-        (role, grant) for role in ("worker", "producer", "alert reader") for grant in grants.ROLES[role](settings)
-    }
+    roles = ("worker", "producer", "alert reader", "drain")
+    wanted = {(role, grant) for role in roles for grant in grants.ROLES[role](settings)}
     assert written == wanted
     admin = {grant.operation for grant in grants.ROLES["admin"](settings)}
     assert f"| {', '.join(sorted(admin))} |" in DOCUMENT.read_text()

@@ -13,7 +13,7 @@ from random import Random
 
 from faust.types import TP
 
-from pipeline.alerts import AlertPolicy, ClearRule, Guards, Severity, Watched, WindowPair
+from pipeline.alerts import AlertPolicy, ClearRule, Composed, Guards, Severity, Watched, WindowPair
 from pipeline.decoding import EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold, IngestSpec
@@ -44,12 +44,12 @@ POLICY = AlertPolicy(
 IN_FLIGHT = 2  #: units folded and not yet written
 
 
-def objectives() -> tuple[Objective, ...]:
+def objective(name: str, indicator: Indicator) -> Objective:
+    return Objective(name, "chat", indicator, Ratio.parse("0.99"), 3_600_000_000, "r1", "i1")
+
+
+def slos() -> tuple[Objective, ...]:
     """One judged on outcomes, one on time with few instances, one that takes everything."""
-
-    def objective(name: str, indicator: Indicator) -> Objective:
-        return Objective(name, "chat", indicator, Ratio.parse("0.99"), 3_600_000_000, "r1", "i1")
-
     return (
         objective("errors", Indicator("error_rate", group_by=("request_model",), final_attempts_only=False)),
         objective("ttft", Indicator("ttft", 1_000_000, where=(("tenant_id", ("acme", "zen")),), group_by=("region",))),
@@ -57,9 +57,23 @@ def objectives() -> tuple[Objective, ...]:
     )
 
 
+def composed() -> Composed:
+    """One judged of errors and durations, whoever counts them."""
+    parts = (
+        objective("journey>errors", Indicator("error_rate", final_attempts_only=False)),
+        objective("journey>e2e", Indicator("e2e", 2_000_000)),
+    )
+    return Composed(Watched(objective("journey", Indicator("weightedMean")), POLICY), parts, (3, 1))
+
+
+def objectives() -> tuple[Objective, ...]:
+    """All that is counted."""
+    return (*slos(), *composed().parts)
+
+
 def judge_spec() -> JudgeSpec:
-    watched = tuple(Watched(objective, POLICY, None) for objective in objectives())
-    return JudgeSpec(watched, grace_us=2_000_000, source_idle_us=3_000_000, snapshot_us=5_000_000)
+    watched = tuple(Watched(each, POLICY, None) for each in slos())
+    return JudgeSpec(watched, (composed(),), grace_us=2_000_000, source_idle_us=3_000_000, snapshot_us=5_000_000)
 
 
 class Died(Exception):

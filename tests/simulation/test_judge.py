@@ -6,12 +6,15 @@ same blocks, each once, and the counts are those of a dictionary of seconds.
 
 import os
 import random
+from dataclasses import replace
+from datetime import datetime
 from itertools import product
 
 import pytest
 
 from pipeline.alerts import AlertPolicy, Severity, WindowPair
-from pipeline.slo import Ratio
+from pipeline.periods import Calendar
+from pipeline.slo import Ratio, Timeslices
 from tests.judging import T0, Driver, counts, spec, watched
 from tests.naive.windows import window_sum
 
@@ -55,8 +58,11 @@ def life(random_: random.Random):
     return blocks
 
 
-def run(blocks, random_=None):
-    driver = Driver(spec(watched(policy=POLICY, window="20000s"), snapshot_us=10_000_000))
+def run(blocks, random_=None, **changes):
+    """`changes`: of the objective."""
+    slo = watched(policy=POLICY, window="20000s")
+    slo = replace(slo, objective=replace(slo.objective, **changes))
+    driver = Driver(spec(slo, snapshot_us=10_000_000))
     driver.send(*blocks)
     crashes = 0
     while driver.position < len(blocks):
@@ -82,6 +88,35 @@ def test_a_disturbed_worker_tells_what_an_undisturbed_one_tells(seed):
         reading = judge.instances.reading(row, judge.coverage)
         expected = [window_sum(seconds, judge.judged_s, span)[:2] for span in reading.spans_s]
         assert reading.sums == expected
+
+
+EVENING = Calendar(1, "d", datetime.fromisoformat("2023-11-14T23:00"), "UTC")  # some time after T0
+BY_CALENDAR = {"calendar": EVENING, "window_us": EVENING.longest_us}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(BY_CALENDAR, id="a calendar"),
+        pytest.param({"timeslices": Timeslices(60_000_000, Ratio(19, 20))}, id="slices"),
+        pytest.param({"timeslices": Timeslices(300_000_000)} | BY_CALENDAR, id="ratios of slices by a calendar"),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_so_it_is_for_every_way_to_count(changes, seed):
+    random_ = random.Random(seed)
+    blocks = life(random_)
+    calm, disturbed = run(blocks, **changes), run(blocks, random_, **changes)
+    told = [{alert["dedup_key"] + str(alert["sequence"]): {**alert, "evaluated_at": 0} for alert in driver.alerts}
+            for driver in (calm, disturbed)]  # fmt: skip
+    assert told[0] == told[1] != {}
+    assert len(disturbed.alerts) == len(told[1])
+    judges = [driver.fold.judgement for driver in (calm, disturbed)]
+    readings = [
+        {key: judge.instances.reading(row, judge.coverage) for key, row in judge.instances.rows.items()}
+        for judge in judges
+    ]
+    assert readings[0] == readings[1]
 
 
 def by_second(blocks, label):

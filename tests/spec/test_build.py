@@ -14,6 +14,7 @@ import schemas
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, Severity, Watched, WindowPair
 from pipeline.bindings import applies, labels_needed
 from pipeline.instances import tables
+from pipeline.judgement import JudgeFold, JudgeSpec
 from pipeline.series import LABELS
 from pipeline.sli import VANTAGES
 from pipeline.slo import Indicator, Ratio
@@ -144,11 +145,20 @@ def test_the_finest_numbers_that_are_accepted_fit_the_judges_integers() -> None:
 
 def test_the_examples_are_what_ingest_and_the_judge_take() -> None:
     found = load([schemas.HOME / "slo"])
-    tables(found.watched)
+    JudgeFold(JudgeSpec(found.watched, found.composed))
     labels = {name: "x" for name in labels_needed(found.objectives)}
     chat = {**labels, "service": "chat", "operation": "chat", "request_model": "llama-3.3-70b"}
     bound = [objective.name for objective in found.objectives if applies(objective, chat)]
-    assert bound == ["chat-errors", "chat-ttft", "chat-e2e", "chat-tpot-llama-70b", "chat-availability"]
+    composed = ["chat-journey>chat-errors", "chat-journey>chat-ttft"]
+    assert bound == [
+        "chat-errors",
+        "chat-ttft",
+        "chat-e2e",
+        "chat-minutes",
+        "chat-tpot-llama-70b",
+        "chat-availability",
+        *composed,
+    ]
 
 
 # ---- any valid SLO

@@ -10,7 +10,7 @@ DATE = "startTime: 2026-01-01"
 
 def faults(window: str, more: str = "") -> list[str]:
     text = spoiled(("{duration: 30d}", window), text=SHORT) + more
-    found = parse({"f": text.encode()}, presets(), ())
+    found = parse({"f": text.encode()}, presets())
     return [f"{problem.path.removeprefix('spec.')}  {problem.rule}  -> {problem.remedy}" for problem in found.problems]
 
 

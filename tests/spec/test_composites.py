@@ -1,9 +1,12 @@
-"""Composites: members, rule, weights, window. Read with the rejection lifted, refused with it."""
+"""Composites: members, rule, weights, window; and what the judge and ingest are told of them."""
 
 import pytest
 
-from pipeline.slo import Ratio
+from pipeline.bindings import Bindings, labels_needed
+from pipeline.slo import Ratio, Timeslices
 from pipeline.spec import SloSet, parse, presets
+from pipeline.spec.difference import differences
+from pipeline.spec.explanation import explained, story
 from pipeline.spec.slos import Composite, Member
 from tests.spec.samples import SHORT
 
@@ -25,7 +28,7 @@ LINES = MEMBERS.count("\n")
 
 
 def everything(text: str) -> SloSet:
-    return parse({"f.yaml": text.encode()}, presets(), ())
+    return parse({"f.yaml": text.encode()}, presets())
 
 
 def test_a_composite_is_read_and_is_no_slo() -> None:
@@ -38,15 +41,7 @@ def test_a_composite_is_read_and_is_no_slo() -> None:
 
 def test_members_may_come_later_and_in_other_files() -> None:
     files = {"a.yaml": JOURNEY.encode(), "b.yaml": MEMBERS.encode()}
-    assert [each.name for each in parse(files, presets(), ()).checked().composites] == ["journey"]
-
-
-def test_a_composite_is_refused_as_long_as_nothing_judges_it() -> None:
-    found = parse({"f.yaml": (MEMBERS + JOURNEY).encode()}, presets())
-    assert found.composites == ()
-    assert [(problem.path, problem.rule) for problem in found.problems] == [
-        ("spec.composite", "is not supported yet: no SLO is judged from others")
-    ]
+    assert [each.name for each in parse(files, presets()).checked().composites] == ["journey"]
 
 
 @pytest.mark.parametrize(
@@ -88,3 +83,69 @@ def test_the_worst_of_slices_weighs_nothing() -> None:
     (made,) = everything(MEMBERS + worst.replace(", weight: 2.5", "")).checked().composites
     assert isinstance(made, Composite)
     assert made.timeslices is not None
+
+
+def test_each_member_is_counted_once_more_without_group_by() -> None:
+    grouped = MEMBERS.replace("{metric: availability}", "{metric: availability, groupBy: [region]}")
+    found = everything(grouped + JOURNEY).checked()
+    (made,) = found.composed
+    assert [part.name for part in made.parts] == ["journey>short", "journey>other"]
+    assert [objective.name for objective in found.objectives] == ["short", "other", "journey>short", "journey>other"]
+    assert all(part.indicator.group_by == () for part in made.parts)
+    short, other = (found.by_name[name].objective for name in ("short", "other"))
+    assert made.parts[0].indicator_revision == short.indicator_revision
+    assert made.parts[1].indicator_revision != other.indicator_revision, "what is counted is another thing"
+    assert made.weights == (25, 10)
+    assert (made.watched.objective.indicator.metric, made.watched.objective.service) == ("weightedMean", "chat")
+
+
+def test_the_order_of_members_changes_no_revision_and_a_weight_does() -> None:
+    turned = JOURNEY.replace("      - {ref: short, weight: 2.5}\n", "").replace(
+        "      - {ref: other}\n", "      - {ref: other}\n      - {ref: short, weight: 2.50}\n"
+    )
+    one, same, other = (
+        everything(MEMBERS + text).checked().composed[0].watched.objective
+        for text in (JOURNEY, turned, JOURNEY.replace("2.5", "2"))
+    )
+    assert (one.revision, one.indicator_revision) == (same.revision, same.indicator_revision)
+    assert one.revision != other.revision
+    (differing,) = differences(everything(MEMBERS + JOURNEY), everything(MEMBERS + JOURNEY.replace("2.5", "2")))
+    assert [str(change) for change in differing.changes] == [
+        "members: the weighted mean of short x2.5, other x1 -> the weighted mean of short x2, other x1"
+    ]
+
+
+def test_the_worst_of_slices_is_judged_as_slices_of_which_all_must_be_good() -> None:
+    worst = JOURNEY.replace("weightedMean", "worstOf").replace(", weight: 2.5", "")
+    worst += "  budgetingMethod: Timeslices\n  timeSliceWindow: 1m\n  timeSliceTarget: 0.95\n"
+    (made,) = everything(MEMBERS + worst).checked().composed
+    assert made.watched.objective.timeslices == Timeslices(60_000_000, Ratio(1, 1))
+    assert {part.timeslices for part in made.parts} == {Timeslices(60_000_000, Ratio(95, 100))}
+
+
+def test_an_alert_policy_an_sla_and_a_runbook_are_those_of_the_composite() -> None:
+    text = JOURNEY.replace("{name: journey}", "{name: journey, annotations: {runbook: https://r.example}}")
+    text += "  alerting: {pairs: [{severity: info, factor: 3, long: 2h, short: 10m}]}\n"
+    text += "  sla: {target: 0.9, consequence: x}\n"
+    found = everything(MEMBERS + text).checked()
+    (made,) = found.composed
+    assert [(pair.severity.name, pair.long_us) for pair in made.watched.policy.pairs] == [("INFO", 7_200_000_000)]
+    assert (made.watched.objective.sla_target, made.watched.runbook) == (Ratio(9, 10), "https://r.example")
+    told = explained(found.told["journey"])
+    assert told["sentence"] == "99 % of the weighted mean of short x2.5, other x1, over 30d"
+    assert told["members"] == [{"ref": "short", "weight": 2.5}, {"ref": "other", "weight": 1.0}]
+    assert "SLA: 90 %, or x" in "".join(story(found.told["journey"]))
+
+
+def test_a_part_is_bound_to_the_series_of_its_member() -> None:
+    objectives = everything(MEMBERS + JOURNEY).checked().objectives
+    names = labels_needed(objectives)
+    bindings = Bindings(objectives, names, 100)
+    for service in ("chat", "batch"):
+        bindings.series_of(tuple({"service": service}.get(name, "x") for name in names))
+    bound = [
+        [bindings.instances[i] for i in bindings.bound[start : start + count].tolist()]
+        for start, count in zip(bindings.starts[1:3].tolist(), bindings.counts[1:3].tolist(), strict=True)
+    ]
+    assert sorted(instance.slo for instance in bound[0]) == ["journey>other", "journey>short", "other", "short"]
+    assert bound[1] == []

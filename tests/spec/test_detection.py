@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.alerts import ClearRule, Severity, WindowPair
-from pipeline.slo import Ratio
+from pipeline.alerts import AlertPolicy, ClearRule, Guards, Severity, WindowPair
+from pipeline.slo import Ratio, Timeslices
 from pipeline.spec import presets
-from pipeline.spec.detection import budget_spent, detection_s, firing_ratio, reset_s, timings
+from pipeline.spec.detection import budget_spent, detection_s, exhaustion_s, firing_ratio, reset_s, timings
 from tests.naive import detection as naive
 
 S = 1_000_000
@@ -64,6 +64,29 @@ def test_reset_is_what_playing_the_recovery_gives(
         assert found == naive.clears_after(budget, under, short_s, hold_s, bad, eligible)
 
 
+@settings(max_examples=200)
+@given(
+    st.sampled_from(TARGETS), st.sampled_from(FACTORS), st.sampled_from(("0", "0.1", "0.99")), st.integers(1, 7),
+    st.integers(2, 12), st.integers(1, 11), st.integers(0, 9), st.integers(1, 20), st.sampled_from((None, "0.5", "1")),
+)  # fmt: skip
+def test_times_of_slices_are_what_playing_them_gives(
+    target: str, factor: str, margin: str, slice_s: int, long: int, short: int, hold_s: int, bad: int, good: str | None
+) -> None:
+    windows = long * slice_s, min(short, long - 1) * slice_s
+    slices = Timeslices(slice_s * S, None if good is None else Ratio.parse(good))
+    clear = ClearRule(Ratio.parse(margin), hold_s * S)
+    policy = AlertPolicy((_pair(factor, *windows),), Guards(), clear)
+    (timing,) = timings(Ratio.parse(target), policy, (Fraction(bad, 20),), slices)
+    share = Fraction(bad, 20) if good is None else Fraction(1 - Fraction(bad, 20) < Fraction(good))
+    budget = 1 - Fraction(target)
+    fires = naive.fires_after_slices(budget, Fraction(factor), windows, slice_s, share, 2 * windows[0])
+    assert timing.detection_s == (fires,)
+    under = Fraction(factor) * (1 - Fraction(margin))
+    if fires is not None:
+        cleared = naive.clears_after_slices(budget, under, windows[1], hold_s, slice_s, share)
+        assert timing.reset_s == (cleared,)
+
+
 @pytest.mark.parametrize(
     ("preset", "error_ratio", "expected"),
     [
@@ -93,3 +116,15 @@ def test_the_workbooks_pairs_spend_2_5_10_and_10_percent_of_30_days() -> None:
 
 def test_a_factor_at_the_limit_needs_every_request_bad() -> None:
     assert firing_ratio(Ratio.parse("0.9"), _pair("10", 60, 5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "error_ratio", "expected"),
+    [
+        pytest.param("0.999", "1", 2_592, id="an outage spends the 43.2 min of 30 days"),
+        pytest.param("0.999", "0.001", 30 * 86_400, id="at 1x it lasts as long as the window"),
+        pytest.param("0.99", "0.15", 172_800, id="at 15x a fifteenth of it"),
+    ],
+)
+def test_a_budget_is_gone_after_the_window_over_the_burn_rate(target: str, error_ratio: str, expected: int) -> None:
+    assert exhaustion_s(Ratio.parse(target), 30 * DAY, Fraction(error_ratio)) == expected

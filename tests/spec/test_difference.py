@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.spec.detection import detection_s
-from pipeline.spec.difference import ADDED, ANEW, KEPT, REMOVED, RENAMED, Difference, differences
+from pipeline.spec.difference import ADDED, ANEW, KEPT, RECOUNTED, REMOVED, RENAMED, Difference, differences
 from pipeline.spec.explanation import ERROR_RATIOS
 from tests.spec.samples import GOOD, SHORT, load_text, spoiled
 
@@ -41,6 +41,7 @@ def test_a_target_changes_the_budget_and_how_soon_alerts_come() -> None:
          "where: operation chat and tenant_id zen or acme -> operation chat and tenant_id not zen"),
         ("[request_model, region]", "[region]", "groupBy: request_model, region -> region"),
         ("attempts: all", "attempts: final", "attempts: all -> final"),
+        ("attempts: all", "attempts: all\n    policy: {cancelled: bad}", "classification: none -> cancelled bad"),
         ("minBad: 5", "minBad: 1",
          "evidence to fire: 50 events, 5 bad, 25 % coverage -> 50 events, 1 bad, 25 % coverage"),
         ("hold: 5m", "hold: 1m", "clears: 20 % under the factor for 5m -> 20 % under the factor for 1m"),
@@ -67,6 +68,42 @@ def test_each_change_is_said_once(old: str, new: str, sentence: str) -> None:
 def test_what_becomes_of_counts_is_said(old: str, new: str, meaning: str) -> None:
     (found,) = between(GOOD, spoiled((old, new)))
     assert found.meaning.startswith(meaning)
+
+
+CALENDAR = "{duration: 1M, calendar: {startTime: 2026-01-01, timeZone: Europe/Berlin}}"
+WEEKS = "{duration: 2w, calendar: {startTime: 2026-01-05 06:00, timeZone: UTC}}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("{duration: 30d}", CALENDAR,
+         "window: 30d -> each month of Europe/Berlin, from 2026-01-01 on "
+         "(the period begins with what the window knows of it)"),
+        (CALENDAR, "{duration: 30d}",
+         "window: each month of Europe/Berlin, from 2026-01-01 on -> 30d (compliance and budget begin anew)"),
+        (CALENDAR, WEEKS,
+         "window: each month of Europe/Berlin, from 2026-01-01 on -> each 2 weeks of UTC, from 2026-01-05 06:00:00 on "
+         "(a period that began before the present one keeps what that counted, a later one begins anew)"),
+    ],
+)  # fmt: skip
+def test_what_a_calendar_begins_with_is_said(old: str, new: str, sentence: str) -> None:
+    before, after = (spoiled(("{duration: 30d}", window), text=SHORT) for window in (old, new))
+    assert said(before, after)[0] == sentence
+
+
+SLICES = "  budgetingMethod: Timeslices\n  timeSliceWindow: 1m\n  timeSliceTarget: 0.95\n"
+
+
+def test_another_way_to_count_is_said_with_what_it_costs() -> None:
+    (found,) = between(SHORT, SHORT + SLICES)
+    assert found.meaning.startswith(RECOUNTED)
+    assert str(found.changes[0]) == (
+        "budgeting: by requests -> by slices of 1m with 95 % good "
+        "(counts of another kind: compliance, budget and windows that alert begin anew)"
+    )
+    ratios = "  budgetingMethod: RatioTimeslices\n  timeSliceWindow: 5m\n"
+    assert "budgeting: by the ratios of slices of 5m -> by requests" in said(SHORT + ratios, SHORT)[0]
 
 
 def test_added_removed_and_renamed_slos() -> None:

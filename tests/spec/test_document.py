@@ -147,7 +147,7 @@ trees = st.recursive(
 def test_any_tree_of_words_of_the_language_is_slos_or_problems(spec: dict[str, Any], matrix: Any) -> None:
     document = {"apiVersion": "burnline/v1", "kind": "SLO", "matrix": matrix, "metadata": {"name": "a"}, "spec": spec}
     with soon():
-        found = parse({"f": json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")}, presets(), ())
+        found = parse({"f": json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")}, presets())
     assert found.slos or found.composites or found.problems
     assert all("\n" not in str(problem) and problem.remedy for problem in found.problems)
 
@@ -175,7 +175,7 @@ def test_a_good_document_with_anything_in_some_place_is_slos_or_problems(changes
         if isinstance(at, dict):
             at[path[-1]] = tree
     with soon():
-        found = parse({"f": json.dumps(document).encode()}, presets(), ())
+        found = parse({"f": json.dumps(document).encode()}, presets())
     assert found.slos or found.composites or found.problems
 
 

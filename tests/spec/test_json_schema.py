@@ -12,14 +12,16 @@ from ruamel.yaml import YAML
 
 import schemas
 from pipeline.spec import presets
+from pipeline.spec.corrections import LANGUAGE
 from pipeline.spec.json_schema import ABOUT, json_schema, written
 from pipeline.spec.language import COMPOSITE, SLO
 from tests.spec.samples import GOOD, SHORT, spoiled
 from tests.spec.test_build import documents
+from tests.spec.test_classification import ERRORS
 from tests.spec.test_composites import JOURNEY
 from tests.spec.test_matrix import TEMPLATE, template
 from tests.spec.test_problems import ONE_FAULT
-from tests.spec.test_unsupported import CALENDAR, ERRORS, RATIOS, SLICES
+from tests.spec.test_promises import CALENDAR, RATIOS, SLICES
 
 SHIPPED = schemas.HOME / "slo.schema.json"
 VALIDATOR = Draft202012Validator(json.loads(SHIPPED.read_text(encoding="utf-8")))
@@ -75,7 +77,7 @@ UNSEEN = (
     "must not be longer", "must not be stricter", "not supported yet", "must be at most", "given twice", "given once",
     "anchors are", "aliases are", "tags are", "decimals", "whole number of micro", "whole seconds", "longer than 0",
     "must be true or false", "needs a calendar", "differ in length", "must be one of true, false",
-    "must be one of sheddable", "no boolean", "must be a key",
+    "must be one of sheddable", "can never be met", "no boolean", "must be a key",
 )  # fmt: skip
 SEEN = [row for row in ONE_FAULT if not any(part in row[3] for part in UNSEEN) and "key must be plain" not in row[3]]
 
@@ -96,12 +98,6 @@ def test_any_valid_slo_is_valid(document: dict[str, Any]) -> None:
 
 
 def test_what_is_said_about_fields_is_about_fields_that_exist() -> None:
-    known = set(SLO.fields) | set(SLO.children) | set(COMPOSITE.fields)
+    languages = (SLO, COMPOSITE, LANGUAGE)
+    known = {path for each in languages for path in (*each.fields, *each.children)}
     assert set(ABOUT) <= known
-
-
-def test_what_is_not_judged_yet_says_so() -> None:
-    spec = json_schema(presets())["else"]["properties"]["spec"]["properties"]
-    assert spec["budgetingMethod"]["deprecated"] is True
-    assert spec["budgetingMethod"]["description"].startswith("not supported yet: ")
-    assert "deprecated" not in spec["target"]

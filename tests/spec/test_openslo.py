@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.alerts import Severity, WindowPair
+from pipeline.sli import Case, Verdict
 from pipeline.slo import Ratio
 from pipeline.spec import Slo, SloSet, SpecError, load, parse, presets
 from pipeline.spec.lint import lint
@@ -200,8 +201,10 @@ def test_annotations_say_what_openslo_cannot(key: str, text: str, said: str | No
 
 def test_annotations_add_to_a_shared_indicator() -> None:
     said = 'burnline.dev/group-by: "[region]", burnline.dev/vantage: GATEWAY, burnline.dev/attempts: all'
+    said += ', burnline.dev/policy: "{truncated: excluded}"'
     indicator = theirs(('"https://x"', f'"https://x", {said}')).objective.indicator
     assert (indicator.group_by, indicator.vantage, indicator.final_attempts_only) == (("region",), "GATEWAY", False)
+    assert indicator.verdicts == ((Case.TRUNCATED, Verdict.EXCLUDED),)
 
 
 def test_time_slices_and_calendars_are_read_as_our_own_are() -> None:
@@ -211,7 +214,7 @@ def test_time_slices_and_calendars_are_read_as_our_own_are() -> None:
     text = spoiled(("Occurrences", "Timeslices"), sliced, (rolls, calendar), text=THRESHOLD)
     said = "  budgetingMethod: Timeslices\n  timeSliceTarget: 0.95\n  timeSliceWindow: 5m\n"
     other = spoiled((rolls, calendar), text=OURS) + said
-    one, two = (only(parse({"f": each.encode()}, presets(), ())) for each in (text, other))
+    one, two = (only(parse({"f": each.encode()}, presets())) for each in (text, other))
     assert same(one, two)
     assert one.objective.timeslices is not None
     assert one.objective.calendar is not None

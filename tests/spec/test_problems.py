@@ -11,11 +11,6 @@ from tests.spec.samples import GOOD, SHORT, load_text, places, problems, spoiled
 
 ALL_METRICS = ", ".join(METRICS)
 ALL_LABELS = ", ".join(LABELS)
-NO_SLICES = (
-    "is not supported yet: events are counted, not slices"
-    "  -> write budgetingMethod: Occurrences, without timeSliceWindow and timeSliceTarget"
-)
-ROLLING = "write timeWindow: {duration: 30d, isRolling: true}"
 ANEW = "write it as burnline/v1; `burnline slo new NAME` writes a template"
 
 #: id, what is replaced by what in GOOD, the one problem that follows
@@ -67,14 +62,10 @@ ONE_FAULT = [
     ("a window that does not roll", "isRolling: true", "isRolling: false",
      "20:42  spec.timeWindow.isRolling  false  needs a calendar"
      "  -> write calendar: {startTime: 2026-01-01, timeZone: UTC}, or isRolling: true"),
-    ("a calendar window", "isRolling: true", "calendar: {startTime: 2026-01-01, timeZone: UTC}",
-     f"20:41  spec.timeWindow.calendar  {{…}}  is not supported yet: windows roll  -> {ROLLING}"),
     ("a boolean of another language", "isRolling: true", "isRolling: yes",
      "20:42  spec.timeWindow.isRolling  yes  must be true or false  -> write true or false"),
-    ("timeslices", "Occurrences", "Timeslices\n  timeSliceWindow: 1m\n  timeSliceTarget: 0.9",
-     f"19:20  spec.budgetingMethod  Timeslices  {NO_SLICES}"),
-    ("ratio timeslices", "Occurrences", "RatioTimeslices\n  timeSliceWindow: 1m",
-     f"19:20  spec.budgetingMethod  RatioTimeslices  {NO_SLICES}"),
+    ("guards that slices cannot meet", "Occurrences", "Timeslices\n  timeSliceWindow: 2m\n  timeSliceTarget: 0.9",
+     "28:23  spec.guards.minEvents  50  can never be met: 1h holds 30 slices of 2m  -> write 30 or less"),
     ("a time slice window", "  guards:", "  timeSliceWindow: 1m\n  guards:",
      "26:20  spec.timeSliceWindow  1m  must not be given: Occurrences takes none"
      "  -> remove it, or write budgetingMethod: Timeslices or RatioTimeslices"),
@@ -179,10 +170,10 @@ ONE_FAULT = [
      f"1:13  apiVersion  openslo/v1alpha  is not supported yet  -> {ANEW}"),
     ("another version", "burnline/v1", "burnline/v2",
      "1:13  apiVersion  burnline/v2  must be one of burnline/v1, openslo/v1  -> did you mean burnline/v1?"),
-    ("a correction", "kind: SLO", "kind: Correction",
-     "2:7  kind  Correction  is not supported yet  -> remove the document: no time can be excluded yet"),
+    ("a kind nearly right", "kind: SLO", "kind: Corection",
+     "2:7  kind  Corection  must be one of SLO, Correction  -> did you mean Correction?"),
     ("no kind", "kind: SLO\n", "",
-     "1:1  kind  is missing  -> write kind: SLO"),
+     "1:1  kind  is missing  -> write kind: SLO, or Correction"),
     ("an alias", "target: 0.99", "target: *it",
      "18:11  *it  aliases are not supported  -> write the value out"),
     ("an anchor", "target: 0.99", "target: &it 0.99",
