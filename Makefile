@@ -21,9 +21,9 @@ demo: setup
 up: setup
 	$(BIN)/burnline up
 
-# A file's tests stay together, each process has servers of its own (about 1 GB).
+# A file's tests stay together, each process has servers of its own (about 1 GB). In order, which begins with the longest.
 test: check promtool
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Prometheus referees the scenarios. Debian's package is unpacked only: installed, it would start a server. Where there is
 # neither apt nor a promtool, those tests are skipped and say so.

@@ -12,7 +12,7 @@ The SLA is kept apart: a target of its own, a kind of its own, steps of its own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipeline.alerts import STEPS, Alert, AlertPolicy, Kind, Notice, State, Watched, WindowPair
@@ -29,7 +29,7 @@ SHIFTS = {Kind.BUDGET: k.SPENT_SHIFT, Kind.SLA: k.SPENT_SHIFT + k.SPENT_BITS}
 FIRST_ROW = {Kind.BUDGET: 0, Kind.SLA: k.BUDGET_STEPS}
 
 
-@cache
+@lru_cache(maxsize=4_096)
 def budget_of(watched: Watched, kind: Kind) -> Watched | None:
     """One budget of an SLO, as an SLO that alerts at its steps; None: nobody is told, or there is none."""
     objective = watched.objective

@@ -73,7 +73,7 @@ class MeanReading(Reading):
         made = cls(
             first.second, min(r.first_s for r in readings), first.spans_s, sums, first.measured,
             sum(r.excluded for r in readings), sum(r.late for r in readings), sum(r.total for r in readings),
-            first.period_s,
+            first.period_s, min(max(r.first_s, r.known_s) for r in readings),
         )  # fmt: skip
         made.parts, made.means = tuple(parts), {}
         return made
@@ -172,7 +172,8 @@ def spent_code(
 ) -> int:
     """Say how many steps of each budget are spent, as a row's code does; `of`: kind -> the budget."""
     code = 0
-    if not measured.is_covered(reading.second - reading.start_s, policy.guards.min_coverage):
+    known = measured._replace(first_s=reading.known_s)
+    if not known.is_covered(reading.second - reading.start_s, policy.guards.min_coverage):
         return budgets.code
     has_evidence = _has_evidence(policy, reading, -1)
     for kind, budget in of.items():
@@ -384,3 +385,12 @@ class Composites:
             is_same = saved["revision"] == watched.objective.revision
             pair = min(saved["pair"], len(watched.policy.pairs) - 1)
             self.states[name] = State(alert, pair, saved["latched"] if is_same else 0, saved["last"], budgets, True)
+
+    def adopt(self, at: int) -> None:
+        """Give an open composite rows to be judged by when its parts' own were not restored: all are counted anew."""
+        for composed in self.spec:
+            if self._state(composed).is_open and not self._rows(composed):
+                for part in composed.parts:
+                    row = self.instances.row_of(part.name, part.indicator_revision, "", at)
+                    if row is not None:
+                        self.instances.words(row)[[k.FIRST, k.LAST, k.TOUCHED]] = at, at, 1

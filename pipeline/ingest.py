@@ -9,6 +9,7 @@ Law: nothing is kept between units, so there is no state to lose; every record o
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -85,8 +86,9 @@ class IngestFold:
 
         with self._turn:
             before = self._counters()
-            for block in blocks:
-                self._sift(block, windows.get(block.partition), add)
+            with self._all_or_nothing():
+                for block in blocks:
+                    self._sift(block, windows.get(block.partition), add)
             self.told[CUT_UNITS] += len(taken)
             taken.append(self.events.take())
             after, traces = self._counters(), self.events.take_traces()
@@ -103,12 +105,25 @@ class IngestFold:
     def remember(self, block: RecordBlock, window: Window) -> None:
         """Show a window what was folded by somebody before: nothing of it is counted again."""
         with self._turn:
-            overflow = self.events.overflow.copy()
-            self._sift(block, window, lambda part: self.events.add(part)[0])
+            overflow, refused = self.events.overflow.copy(), self.events.bindings.instances_refused
+            with self._all_or_nothing():
+                self._sift(block, window, lambda part: self.events.add(part)[0])
             window.tell()
-            self.events.take()
-            self.events.take_traces()
-            self.events.overflow[:] = overflow
+            self._forget()
+            self.events.overflow[:], self.events.bindings.instances_refused = overflow, refused
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave nothing of a unit that failed: the next one, of another partition, would write it."""
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self.events.take()
+        self.events.take_traces()
 
     def _sift(self, block: RecordBlock, window: Window | None, add: Callable[[RecordBlock], NDArray[np.uint8]]) -> None:
         """Add what is no duplicate."""

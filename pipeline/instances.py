@@ -166,12 +166,13 @@ class Instances:
         if o is None or self.spec[o].objective.indicator_revision != revision:
             return None
         row = self.rows.get(InstanceKey(name, labels))
-        return row if row is not None else self._admit(InstanceKey(name, labels), o, at)
-
-    def _admit(self, key: InstanceKey, o: int, at: int) -> int | None:
-        if len(self.rows) >= self.limit:
+        if row is None and len(self.rows) >= self.limit:
             self.refused += 1
             return None
+        return self._admit(InstanceKey(name, labels), o, at) if row is None else row
+
+    def _admit(self, key: InstanceKey, o: int, at: int) -> int:
+        """Give an instance a row. What a restored state holds was admitted once, whatever the limit is now."""
         row = self.bank.take(o, at)
         self.rows[key] = row
         self.known[row] = Instance(key)
@@ -216,11 +217,11 @@ class Instances:
         period = None if objective.calendar is None else self._period(objective.calendar, at)
         measured = [coverage.measured(span, at) for span in (*spans[:-1], reach_s(spans[-1], period, at))]
         excluded, late, total = (int(words[w]) for w in (k.EXCLUDED, k.LATE, k.TOTAL))
-        first_s, sums = int(words[k.FIRST]), self.bank.sums(row)
+        first_s, known_s, sums = int(words[k.FIRST]), int(words[k.KNOWN]), self.bank.sums(row)
         if objective.timeslices is not None and first_s >= 0:
             start_s = start_of(at, spans[-1]) if period is None else period[0]
-            excluded = timeslices.excluded(objective, max(start_s, first_s), at, sum(sums[-1]))
-        return Reading(at, first_s, spans, sums, measured, excluded, late, total, period)
+            excluded = timeslices.excluded(objective, max(start_s, first_s, known_s), at, sum(sums[-1]))
+        return Reading(at, first_s, spans, sums, measured, excluded, late, total, period, known_s)
 
     def _period(self, calendar: Calendar, at: int) -> tuple[int, int]:
         """The period of a second up to which is judged: of the last one's end, the next."""
@@ -365,5 +366,5 @@ class Instances:
             words[k.FIRST] = words[k.LAST] = at
         self.known[row] = Instance(key, alert, min(facts["pair"], pairs - 1), last, budgets) if pairs else Instance(key)
         words[k.MOVED] = 1
-        if state["revision"] != objective.revision or not is_counted:
+        if state["revision"] != objective.revision or not is_counted or farewells:
             words[[k.LATCHED, k.CODE, k.WAKE, k.TOUCHED]] = 0, self.known[row].budgets.code, at, 1

@@ -193,6 +193,7 @@ class Judgement:
         self.composites.restore(facts.get("composites", {}), at)
         for value in instances:
             self.instances.restore(value, at, framing)
+        self.composites.adopt(at)
         waiting, row_of = arrays["waiting"].copy(), {}
         for row, name, labels, indicator in facts["keys"]:
             row_of[row] = self.instances.row_of(name, indicator, labels, at)

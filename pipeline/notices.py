@@ -36,6 +36,7 @@ class Reading(NamedTuple):
     late: int
     total: int
     period_s: tuple[int, int] | None = None  # of the calendar; None: the compliance window rolls
+    known_s: int = 0  # since when the compliance window's sums are whole, where that is later than first_s
 
     @property
     def start_s(self) -> int:
@@ -55,8 +56,9 @@ class Reading(NamedTuple):
         return window in {-1, len(self.spans_s) - 1}
 
     def lived(self, window: int) -> int:
-        """Seconds of a window in which the instance existed."""
-        start = self.start_s if self._is_compliance(window) else self.second - self.spans_s[window]
+        """Seconds of a window in which the instance existed, as far as it is known what happened."""
+        is_whole = not self._is_compliance(window)
+        start = self.second - self.spans_s[window] if is_whole else max(self.start_s, self.known_s)
         return max(self.second - max(self.first_s, start), 0)
 
     def coverage(self, window: int) -> float:

@@ -14,7 +14,7 @@ does to turn: it prepares in a thread, and gives back what puts the new set in f
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -73,7 +73,7 @@ class Reloader:
     async def _take(self, files: Files) -> None:
         try:
             slos = await asyncio.to_thread(lambda: loaded(files).checked())
-            if slos.watched != self.parts.slos.watched:
+            if promises(slos) != promises(self.parts.slos):
                 await self._turn(slos)
         except (SpecError, ValueError) as error:
             self.refused = str(error)
@@ -128,12 +128,21 @@ def digest(files: Files) -> str:
 
 def revision(slos: SloSet) -> str:
     """Name a set by the revisions in it: workers that say the same judge the same."""
-    return sha256(repr(sorted((slo.name, slo.objective.revision) for slo in slos.slos)).encode()).hexdigest()[:12]
+    plain = [(each.objective.name, each.objective.revision) for each in slos.watched]
+    whole = [(each.watched.objective, each.weights) for each in slos.composed]
+    of_several = [(objective.name, objective.revision, *weights) for objective, weights in whole]
+    return sha256(repr(sorted(plain + of_several)).encode()).hexdigest()[:12]
+
+
+def promises(slos: SloSet) -> dict[str, Any]:
+    """What is judged under each name: an SLO, or a composite of several."""
+    plain = {each.objective.name: each for each in slos.watched}
+    return plain | {each.watched.objective.name: each for each in slos.composed}
 
 
 def differences(former: SloSet, now: SloSet) -> dict[str, list[str]]:
     """Names of SLOs that came, changed or went."""
-    old, new = ({each.objective.name: each for each in slos.watched} for slos in (former, now))
+    old, new = promises(former), promises(now)
     found = {
         "added": sorted(new.keys() - old.keys()),
         "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),

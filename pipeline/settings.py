@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put in front of every topic name")
     group: str = Field("burnline", min_length=1, description="prefix of consumer groups and transactional ids")
     data_dir: Path = Field(Path(".burnline"), description="embedded servers, compiled kernels")
+    kernel_cache: Path | None = Field(
+        None, description="directory of compiled kernels, which workers may share; unset: in the data directory"
+    )
     steps: str = Field(",".join(STEPS), description="which agents this worker runs, comma separated")
     session_timeout_s: float = Field(30.0, ge=6, description="a worker that is silent for so long loses its partitions")
     grace_s: float = Field(2.0, ge=0, description="wait for stragglers behind the greatest event time")
@@ -131,7 +134,7 @@ class Settings(BaseSettings):
     @property
     def kernels_dir(self) -> Path:
         """Where compiled kernels and generated decoders are kept."""
-        return self.data_dir.resolve() / "kernels"
+        return (self.kernel_cache or self.data_dir / "kernels").resolve()
 
     @property
     def step_names(self) -> tuple[str, ...]:

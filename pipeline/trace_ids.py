@@ -5,6 +5,7 @@ Law: at most one an instance and MOST in all between two calls of `take`, each o
      are read whole, one by one.
 """
 
+import contextlib
 import json
 from collections.abc import Callable
 from io import BytesIO
@@ -33,7 +34,10 @@ class Traces:
         if instance in self._found or self._read >= MOST:
             return
         self._read += 1
-        trace_id = self._trace_id(value())
+        with contextlib.suppress(Exception):  # whatever fastavro has against a schema or a value that we could count
+            self._keep(instance, self._trace_id(value()))
+
+    def _keep(self, instance: int, trace_id: str | None) -> None:
         if trace_id:
             self._found[instance] = trace_id
 
@@ -56,7 +60,8 @@ class Traces:
 
 
 def _plain(schema: Any) -> Any:
-    """A schema without logical types: fastavro raises for times and UUIDs out of range, which we count all the same."""
+    """A schema without logical types and defaults: fastavro raises for times and UUIDs out of range, which we count all
+    the same, and for defaults of another type, which nobody needs who reads a writer's own values."""
     if isinstance(schema, dict):
-        return {key: _plain(value) for key, value in schema.items() if key != "logicalType"}
+        return {key: _plain(value) for key, value in schema.items() if key not in {"logicalType", "default"}}
     return [_plain(each) for each in schema] if isinstance(schema, list) else schema

@@ -198,7 +198,7 @@ class Coverage:
 
 
 class Waiting:
-    """Entries of seconds that the watermark has not passed.
+    """Entries of seconds that the watermark has not passed: at most one a row and second, and what came just now.
 
     Shapes: chunks of (entry, 5) i64 row, second, good, bad, excluded, by second in a chunk.
     """
@@ -216,7 +216,7 @@ class Waiting:
             return
         self.chunks.append(_by_second(entries))
         if len(self.chunks) > self.MOST_CHUNKS:
-            self.chunks = [_by_second(np.concatenate(self.chunks))]
+            self.chunks = [_summed(np.concatenate(self.chunks))]
 
     def earliest(self) -> int | None:
         return min((int(chunk[0, 1]) for chunk in self.chunks), default=None)
@@ -237,3 +237,11 @@ def _by_second(entries: NDArray[np.int64]) -> NDArray[np.int64]:
     if (entries[1:, 1] >= entries[:-1, 1]).all():
         return entries
     return entries[np.argsort(entries[:, 1], kind="stable")]
+
+
+def _summed(entries: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add up the entries of one row and second."""
+    key = entries[:, 1] << 32 | entries[:, 0]
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    return np.column_stack((entries[order[first], :2], np.add.reduceat(entries[order, 2:], first)))

@@ -159,12 +159,13 @@ class Bank:
         return [(int(good), int(bad)) for good, bad in self.rows.sums[row, :windows]]
 
     def snapshot(self, row: int) -> dict[str, NDArray[Any]]:
-        """Copy a row: its words and, of every tier, the cells that are not empty, by age."""
+        """Copy a row: its words and, of every tier, how far it reaches and the cells that are not empty, by age."""
         words = self.rows.words[row].copy()
         words[[k.TOUCHED, k.MOVED, k.DUE, k.DUE_END]] = 0
         parts: dict[str, NDArray[Any]] = {"words": words}
         rings = self.layouts[words[k.OBJECTIVE]]
         at = int(words[k.AT])
+        parts["reach"] = np.array([(size, longest) for size, _, _, longest in rings.tiers], np.int32).reshape(-1, 2)
         for number, (size, cells, start, _) in enumerate(rings.tiers):
             values = self.rows.cells[row, start : start + cells]
             places = np.flatnonzero(values.any(axis=1))
@@ -187,7 +188,8 @@ class Bank:
     def restore(self, row: int, at: int, parts: Mapping[str, NDArray[Any]]) -> None:
         """Fill a fresh row from a snapshot, advanced to `at` as if nothing had come since.
 
-        Cells of sizes that the layout does not have are dropped: the objective's windows changed.
+        Cells of sizes that the layout does not have are dropped: the objective's windows changed. Of a compliance
+        window of which less is known than it reaches, KNOWN tells since when; of others it stays.
         """
         words, objective = self.rows.words[row], int(self.rows.words[row, k.OBJECTIVE])
         words[:] = parts["words"]
@@ -211,10 +213,19 @@ class Bank:
         """Bring back what was counted in the period that `at` is in, as far as it is known apart."""
         objective = self.rows.words[row, k.OBJECTIVE]
         since, last = int(self.tables.periods[objective, k.SINCE]), len(self.layouts[objective].spans_s) - 1
-        period = parts.get("period")
-        counted = _since(since, parts) if period is None else period[1:] * (period[0] >= since)
+        period, saved, known = parts.get("period"), int(parts["words"][k.AT]), 0
+        if period is None:
+            counted, known = _since(since, parts)
+        else:
+            counted = period[1:] * (period[0] >= since)
+            known = int(period[0]) if period[0] > since else saved if period[0] < since < saved else 0
         self.rows.sums[row, last] = counted[:2]
         self.rows.words[row, k.EXCLUDED] = counted[2]
+        self._know(row, known)
+
+    def _know(self, row: int, since: int) -> None:
+        """Note that nothing is known of the compliance window before a second."""
+        self.rows.words[row, k.KNOWN] = max(self.rows.words[row, k.KNOWN], since)
 
     def _restore_excluded(self, row: int, at: int, parts: Mapping[str, NDArray[Any]]) -> None:
         rings = self.layouts[self.rows.words[row, k.OBJECTIVE]]
@@ -222,6 +233,7 @@ class Bank:
             self._restore_period(row, parts)
             return
         size, cells, *_ = rings.tiers[rings.tier_of[-1]]
+        self._know(row, _known_since(size, rings.spans_s[-1], parts))
         self.rows.words[row, k.EXCLUDED] = 0
         if f"ages{size}" in parts and rings.compliance_cells and "ages_excluded" in parts:
             kept = _cells(parts["ages_excluded"], int(parts["words"][k.AT]), size)
@@ -240,15 +252,28 @@ def _cells(ages: NDArray[np.int32], at: int, size: int) -> NDArray[np.int64]:
     return (at - 1) // size - ages.astype(np.int64)
 
 
-def _since(since: int, parts: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Return good, bad and excluded of a rolling window's cells that begin at `since` or later."""
+def _known_since(size: int, span_s: int, parts: Mapping[str, NDArray[Any]]) -> int:
+    """First second from which a snapshot has all cells of a size; 0: all that a window of `span_s` reaches.
+
+    A snapshot that does not say how far its cells reach is taken at the window's word.
+    """
+    saved = int(parts["words"][k.AT])
+    if f"ages{size}" not in parts:
+        return saved
+    reach: int = dict(parts["reach"].tolist())[size] if "reach" in parts else span_s
+    return 0 if reach >= span_s else start_of(saved, reach)
+
+
+def _since(since: int, parts: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], int]:
+    """Return good, bad and excluded of a rolling window's cells that begin at `since` or later, and when they do."""
     at, counted = int(parts["words"][k.AT]), np.zeros(3, np.int64)
     size = max(int(name.removeprefix("cells")) for name in parts if name.startswith("cells"))
+    whole = min(-(-since // size) * size, at)
     inside = _cells(parts[f"ages{size}"], at, size) * size >= since
     counted[:2] = parts[f"cells{size}"][inside].sum(axis=0, dtype=np.int64)
     if "excluded" in parts:
         counted[2] = parts["excluded"][_cells(parts["ages_excluded"], at, size) * size >= since].sum(dtype=np.int64)
-    return counted
+    return counted, max(whole, _known_since(size, at - whole, parts))
 
 
 def pack(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -8,8 +8,12 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let all workers of the session share the compiled kernels, whatever their data directory is."""
+    """Let workers of all processes of the session share compiled kernels, whatever their data directory is."""
+    base = tmp_path_factory.getbasetemp()
+    kernels = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
+    kernels.mkdir(mode=0o700, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        if "NUMBA_CACHE_DIR" not in os.environ:
-            patch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.mktemp("kernels")))
+        for name in ("NUMBA_CACHE_DIR", "BURNLINE_KERNEL_CACHE"):
+            if name not in os.environ:
+                patch.setenv(name, str(kernels))
         yield

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.alerts import STEPS, AlertPolicy, Kind, Notice, Severity, Watched
+from pipeline.blocks import decode, encode
 from pipeline.budgets import move
 from pipeline.kernels import rings as k
 from pipeline.periods import Calendar
 from pipeline.slo import Ratio
+from pipeline.windows import pack, unpack
 from tests.judging import QUICK, T0, Driver, counts, preset, slices_of, spec, steady, watched
 from tests.naive.budgets import NaiveBudget
 from tests.test_judgement import rules_of
+from tests.test_windows import state_of
 
 WINDOW = 4_000  #: seconds; longer than every alert window of QUICK
 
@@ -223,6 +226,15 @@ def test_an_sla_that_is_gone_resolves_its_budget_only(open_):
     assert (resolved["kind"], resolved["reason"]) == ("SLA", "critical is over: the SLO has no SLA any more")
 
 
+def test_an_sla_that_is_gone_resolves_once_however_often_the_judge_begins_anew(open_):
+    """Seconds that nobody measured judge no budget, and every restart reads what the last snapshot held."""
+    open_.spec = spec(promised(sla=None), snapshot_us=0)
+    for second in range(3):
+        open_.crash()
+        open_.feed(counts([], newest=T0 + 1_002 + second))
+    assert [a["event"] for a in open_.alerts if a["kind"] == "SLA"].count("RESOLVED") == 1
+
+
 def test_a_new_target_is_judged_anew(open_):
     resolved = restarted(open_, promised(sla="0.2", target="0.3", revision="r2"))
     assert sorted(each["kind"] for each in resolved) == ["BUDGET", "SLA"]
@@ -253,6 +265,78 @@ def test_a_budget_of_a_calendar_is_told_of_once_a_period():
     assert [(share, event) for _, event, share in told if event != "RESOLVED"] == [*day, *day]
     ends = [second for second, event, _ in told if event == "RESOLVED"]
     assert ends[0] == 86_400, "at midnight"
+
+
+# -- when a window is edited
+
+
+LIVED = 20_000  #: seconds; longer than any window here
+
+
+def edited(window, other):
+    """An SLO that lived through all of a window, one event of ten bad in the last 4,000 s; then it has another."""
+    driver = run(promised(window=window), entries_of([(LIVED - 4_000, 0), (4_000, 1)]), snapshot_us=0)
+    driver.alerts.clear()
+    driver.spec = spec(promised(window=other, revision="r2"), snapshot_us=0)
+    driver.crash()
+    return driver
+
+
+def lived_by(driver):
+    judgement = driver.fold.judgement
+    return judgement.instances.reading(0, judgement.coverage).lived(-1)
+
+
+@pytest.mark.parametrize(
+    ("window", "other", "known"),
+    [
+        pytest.param(7_000, 8_000, 0, id="cells of another size: nothing is known"),
+        pytest.param(2_000, 7_000, 3_600, id="a longer window: as far as an alert window reached"),
+        pytest.param(4_000, 7_000, 4_000, id="a longer window: as far as the shorter reached"),
+        pytest.param(7_000, 4_000, 7_000, id="a shorter window: all is known"),
+        pytest.param(4_000, 4_000, 7_000, id="the same window: all is known"),
+    ],
+)
+def test_a_window_is_lived_through_as_far_as_its_events_are_known(window, other, known):
+    driver = edited(window, other)
+    begin = driver.fold.judgement.judged_s or T0 + LIVED
+    for second in range(begin, begin + 600, 200):
+        driver.feed(counts(steady(second, second + 200, 9, 1), newest=second + 202.5))
+        passed = driver.fold.judgement.judged_s - begin
+        assert 0 <= lived_by(driver) - min(known + passed, other) < 20
+        before = state_of(driver.fold.judgement)
+        driver.crash()
+        driver.unit()
+        assert state_of(driver.fold.judgement) == before
+
+
+def test_a_handful_of_events_does_not_spend_a_window_of_which_no_more_is_known():
+    """All that was counted is gone, and with it what was open; 600 s of 8,000 spend 2 x 600 / 8,000 of the budget."""
+    driver = edited(7_000, 8_000)
+    driver.feed(counts(steady(T0 + LIVED + 4, T0 + LIVED + 604, 9, 1)))
+    assert [(event, share) for _, event, _, share in budgets_of(driver)] == [("RESOLVED", 1.0)]
+    assert budgets_of(driver, "SLA") == []
+
+
+def test_what_is_known_of_a_longer_window_spends_its_part_of_it():
+    """A tenth of 4,000 s is bad, of 7,000 s: 4 / 7 of twice the budget. The event says what was judged."""
+    driver = edited(4_000, 7_000)
+    driver.feed(counts([], newest=T0 + LIVED + 20))
+    (told,) = (alert for alert in driver.alerts if alert["kind"] == "SLA")
+    assert (told["event"], told["long_burn_rate"]) == ("RESOLVED", pytest.approx(4 / 7, rel=0.01))
+    assert [share for *_, share in budgets_of(driver)] == []
+
+
+def test_a_state_of_before_says_nothing_of_what_is_known_and_is_taken_for_whole():
+    driver = run(promised(), entries_of([(LIVED, 1)]), snapshot_us=0)
+    state = decode("judge_state", driver.state[b"chat|"])
+    facts, arrays = unpack(state["payload"])
+    del arrays["reach"]
+    driver.state[b"chat|"] = encode("judge_state", {**state, "payload": pack(facts, arrays)})
+    before = lived_by(driver)
+    driver.crash()
+    driver.feed(counts([], newest=T0))
+    assert lived_by(driver) == before == WINDOW
 
 
 @pytest.mark.parametrize(("before", "after"), product(range(5), range(5)))

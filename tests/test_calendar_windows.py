@@ -11,7 +11,7 @@ from pipeline.alerts import Kind
 from pipeline.blocks import decode
 from pipeline.judgement import PARTITION_KEY, Judgement
 from pipeline.kernels import rings as k
-from pipeline.periods import Calendar
+from pipeline.periods import UNITS, Calendar
 from pipeline.windows import layout, row_bytes
 from tests.judging import LONG, QUICK, Driver, blocks_of, counts, preset, spec, steady, steps, watched
 from tests.naive.windows import period_of, sum_between, window_sum
@@ -159,6 +159,7 @@ def test_an_entry_of_the_last_period_is_not_taken_for_one_of_this() -> None:
     driver.crash()
     driver.feed(counts(steady(MIDNIGHT + 50, MIDNIGHT + 60, 1, labels="m=a")))
     assert (driver.statuses["chat|m=a"]["good"], driver.statuses["chat|m=b"]["good"]) == (57, 0)
+    assert not driver.fold.judgement.instances.bank.rows.words[:, k.KNOWN].any(), "all is known: nothing came"
 
 
 def test_after_a_turn_while_nobody_was_there_the_budget_is_whole(driver: Driver) -> None:
@@ -201,6 +202,47 @@ def test_a_longer_period_keeps_what_the_shorter_one_counted(driver: Driver) -> N
 def test_a_shorter_period_begins_anew_as_nobody_knows_when_the_longer_one_was_spent(driver: Driver) -> None:
     status = changed(driver, calendar_slo(Calendar(1, "d", wall("2026-01-01T23:59"), "UTC"), policy=QUICK))
     assert status["bad"] in {0, 3_998}
+
+
+@pytest.mark.parametrize(
+    ("unit", "other", "starts", "at", "since"),
+    [
+        pytest.param("M", "d", "00:00", 1, 1, id="sums began earlier: nothing is known"),
+        pytest.param("d", "M", "00:00", -100, -86_400, id="sums began later: what they hold"),
+        pytest.param("7200s", "M", "00:00", 1, -7_200, id="after a rolling window: as far as its cells reach"),
+        pytest.param("7200s", "d", "00:00", 1, 0, id="after a rolling window that reaches farther"),
+        pytest.param("7200s", "d", "23:59:57", 4, 0, id="the first cell that is whole"),
+        pytest.param("30d", "d", "23:20", -100, -100, id="no cell is whole: nothing is known"),
+        pytest.param("d", "d", "00:00", 1, 0, id="the same"),
+    ],
+)
+def test_a_period_is_lived_through_as_far_as_its_events_are_known(unit, other, starts, at, since) -> None:
+    def each(name):
+        if name not in UNITS:
+            return watched(policy=QUICK, window=name)
+        return calendar_slo(Calendar(1, name, wall(f"2026-01-01T{starts}"), "Europe/Berlin"), policy=QUICK)
+
+    driver, begin = Driver(spec(each(unit), snapshot_us=0)), MIDNIGHT - 200_000
+    entries = [("chat", "", second, 1, 0, 0) for second in range(begin, MIDNIGHT + at, 1_000)]
+    driver.feed(counts(entries, newest=MIDNIGHT + at + 2.5))
+    changed(driver, each(other))
+    judgement = driver.fold.judgement
+    reading = judgement.instances.reading(0, judgement.coverage)
+    assert reading.first_s == begin
+    assert judgement.judged_s - reading.lived(-1) == MIDNIGHT + since
+
+
+def test_a_handful_of_events_does_not_spend_a_period_that_began_before_they_were_counted() -> None:
+    month, week = (Calendar(1, unit, wall("2026-01-05"), "Europe/Berlin") for unit in "Mw")
+    driver = Driver(spec(calendar_slo(month, policy=QUICK, target="0.99"), snapshot_us=0))
+    driver.feed(counts(steady(MIDNIGHT - 300_000, MIDNIGHT, 10)))
+    driver.spec = spec(calendar_slo(week, policy=QUICK, target="0.99", revision="r2"), snapshot_us=0)
+    driver.crash()
+    driver.feed(counts([*steady(MIDNIGHT, MIDNIGHT + 57, 1), *steady(MIDNIGHT + 57, MIDNIGHT + 60, 0, 1)]))
+    driver.feed(counts(newest=MIDNIGHT + 65))
+    assert driver.told_of("BUDGET") == []
+    status = driver.statuses["chat|"]
+    assert (status["good"], status["bad"]) == (57 + 30, 3), "three seconds waited for the watermark"
 
 
 @pytest.mark.parametrize(("unit", "bad"), [("M", 4_000), ("d", 30)], ids=["all of it", "since midnight"])

@@ -241,6 +241,35 @@ def test_a_new_member_comes_without_history_and_open_alerts_stay_open(burning):
     assert driver.statuses["journey|"]["severity"] != "NONE"
 
 
+def test_an_open_composite_whose_members_are_counted_anew_is_resolved_once_whoever_reads_it_next(burning):
+    """Nothing comes for its parts any more, and all that is known is what each unit wrote."""
+    each, chat = composed((1, 1), sla="0.9", revision="r2"), watched(policy=QUICK)
+    parts = tuple(replace(part, indicator_revision="i2") for part in each.parts)
+    burning.spec = spec(replace(each, parts=parts), members=(chat,), snapshot_us=0)
+    burning.fold = burning.fold.succeeded(burning.spec)
+    before = len(burning.alerts)
+    for begin in range(T0 + 1_900, T0 + 2_500, 100):
+        burning.feed(counts(steady(begin, begin + 100, 1)))
+        burning.crash()
+    told = [(alert["kind"], alert["event"]) for alert in burning.alerts[before:]]
+    assert sorted(told) == [(kind, "RESOLVED") for kind in ("BUDGET", "BURN_RATE", "SLA")]
+    assert burning.statuses["journey|"]["state"] == "OK"
+
+
+def test_a_longer_window_is_judged_of_what_is_known_of_it():
+    """A handful of events does not spend 14,000 s of which no cell was kept; an outage of 1,000 s, 7 %, does."""
+    driver = Driver(spec(composed((1, 1)), snapshot_us=0))
+    driver.feed(counts(entries_of([(0, 15_000, 10, 0)], [(0, 15_000, 10, 0)])))
+    each = composed((1, 1), revision="r2")
+    whole, *parts = (replace(one, window_us=14_000_000_000) for one in (each.watched.objective, *each.parts))
+    driver = restarted(driver, Composed(replace(each.watched, objective=whole), tuple(parts), each.weights))
+    driver.feed(counts(entries_of([(15_000, 15_060, 9, 1)], [(15_000, 15_060, 9, 1)])))
+    assert driver.told_of("BUDGET") == []
+    driver.feed(counts(entries_of(*[[(15_060, 16_060, 0, 10)]] * 2)))
+    shares = [alert["burn_rate_factor"] for alert in driver.alerts if alert["kind"] == "BUDGET"]
+    assert shares == [0.5, 0.75, 0.9, 1.0]
+
+
 def test_an_open_composite_keeps_its_parts():
     driver = Driver(spec(composed((1, 1)), members=(watched(policy=QUICK, window=f"{WINDOW}s"),), snapshot_us=0))
     driver.feed(counts(entries_of([(0, 500, 0, 10)], [(0, 500, 0, 10)])))

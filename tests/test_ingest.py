@@ -1,6 +1,7 @@
 """The ingest fold against one-by-one counting in dictionaries."""
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ from numba import config
 from pipeline.decoding import EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT, Framing, confluent_header
 from pipeline.ingest import SLICE_COUNTERS, IngestFold, IngestSpec, warm
-from pipeline.records import UnitFacts
+from pipeline.records import RecordBlock, UnitFacts
 from schemas import avro_text
 from tests.event_samples import START_US, objectives, sample, spoilt
 from tests.ingest_reading import (
@@ -356,3 +357,20 @@ def test_warming_compiles_everything_and_says_how_far_it_is(cache_dir: Path) -> 
     warm(cache_dir, SINGLE_OBJECT, objectives(), lambda *progress: said.append(progress))
     assert [done for _, done, _ in said] == list(range(len(said)))
     assert said[-1][0] == "done" and said[-1][1] == said[-1][2]
+
+
+def test_of_a_unit_that_failed_nothing_is_in_the_next(ingest: IngestFold) -> None:
+    """Steps of a worker share the fold: what is left of one partition would be written by another."""
+    good = block_of(framed([sample(Random(1)) for _ in range(5)]))
+    before = ingest.fold([good], facts_of([good]))
+
+    class Failed(RuntimeError):
+        pass
+
+    def one_and_then_none() -> Iterator[RecordBlock]:
+        yield good
+        raise Failed
+
+    with pytest.raises(Failed):
+        ingest.fold(one_and_then_none(), facts_of([good]))  # type: ignore[arg-type]
+    assert [r.value for r in ingest.fold([good], facts_of([good])).records] == [r.value for r in before.records]

@@ -23,6 +23,22 @@ def test_instances_past_the_limit_are_refused_and_counted():
     assert (driver.fold.counters["instances"], driver.fold.counters["instances_refused"]) == (2, 3)
 
 
+def test_a_lower_limit_refuses_nobody_who_was_judged_before():
+    groups = [("chat", f"m={i}") for i in range(5)]
+    driver = Driver(spec(watched(policy=QUICK), snapshot_us=0))
+    calm = [(*each, T0 + s, 100, 0, 0) for s in range(700) for each in groups]
+    bad = [(*each, T0 + s, 0, 100, 0) for s in range(700, 800) for each in groups]
+    driver.feed(counts([*calm, *bad]))
+    assert [each[1] for each in driver.told] == ["FIRED"] * 5
+    driver.spec = spec(watched(policy=QUICK), snapshot_us=0, limit_instances=1)
+    driver.crash()
+    driver.feed(
+        counts([(*each, T0 + s, 100, 0, 0) for s in range(800, 1_600) for each in [*groups, ("chat", "m=new")]])
+    )
+    assert [each[1] for each in driver.told].count("RESOLVED") == 5
+    assert driver.fold.counters["instances"] == 5
+
+
 def test_an_instance_without_events_for_its_windows_expires_with_a_tombstone():
     driver = Driver(spec(watched(policy=QUICK, window="3600s"), snapshot_us=0))
     driver.feed(counts(steady(T0, T0 + 10, 1, labels="m=old")))

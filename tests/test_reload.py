@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.agents.parts import Parts
 from pipeline.framing import SINGLE_OBJECT
-from pipeline.reload import Reloader, digest, revision
+from pipeline.reload import Reloader, differences, digest, revision
 from pipeline.settings import Settings
 from pipeline.spec import SloSet, load, read
 
@@ -21,6 +21,16 @@ metadata: {{name: {name}, labels: {{team: x}}}}
 spec:
   service: chat
   indicator: {{metric: e2e, op: lte, threshold: {threshold}}}
+  target: {target}
+  timeWindow: {{duration: 30d, isRolling: true}}
+  alerting: {{preset: default}}
+"""
+COMPOSITE = """\
+apiVersion: burnline/v1
+kind: SLO
+metadata: {{name: both, labels: {{team: x}}}}
+spec:
+  composite: {{rule: weightedMean, objectives: [{{ref: a, weight: {weight}}}, {{ref: b}}]}}
   target: {target}
   timeWindow: {{duration: 30d, isRolling: true}}
   alerting: {{preset: default}}
@@ -90,6 +100,26 @@ def test_judge_turns_first_and_ingest_a_whole_interval_later(directory: Path) ->
     assert site.turned("judge") == site.turned("ingest") == [{"a": 0.99, "b": 0.9}]
     assert site.steps["ingest"].turns[0][0] - site.steps["judge"].turns[0][0] >= EVERY_S
     assert [each.name for each in site.parts.slos.slos] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(COMPOSITE.format(target=0.95, weight=2), "changed", id="another target"),
+        pytest.param(COMPOSITE.format(target=0.9, weight=3), "changed", id="another weight"),
+        pytest.param("", "removed", id="removed"),
+    ],
+)
+def test_a_composite_that_changes_is_put_in_force(directory: Path, text: str, said: str) -> None:
+    (directory / "b.yaml").write_text(slo("b"))
+    (directory / "both.yaml").write_text(COMPOSITE.format(target=0.9, weight=2))
+    site = Site(directory)
+    former = site.parts.slos
+    (directory / "both.yaml").write_text(text or "# nothing any more\n")
+    site.look()
+    assert len(site.turned("judge")) == len(site.turned("ingest")) == 1
+    assert differences(former, site.parts.slos) == {said: ["both"]}
+    assert revision(former) != revision(site.parts.slos)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Trace ids in slo.counts: of bad events, for their own instance, few of them, and none where nothing was bad."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from random import Random
@@ -12,8 +13,9 @@ from numba import config
 
 from pipeline import blocks, trace_ids
 from pipeline.decoding import EventFold, FoldSpec
-from pipeline.framing import SINGLE_OBJECT
+from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.ingest import IngestFold
+from schemas import avro_text
 from tests.event_samples import START_US, objectives, sample, spoilt
 from tests.ingest_reading import APPEND_MS, HEADER, SPEC, block_of, facts_of, framed
 from tests.naive import counts as naive
@@ -99,3 +101,16 @@ def test_what_fastavro_cannot_name_is_no_reason_to_stop(ingest: IngestFold) -> N
     found = told(ingest.fold([block], facts_of([block])))
     assert found
     assert all(ids == ["\N{REPLACEMENT CHARACTER}" * 32] for ids in found.values())
+
+
+def test_a_default_of_another_type_is_no_reason_to_stop(pytestconfig: pytest.Config) -> None:
+    """avro.schema takes such a schema, and the kernel counts its events; fastavro refuses it."""
+    writer = json.loads(avro_text("inference_event"))
+    next(each for each in writer["fields"] if each["name"] == "attempt")["default"] = "1"
+    framing = Framing(registered={7: json.dumps(writer)})
+    random = Random(2)
+    event = next(e for e in (sample(random) for _ in range(999)) if e["trace_id"] and any(bad_ones([e]).values()))
+    block = block_of([b"\0" + (7).to_bytes(4, "big") + naive_events.write(event)])
+    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, cache_dir))
+    assert set(map(tuple, told(fold.fold([block], facts_of([block]))).values())) == {(event["trace_id"],)}

@@ -1,6 +1,7 @@
 """The event clock against every unit ever heard; coverage against the slices themselves; entries that wait."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -195,14 +196,26 @@ def test_trimmed_coverage_counts_the_same():
 # -- entries that wait
 
 
-@given(st.lists(st.lists(st.integers(0, 50), max_size=5), max_size=90), st.lists(st.integers(0, 60), max_size=5))
-def test_waiting_entries_come_once_and_in_order(batches, cuts):
-    waiting, taken = Waiting(), []
+ENTRIES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 50)), max_size=5)
+
+
+@given(st.lists(ENTRIES, max_size=90), st.lists(st.integers(0, 60), max_size=5))
+def test_what_waits_comes_whole_and_in_order(batches, cuts):
+    waiting, taken, before = Waiting(), Counter(), -1
     for batch in batches:
-        waiting.add(np.array([[0, second, 1, 0, 0] for second in batch], np.int64).reshape(-1, 5))
+        waiting.add(np.array([[row, second, 1, 2, 0] for row, second in batch], np.int64).reshape(-1, 5))
     for cut in [*sorted(cuts), 100]:
-        part = waiting.take(cut)[:, 1].tolist()
-        assert all(second < cut for second in part)
-        taken += part
-    assert taken == sorted(second for batch in batches for second in batch)
+        for row, second, good, bad, _ in waiting.take(cut).tolist():
+            assert before <= second < cut and bad == 2 * good
+            taken[row, second] += good
+            before = second
+    assert taken == Counter(entry for batch in batches for entry in batch)
     assert len(waiting) == 0
+
+
+def test_however_long_it_waits_there_is_one_entry_a_row_and_second():
+    waiting = Waiting()
+    for _ in range(10 * Waiting.MOST_CHUNKS):
+        waiting.add(np.array([[row, second, 1, 0, 0] for row in range(3) for second in range(4)], np.int64))
+    assert len(waiting) <= 12 * (Waiting.MOST_CHUNKS + 1)
+    assert waiting.everything()[:, 2].sum() == 10 * Waiting.MOST_CHUNKS * 12

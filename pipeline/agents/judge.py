@@ -1,6 +1,7 @@
 """Judge: slo.counts -> slo.status, slo.alerts and its own memory in slo.state."""
 
 from collections.abc import Callable, Iterator
+from weakref import WeakValueDictionary
 
 from faust.types import TP
 
@@ -68,11 +69,11 @@ def judge_spec(parts: Parts, slos: SloSet) -> JudgeSpec:
 def judge(parts: Parts) -> Agent:
     """Build the agent: a fold of its own for each partition."""
     spec = judge_spec(parts, parts.slos)
-    folds: dict[int, Succession] = {}
+    folds: WeakValueDictionary[int, Succession] = WeakValueDictionary()  # those of partitions that are still owned
 
     def make_fold(tp: TP) -> Succession:
-        folds[tp.partition] = Succession(spec)
-        return folds[tp.partition]
+        fold = folds[tp.partition] = Succession(spec)
+        return fold
 
     def succeed(slos: SloSet) -> Callable[[], None]:
         successor = judge_spec(parts, slos)
@@ -81,7 +82,7 @@ def judge(parts: Parts) -> Agent:
         def put() -> None:
             nonlocal spec
             spec = successor
-            for fold in folds.values():
+            for fold in list(folds.values()):
                 fold.next = successor
 
         return put

@@ -46,10 +46,14 @@ class RememberingLedger(KafkaLedger):
     async def open(self, tp: TP) -> int | None:
         """Fence first: from then on nobody else commits an offset, and what lies in front of it is settled."""
         position = await super().open(tp)
-        async with self._turn:
-            began_s = time.monotonic()
-            self.windows[tp.partition] = await self._window(tp)
-            self.seconds += time.monotonic() - began_s
+        try:
+            async with self._turn:
+                began_s = time.monotonic()
+                self.windows[tp.partition] = await self._window(tp)
+                self.seconds += time.monotonic() - began_s
+        except BaseException:
+            await self.release(tp)
+            raise
         return position
 
     async def _window(self, tp: TP) -> Window:

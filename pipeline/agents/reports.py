@@ -106,7 +106,7 @@ def facts_of(name: str, agent: "Agent", now_s: float, wall_s: float, reporter: R
     backlog = step.backlog_records()
     return StepFacts(
         name,
-        len(step.owned),
+        len(step.owned) if step.is_assigned else 0,  # while they are taken over nothing can be written
         now_s - step.counters.progress_at_s,
         now_s - agent.tried_at_s(),
         step.oldest_in_flight_s(now_s),

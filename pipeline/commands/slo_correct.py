@@ -45,6 +45,8 @@ def correct(
 
     The second time nothing changes, but that maintenance that recurs is written out further ahead: run it daily.
     """
+    if prune and paths:
+        raise typer.BadParameter("looks at all of BURNLINE_SLO_DIR: give no files with it", param_hint="--prune")
     found = _read(paths)
     if found.problems:
         print_problems(found.problems, to_stderr=True)

@@ -29,6 +29,7 @@ from pipeline.kernels.rings import (
     FIRE_B,
     FIRST,
     GOOD,
+    KNOWN,
     LAST,
     LATCHED,
     LATE,
@@ -176,7 +177,8 @@ def _spent(row, plan, age, first, steps, before, has_evidence):
 @njit(forceinline=True)
 def _observe_budgets(row, plan, t, measured):
     """The code's bits of what is spent; they stay as they are where too little was measured to say."""
-    code, first, last = load(row.words, CODE), load(row.words, FIRST), plan.window_count - 1
+    code, last = load(row.words, CODE), plan.window_count - 1
+    first = max(load(row.words, FIRST), load(row.words, KNOWN))
     if not _covered(plan, measured, min(window(plan, last, SPAN_S), t - plan.since), t, first):
         return code & SPENT
     bad = load(row.sums, 2 * last + 1)

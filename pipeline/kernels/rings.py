@@ -23,6 +23,7 @@ NEVER = 1 << 62
 # words of a row
 AT, FIRST, LAST, LATCHED, CODE, WAKE, OBJECTIVE, LATE, TOTAL, EXCLUDED = range(10)
 TOUCHED, MOVED, DUE, DUE_END = range(10, 14)
+KNOWN = 14  #: since when the compliance window's sums are whole, where that is later than FIRST
 WORDS = 16
 # columns of a pair
 LONG, SHORT, SEVERITY, FIRE_A, FIRE_B, CLEAR_A, CLEAR_B = range(7)

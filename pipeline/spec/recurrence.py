@@ -87,7 +87,7 @@ def rule(value: str) -> Rule:
     count, until = _count(parts), _until(parts)
     days = ";".join(f"{name}={text}" for name, text in parts.items())
     try:
-        next(Rule(days).starts(_START, _START), None)
+        rrulestr(days, dtstart=_START)
     except ValueError as error:
         raise Refused(f"is no rule: {error}", "write FREQ=WEEKLY;BYDAY=SU, or other parts of RFC 5545") from error
     return Rule(days, count, until)

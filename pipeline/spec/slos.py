@@ -188,6 +188,7 @@ def with_revisions(objective: Objective, policy: AlertPolicy) -> Objective:
         counted, _exact(objective.target), objective.window_us, sorted(pairs),
         guards.min_events, guards.min_bad, _exact(guards.min_coverage), _exact(clear.margin), clear.hold_us,
         *_given(objective.calendar and _period(objective.calendar)), *_given(_slices(objective.timeslices)),
+        *_given(objective.sla_target and _exact(objective.sla_target)),
     )  # fmt: skip
     return replace(objective, revision=judged, indicator_revision=counted)
 

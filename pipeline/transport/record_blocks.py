@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from pipeline.kernels import record_batches as k
 from pipeline.kernels.crc32c import crc32c
 from pipeline.records import PADDING, RecordBlock
-from pipeline.transport.arenas import arena
+from pipeline.transport.arenas import ARENA_BYTES, arena
 from pipeline.transport.inflating import TooLarge, inflate
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 BLOCK_BYTES_MAX = 8 << 20  #: inflated; a block is cut behind the batch that passes it
 KEPT_BYTES_LEAST = 4 << 20  #: a smaller block is copied out of its arena, which serves again at once
+WASTED_TIMES = 4  #: so much room may hang on a block's bytes in memory of its own
 BATCH_BYTES_MAX = 256 << 20  #: inflated
 RECORD_BYTES_MIN = 7
 ABORT = 0
@@ -107,7 +108,8 @@ class Gathered:
         self.room(0)
         end = self.bytes + PADDING
         self._arena[self.bytes : end] = 0
-        return self._arena[:end] if end > KEPT_BYTES_LEAST else self._arena[:end].copy()
+        is_kept = end > KEPT_BYTES_LEAST and len(self._arena) <= max(ARENA_BYTES, WASTED_TIMES * end)
+        return self._arena[:end] if is_kept else self._arena[:end].copy()
 
 
 class RawPartitionRecords:

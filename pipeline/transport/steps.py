@@ -124,6 +124,7 @@ class Step:
         except Exception as error:  # callers may swallow it; a partition that is not fenced must not be read
             self._fail(error)
             raise
+        self.counters.progress_at_s = time.monotonic()
         self.is_assigned = True
 
     async def _give_up_owning(self) -> None:
@@ -271,7 +272,8 @@ class Step:
         for owned in self.owned.values():
             if not owned.is_leaving:
                 self._watch_offsets(owned, now_s)
-        if not self.is_assigned and now_s - self._unassigned_since_s > UNASSIGNED_S:
+        is_owning = self._owning is not None and not self._owning.done()  # which may take long, and says when it fails
+        if not (self.is_assigned or is_owning) and now_s - self._unassigned_since_s > UNASSIGNED_S:
             self._fail(TimeoutError(f"the consumer group gave no assignment within {UNASSIGNED_S:.0f} s"))
 
     def _watch_offsets(self, owned: Owned, now_s: float) -> None:

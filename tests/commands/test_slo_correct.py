@@ -131,3 +131,9 @@ def test_validate_counts_corrections(slo_dir: Path) -> None:
     (slo_dir / "c.yaml").write_text(named(MOVE)[1])
     assert run("validate").stdout == "1 good SLO in 2 files, 1 correction: no problems\n"
     assert [each["name"][0] for each in as_json("validate")["corrections"]] == ["c"]
+
+
+def test_prune_takes_no_files_since_it_withdraws_what_is_in_none(slo_dir: Path) -> None:
+    result = run("correct", "--prune", str(slo_dir))
+    assert result.exit_code == 2
+    assert "--prune" in result.stderr

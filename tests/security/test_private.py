@@ -102,14 +102,15 @@ def test_what_belongs_to_somebody_else_is_refused(inside: bool, tmp_path: Path) 
         private_directory(path)
 
 
-@pytest.mark.parametrize("variable", ["BURNLINE_DATA_DIR", "NUMBA_CACHE_DIR"])
+@pytest.mark.parametrize("variable", ["BURNLINE_DATA_DIR", "BURNLINE_KERNEL_CACHE", "NUMBA_CACHE_DIR"])
 def test_a_worker_loads_nothing_from_an_open_directory(variable: str, tmp_path: Path) -> None:
     kernels = tmp_path / "kernels"
     writable_by_others(kernels)
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(kernels), "BURNLINE_DATA_DIR": str(tmp_path / "data")}
-    if variable == "BURNLINE_DATA_DIR":
+    environment.pop("BURNLINE_KERNEL_CACHE", None)
+    if variable != "NUMBA_CACHE_DIR":
         del environment["NUMBA_CACHE_DIR"]
-        environment["BURNLINE_DATA_DIR"] = str(tmp_path)
+        environment[variable] = str(tmp_path if variable == "BURNLINE_DATA_DIR" else kernels)
     command = [sys.executable, "-m", "pipeline.cli", "worker", "--warm"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -102,3 +102,11 @@ def test_a_bomb_that_was_read_in_part_before_stands_at_the_next_offset() -> None
     raw = RawMemoryRecords(batch(10, [bytes(MIB)] * 20, ZSTD))
     [block] = list(RawPartitionRecords(place, raw, None, 15, None, None, True, 1, 4 * MIB))
     assert (block.first_offset, block.offset.tolist(), block.next_offset) == (15, [15], 30)
+
+
+def test_what_a_bomb_needed_does_not_hang_on_the_block_beside_it() -> None:
+    place, noise = TopicPartition("events", 3), np.random.default_rng(0).bytes(MIB)
+    raw = batch(0, [noise] * 5, LZ4) + batch(10, [bytes(MIB)] * 100, ZSTD)
+    [block] = list(RawPartitionRecords(place, RawMemoryRecords(raw), None, 0, None, None, True, 1, 90 * MIB))
+    held = block.buffer if block.buffer.base is None else block.buffer.base
+    assert len(block) == 6 and held.nbytes <= 4 * block.buffer.nbytes
