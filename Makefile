@@ -23,7 +23,7 @@ up: setup
 
 # A file's tests stay together, each process has servers of its own (about 1 GB). In order, which begins with the longest.
 test: check promtool
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 # Prometheus referees the scenarios. Debian's package is unpacked only: installed, it would start a server. Where there is
 # neither apt nor a promtool, those tests are skipped and say so.
