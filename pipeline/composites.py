@@ -251,8 +251,7 @@ class Composites:
         return np.array(sorted(found), np.int64)
 
     def _rows(self, composed: Composed) -> list[int]:
-        rows = self.instances.rows
-        return [rows[key] for part in composed.parts if (key := self.instances.key_of(part.name)) in rows]
+        return self.instances.rows_of(composed.parts)
 
     def _state(self, composed: Composed) -> State:
         return self.states[composed.watched.objective.name]

@@ -189,11 +189,7 @@ def _only(block: RecordBlock, chosen: NDArray[np.intp]) -> RecordBlock:
     """A block with some of its records."""
     if len(chosen) == len(block):
         return block
-    return RecordBlock(
-        block.topic, block.partition, block.first_offset, block.next_offset, block.buffer,
-        block.value_start[chosen], block.value_length[chosen], block.key_start[chosen], block.key_length[chosen],
-        block.append_time_ms[chosen], block.offset[chosen],
-    )  # fmt: skip
+    return block.some(chosen, block.first_offset, block.next_offset)
 
 
 def _with_headers(block: RecordBlock, chosen: NDArray[np.intp]) -> list[int]:

@@ -202,6 +202,11 @@ class Instances:
         """The key of an SLO without groupBy."""
         return InstanceKey(name, "")
 
+    def rows_of(self, objectives: Iterable[slo.Objective]) -> list[int]:
+        """Rows of those SLOs without groupBy that have one."""
+        known = (self.rows.get(self.key_of(each.name)) for each in objectives)
+        return [row for row in known if row is not None]
+
     def words(self, row: int) -> NDArray[np.int64]:
         words: NDArray[np.int64] = self.bank.rows.words[row]
         return words

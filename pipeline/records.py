@@ -35,6 +35,14 @@ class RecordBlock:
     def __len__(self) -> int:
         return len(self.offset)
 
+    def some(self, chosen: slice | NDArray[np.intp], first_offset: int, next_offset: int) -> "RecordBlock":
+        """A block of some of the records, which stands for [first_offset, next_offset); the bytes are shared."""
+        return RecordBlock(
+            self.topic, self.partition, first_offset, next_offset, self.buffer,
+            self.value_start[chosen], self.value_length[chosen], self.key_start[chosen], self.key_length[chosen],
+            self.append_time_ms[chosen], self.offset[chosen],
+        )  # fmt: skip
+
     def value(self, index: int) -> bytes | None:
         """Copy one value out: for dead letters and small topics."""
         return _span(self.buffer, int(self.value_start[index]), int(self.value_length[index]))

@@ -35,23 +35,18 @@ class WorstOf:
 
     def part_rows(self) -> NDArray[np.int64]:
         """Rows of all parts, ascending: they are judged only together."""
-        found = [row for composed in self.spec for row in self._rows(composed)]
+        found = [row for composed in self.spec for row in self.instances.rows_of(composed.parts)]
         return np.array(sorted(found), np.int64)
 
     def rows(self) -> NDArray[np.int64]:
         """Rows of the composites themselves."""
-        rows = (self.instances.rows.get(self.instances.key_of(each.watched.objective.name)) for each in self.spec)
-        return np.array(sorted(row for row in rows if row is not None), np.int64)
-
-    def _rows(self, composed: Composed) -> list[int]:
-        known = (self.instances.rows.get(self.instances.key_of(part.name)) for part in composed.parts)
-        return [row for row in known if row is not None]
+        return np.array(sorted(self.instances.rows_of(each.watched.objective for each in self.spec)), np.int64)
 
     def judge(self, until: int, due: NDArray[np.int64], coverage: Coverage) -> NDArray[np.int64]:
         """Let parts take every second up to `until`; return what their slices say of the composites', by second."""
         entries: list[Entry] = []
         for c, composed in enumerate(self.spec):
-            rows, length = np.array(sorted(self._rows(composed)), np.int64), self.length_s[c]
+            rows, length = np.array(sorted(self.instances.rows_of(composed.parts)), np.int64), self.length_s[c]
             if not len(rows):
                 continue
             after = int(self.instances.bank.rows.words[rows, k.AT].min())
@@ -82,7 +77,7 @@ class WorstOf:
     def _verdicts(self, c: int, n: int) -> tuple[int, int]:
         """Count the members whose slice was good, and those whose slice was bad."""
         cells, found = self.instances.bank.rows.cells, [0, 0]
-        for row in self._rows(self.spec[c]):
+        for row in self.instances.rows_of(self.spec[c].parts):
             if self.instances.words(row)[k.FIRST] < 0:
                 continue
             objective = int(self.instances.words(row)[k.OBJECTIVE])

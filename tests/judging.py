@@ -1,6 +1,6 @@
 """What tests of the judge share: blocks of counts, presets, a driver of the fold, its outputs read back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, Severity, Watched, WindowPair
 from pipeline.blocks import decode, encode
-from pipeline.judgement import JudgeFold, JudgeSpec
+from pipeline.judgement import JudgeFold, Judgement, JudgeSpec
 from pipeline.records import PADDING, OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.slo import Indicator, Objective, Ratio
 from schemas import HOME
@@ -216,3 +216,39 @@ def blocks_of(plan, second=T0):
         entries += [("chat", "", second - back, *numbers) for back, *numbers in others]
         blocks.append(counts(entries, newest=second + 0.5))
     return blocks
+
+
+def played(spec: JudgeSpec, entries: Sequence[Entry], cut: int = 10_000, crashes: Collection[int] = ()) -> Driver:
+    """Feed blocks of `cut` entries, a unit each; crash behind the units of these numbers."""
+    driver = Driver(spec)
+    driver.send(*(counts(entries[i : i + cut]) for i in range(0, len(entries), cut)))
+    units = 0
+    while driver.position < len(driver.log):
+        driver.unit(1)
+        units += 1
+        if units in crashes:
+            driver.crash()
+    return driver
+
+
+def brought_back(judge: Judgement, rules: JudgeSpec, entries: Iterable[bytes] | None = None) -> Judgement:
+    """A judgement restored from what another one would write now, or from other `entries` of instances."""
+    if entries is None:
+        entries = [judge.instances.snapshot(row, 0, rules.framing) for row in judge.instances.known]
+    again = Judgement(rules)
+    again.restore(decode("judge_state", judge.snapshot(0, rules.framing))["payload"], entries, rules.framing)
+    return again
+
+
+def on_and_again(rules: JudgeSpec, blocks: Sequence[dict[str, Any]], cut: int) -> tuple[Judgement, Judgement]:
+    """A judgement of all blocks, and one that was put away behind `cut` of them and brought back."""
+    on = Judgement(rules)
+    for block in blocks[:cut]:
+        on.observe(block)
+    on.judge()
+    again = brought_back(on, rules)
+    for judge in (on, again):
+        for block in blocks[cut:]:
+            judge.observe(block)
+        judge.judge()
+    return on, again

@@ -16,7 +16,7 @@ from pipeline.kernels import rings as k
 from pipeline.periods import Calendar
 from pipeline.slo import Ratio
 from pipeline.windows import pack, unpack
-from tests.judging import QUICK, T0, Driver, counts, preset, slices_of, spec, steady, watched
+from tests.judging import QUICK, T0, Driver, counts, played, preset, slices_of, spec, steady, watched
 from tests.naive.budgets import NaiveBudget
 from tests.test_judgement import rules_of
 from tests.test_windows import state_of
@@ -50,18 +50,9 @@ def entries_of(plan):
     return [*entries, *steady(second + 1, second + 3, 10)]
 
 
-def run(each, entries, cut=1_000, crashes=(), silent=0, **facts):
+def run(each, entries, cut=1_000, crashes=(), **facts):
     """Judge a stream in blocks of so many entries, with crashes after some units."""
-    driver = Driver(spec(each, **facts))
-    pieces = [entries[i : i + cut] for i in range(0, len(entries), cut)]
-    driver.send(*(counts(piece) for piece in pieces))
-    units = 0
-    while driver.position < len(driver.log):
-        driver.unit(1)
-        units += 1
-        if units in crashes:
-            driver.crash()
-    return driver
+    return played(spec(each, **facts), entries, cut, crashes)
 
 
 @settings(max_examples=20)

@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.alerts import Kind
-from pipeline.blocks import decode
 from pipeline.judgement import PARTITION_KEY, Judgement
 from pipeline.kernels import rings as k
 from pipeline.periods import UNITS, Calendar
 from pipeline.windows import layout, row_bytes
-from tests.judging import LONG, QUICK, Driver, blocks_of, counts, preset, spec, steady, steps, watched
+from tests.judging import LONG, QUICK, Driver, blocks_of, brought_back, counts, preset, spec, steady, steps, watched
 from tests.naive.windows import period_of, sum_between, window_sum
 from tests.test_windows import state_of
 
@@ -85,9 +84,7 @@ def test_snapshot_restore_continue_equals_continue_and_cuts_change_nothing(life,
         through.judge()
         once.observe(block)
     through.judge()
-    entries = [through.instances.snapshot(row, 0, rules.framing) for row in through.instances.known]
-    again = Judgement(rules)
-    again.restore(decode("judge_state", through.snapshot(0, rules.framing))["payload"], entries, rules.framing)
+    again = brought_back(through, rules)
     for judge in (through, again, once):
         for block in blocks[cut:]:
             judge.observe(block)

@@ -12,7 +12,8 @@ from pipeline.alerts import STEPS, AlertPolicy, Composed, Kind, Severity, Watche
 from pipeline.bindings import counts_partition, route
 from pipeline.judgement import JudgeSpec
 from pipeline.slo import PART, Ratio
-from tests.judging import QUICK, T0, Driver, counts, slices_of, steady, watched
+from tests.journeys import clocked, entries_of, stretches_of
+from tests.judging import QUICK, T0, Driver, counts, played, slices_of, steady, watched
 from tests.naive.composites import NaiveMean
 from tests.test_judgement import rules_of
 
@@ -42,29 +43,6 @@ def spec(*each: Composed, members: tuple[Watched, ...] = (), **more) -> JudgeSpe
     return JudgeSpec(members, each, **more)
 
 
-def entries_of(*parts, name="journey"):
-    """Entries of parts a, b, ... by second; each part: (start, end, good, bad) stretches after T0."""
-    found = [
-        entry
-        for member, stretches in zip("abcdefgh", parts, strict=False)
-        for start, end, good, bad in stretches
-        for entry in steady(T0 + start, T0 + end, good, bad, f"{name}{PART}{member}")
-    ]
-    return sorted(found, key=lambda entry: entry[2])
-
-
-def run(spec_, entries, cut=10_000, crashes=()):
-    driver = Driver(spec_)
-    driver.send(*(counts(entries[i : i + cut]) for i in range(0, len(entries), cut)))
-    units = 0
-    while driver.position < len(driver.log):
-        driver.unit(1)
-        units += 1
-        if units in crashes:
-            driver.crash()
-    return driver
-
-
 def plain(status):
     """A judgement but for processing time."""
     lists = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in status.items()}
@@ -76,27 +54,12 @@ spells = st.lists(st.tuples(st.integers(1, 200), st.sampled_from([None, 0, 0, 1,
 journeys = st.lists(spells, min_size=2, max_size=3)
 
 
-def stretches_of(plan):
-    start, found = 0, []
-    for length, bad in plan:
-        if bad is not None:
-            found.append((start, start + length, 10 - bad, bad))
-        start += length
-    return found
-
-
-def clocked(entries):
-    """The same, and a part that says what time it is."""
-    end = max(entry[2] for entry in entries) if entries else T0
-    return [*entries, *steady(end + 1, end + 30, 10, slo=f"journey{PART}a")]
-
-
 @settings(max_examples=30)
 @given(journeys, st.lists(st.integers(1, 7), min_size=3, max_size=3), st.integers(20, 1_000))
 def test_it_alerts_as_somebody_who_asks_every_second_with_fractions(plans, weights, cut):
     weights = weights[: len(plans)]
     entries = clocked(entries_of(*(stretches_of(plan) for plan in plans)))
-    driver = run(spec(composed(weights, policy=SWIFT)), entries, cut)
+    driver = played(spec(composed(weights, policy=SWIFT)), entries, cut)
     parts = [
         (Fraction(weight), {e[2]: e[3:5] for e in entries if e[0] == f"journey{PART}{member}"})
         for weight, member in zip(weights, "abc", strict=False)
@@ -114,8 +77,8 @@ def test_it_alerts_as_somebody_who_asks_every_second_with_fractions(plans, weigh
 def test_a_crash_at_any_unit_tells_the_same_once(plans, cut, crashes, snapshot_s):
     bad = [[(0, 100, 10, 0), (100, 300, 0, 10)], *(stretches_of(plan) for plan in plans)]
     entries, each = clocked(entries_of(*bad)), composed((2, 1, 1, 3)[: len(bad)], sla="0.9", policy=SWIFT)
-    calm = run(spec(each), entries)
-    crashed = run(spec(each, snapshot_us=snapshot_s * 1_000_000), entries, cut, crashes)
+    calm = played(spec(each), entries)
+    crashed = played(spec(each, snapshot_us=snapshot_s * 1_000_000), entries, cut, crashes)
     told = [[{**alert, "evaluated_at": 0} for alert in driver.alerts] for driver in (calm, crashed)]
     assert told[0] == told[1] != []
     ids = [[dict(record.headers)["ce_id"] for record in driver.alert_records] for driver in (calm, crashed)]
@@ -127,7 +90,7 @@ def test_a_crash_at_any_unit_tells_the_same_once(plans, cut, crashes, snapshot_s
 
 def test_the_mean_is_weighted_and_members_without_traffic_are_left_out():
     """2 x 10 % and 1 x 40 % bad: 20 %. A third member had no event: it is neither good nor bad."""
-    (status,) = run(spec(composed((2, 1, 5))), entries_of([(0, 900, 9, 1)], [(0, 900, 3, 2)])).statuses.values()
+    (status,) = played(spec(composed((2, 1, 5))), entries_of([(0, 900, 9, 1)], [(0, 900, 3, 2)])).statuses.values()
     assert status["compliance_ratio"] == pytest.approx(0.8)
     assert (status["slo"], status["instance"], status["good"] + status["bad"]) == ("journey", "", 15 * 897)
     assert status["budget_remaining_ratio"] == pytest.approx(1 - 0.2 / 0.05)
@@ -139,7 +102,7 @@ def test_the_mean_is_weighted_and_members_without_traffic_are_left_out():
 def test_one_broken_member_of_two_is_half_of_a_mean_however_little_traffic_it_has():
     """The member with a hundredth of the traffic fails: pooled, that were 1 %; the mean is 50 %."""
     broken = entries_of([(0, 2_700, 100, 0)], [(0, 2_000, 1, 0), (2_000, 2_700, 0, 1)])
-    driver = run(spec(composed((1, 1))), clocked(broken))
+    driver = played(spec(composed((1, 1))), clocked(broken))
     assert driver.told[0] == (T0 + 2_600, "FIRED", "CRITICAL"), "half of the mean, over 600 s: 10x of 5 %"
     fired = next(alert for alert in driver.alerts if alert["kind"] == "BURN_RATE")
     assert (fired["slo"], fired["dedup_key"], fired["long_burn_rate"]) == ("journey", "journey|", 10.0)
@@ -150,9 +113,9 @@ def test_one_broken_member_of_two_is_half_of_a_mean_however_little_traffic_it_ha
 def test_the_boundary_is_exact():
     """10x of 5 % is 1/2: of 1/3 and 2/3 bad exactly that, and not of one event less."""
     exact = entries_of([(0, 3_000, 3, 0), (3_000, 3_602, 2, 1)], [(0, 3_000, 3, 0), (3_000, 3_602, 1, 2)])
-    assert "CRITICAL" in {severity for *_, severity in run(spec(composed((1, 1))), clocked(exact)).told}
+    assert "CRITICAL" in {severity for *_, severity in played(spec(composed((1, 1))), clocked(exact)).told}
     less = [e if e[2] != T0 + 3_400 or not e[0].endswith("b") else (*e[:3], 2, 1, 0) for e in exact]
-    assert "CRITICAL" not in {severity for *_, severity in run(spec(composed((1, 1))), clocked(less)).told}
+    assert "CRITICAL" not in {severity for *_, severity in played(spec(composed((1, 1))), clocked(less)).told}
 
 
 def test_within_the_margin_it_holds_on_through_a_restart():
@@ -204,7 +167,7 @@ def test_it_stands_beside_slos_and_other_composites():
         *steady(T0, T0 + 1_000, 10),
     ]
     entries.sort(key=lambda entry: entry[2])
-    driver = run(spec(composed((1, 1)), other, members=(chat,)), entries)
+    driver = played(spec(composed((1, 1)), other, members=(chat,)), entries)
     assert set(driver.statuses) == {"chat|", "journey|", "other|"}
     assert {alert["slo"] for alert in driver.alerts} == {"other"}
 

@@ -9,13 +9,26 @@ from hypothesis import strategies as st
 
 from pipeline import timeslices
 from pipeline.alerts import Guards
-from pipeline.blocks import decode
 from pipeline.judgement import Judgement
 from pipeline.kernels.slices import KEPT, UNIT
 from pipeline.periods import Calendar
 from pipeline.slo import Ratio, Timeslices
 from pipeline.windows import layout, row_bytes
-from tests.judging import LONG, QUICK, T0, Driver, blocks_of, counts, preset, spec, steady, steps, watched
+from tests.judging import (
+    LONG,
+    QUICK,
+    T0,
+    Driver,
+    blocks_of,
+    brought_back,
+    counts,
+    on_and_again,
+    preset,
+    spec,
+    steady,
+    steps,
+    watched,
+)
 from tests.naive.judge import NaiveJudge
 from tests.naive.slices import ended, verdicts
 from tests.naive.windows import cell_of, period_of, sum_between, window_sum
@@ -77,19 +90,8 @@ def test_sums_are_those_of_a_dictionary_of_slices(each, plan) -> None:
 @settings(max_examples=40)
 @given(slos, steps, st.integers(0, 11))
 def test_snapshot_restore_continue_equals_continue(each, plan, cut) -> None:
-    rules, blocks = spec(each), blocks_of(plan)
-    through = Judgement(rules)
-    for block in blocks[:cut]:
-        through.observe(block)
-    through.judge()
-    entries = [through.instances.snapshot(row, 0, rules.framing) for row in through.instances.known]
-    again = Judgement(rules)
-    again.restore(decode("judge_state", through.snapshot(0, rules.framing))["payload"], entries, rules.framing)
-    for judge in (through, again):
-        for block in blocks[cut:]:
-            judge.observe(block)
-        judge.judge()
-    assert state_of(again) == state_of(through)
+    on, again = on_and_again(spec(each), blocks_of(plan), cut)
+    assert state_of(again) == state_of(on)
 
 
 def test_an_untouched_instance_restores_from_an_old_entry_with_its_slice_closed() -> None:
@@ -108,8 +110,7 @@ def test_an_untouched_instance_restores_from_an_old_entry_with_its_slice_closed(
     row_a, row_b = judge.instances.rows.values()
     assert judge.instances.touched() == [row_a]
     entries = [judge.instances.snapshot(row_a, 0, rules.framing), old[1]]
-    again = Judgement(rules)
-    again.restore(decode("judge_state", judge.snapshot(0, rules.framing))["payload"], entries, rules.framing)
+    again = brought_back(judge, rules, entries)
     assert state_of(again) == state_of(judge)
     assert judge.instances.reading(row_b, judge.coverage).sums[-1] == (1, 0)
 

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.blocks import decode
 from pipeline.judgement import Judgement
 from pipeline.kernels import rings as k
 from pipeline.windows import cell_s, layout, pack, row_bytes, unpack
-from tests.judging import LONG, T0, blocks_of, counts, preset, spec, steady, steps, watched
+from tests.judging import LONG, T0, blocks_of, brought_back, counts, on_and_again, preset, spec, steady, steps, watched
 from tests.naive.windows import cell_of
 
 
@@ -37,19 +36,8 @@ def test_an_instance_stays_under_its_stated_memory(name, most):
 @given(steps, st.integers(0, 11))
 def test_snapshot_restore_continue_equals_continue(plan, cut):
     rules = spec(watched(policy=LONG, window="20000s"))
-    through = Judgement(rules)
-    blocks = blocks_of(plan)
-    for block in blocks[:cut]:
-        through.observe(block)
-    through.judge()
-    entries = [through.instances.snapshot(row, 0, rules.framing) for row in through.instances.known]
-    again = Judgement(rules)
-    again.restore(decode("judge_state", through.snapshot(0, rules.framing))["payload"], entries, rules.framing)
-    for judge in (through, again):
-        for block in blocks[cut:]:
-            judge.observe(block)
-        judge.judge()
-    assert state_of(again) == state_of(through)
+    on, again = on_and_again(rules, blocks_of(plan), cut)
+    assert state_of(again) == state_of(on)
 
 
 def state_of(judge: Judgement):
@@ -77,8 +65,7 @@ def test_an_unchanged_instance_restores_from_an_old_entry():
     judge.judge()
     row_a, row_b = judge.instances.rows.values()
     now = [judge.instances.snapshot(row_a, 0, rules.framing), old[1]]
-    again = Judgement(rules)
-    again.restore(decode("judge_state", judge.snapshot(0, rules.framing))["payload"], now, rules.framing)
+    again = brought_back(judge, rules, now)
     assert state_of(again) == state_of(judge)
     assert judge.instances.reading(row_b, judge.coverage).sums[-1] == (350, 0)
 

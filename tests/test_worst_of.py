@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipeline.alerts import AlertPolicy, ClearRule, Composed, Guards, Severity, WindowPair
 from pipeline.judgement import JudgeSpec
 from pipeline.slo import PART, Ratio, Timeslices
-from tests.judging import T0, Driver, counts, slices_of, steady, watched
+from tests.journeys import clocked, entries_of, stretches_of
+from tests.judging import T0, counts, played, slices_of, steady, watched
 from tests.naive.judge import NaiveJudge
 from tests.naive.worst_of import worst_of
 from tests.test_judgement import rules_of
@@ -37,27 +38,8 @@ def journey(members: str = "ab") -> Composed:
     return Composed(sliced("journey", Ratio(1, 1)), parts, (1,) * len(members))
 
 
-def entries_of(*parts):
-    """Entries of members a, b, ... by second; each: (start, end, good, bad) stretches after T0."""
-    found = [
-        entry
-        for member, stretches in zip("abcd", parts, strict=False)
-        for start, end, good, bad in stretches
-        for entry in steady(T0 + start, T0 + end, good, bad, f"journey{PART}{member}")
-    ]
-    return sorted(found, key=lambda entry: entry[2])
-
-
 def run(entries, cut=10_000, crashes=(), **facts):
-    driver = Driver(JudgeSpec((), (journey("abc"),), **facts))
-    driver.send(*(counts(entries[i : i + cut]) for i in range(0, len(entries), cut)))
-    units = 0
-    while driver.position < len(driver.log):
-        driver.unit(1)
-        units += 1
-        if units in crashes:
-            driver.crash()
-    return driver
+    return played(JudgeSpec((), (journey("abc"),), **facts), entries, cut, crashes)
 
 
 def members_of(entries):
@@ -71,25 +53,14 @@ spells = st.lists(st.tuples(st.integers(1, 500), st.sampled_from([None, 0, 0, 1,
 journeys = st.lists(spells, min_size=1, max_size=3)
 
 
-def plan_of(spells_):
-    start, found = 0, []
-    for length, bad in spells_:
-        if bad is not None:
-            found.append((start, start + length, 10 - bad, bad))
-        start += length
-    return found
-
-
-def clocked(plans):
-    entries = entries_of(*(plan_of(plan) for plan in plans))
-    end = max((entry[2] for entry in entries), default=T0)
-    return [*entries, *steady(end + 1, end + 60, 10, slo=f"journey{PART}a")]
+def entries_of_plans(plans):
+    return clocked(entries_of(*(stretches_of(plan) for plan in plans)), 60)
 
 
 @settings(max_examples=30)
 @given(journeys, st.integers(20, 3_000))
 def test_its_slices_are_judged_like_those_of_somebody_who_looks_at_each(plans, cut):
-    entries = clocked(plans)
+    entries = entries_of_plans(plans)
     driver = run(entries, cut)
     end = driver.fold.judgement.judged_s
     slices = worst_of(members_of(entries), LENGTH, Fraction(8, 10), end)
@@ -105,7 +76,7 @@ def test_its_slices_are_judged_like_those_of_somebody_who_looks_at_each(plans, c
 @settings(max_examples=20)
 @given(journeys, st.integers(30, 900), st.sets(st.integers(1, 40), max_size=5), st.sampled_from([0, 40]))
 def test_a_crash_at_any_unit_tells_the_same_once(plans, cut, crashes, snapshot_s):
-    entries = clocked([[(300, 0), (500, 10)], *plans])
+    entries = entries_of_plans([[(300, 0), (500, 10)], *plans])
     calm, crashed = run(entries), run(entries, cut, crashes, snapshot_us=snapshot_s * 1_000_000)
     told = [[{**alert, "evaluated_at": 0} for alert in driver.alerts] for driver in (calm, crashed)]
     assert told[0] == told[1] != []

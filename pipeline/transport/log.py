@@ -123,7 +123,4 @@ def until(block: RecordBlock, end: int) -> RecordBlock:
     """A block without what lies behind `end`."""
     if block.next_offset <= end:
         return block
-    stop = int(np.searchsorted(block.offset, end))
-    columns = ("value_start", "value_length", "key_start", "key_length", "append_time_ms", "offset")
-    cut = (getattr(block, name)[:stop] for name in columns)
-    return RecordBlock(block.topic, block.partition, block.first_offset, end, block.buffer, *cut)
+    return block.some(slice(int(np.searchsorted(block.offset, end))), block.first_offset, end)

@@ -289,10 +289,4 @@ def control_type(view: NDArray[np.uint8], position: int, end: int) -> int:
 
 def without_records_before(block: RecordBlock, offset: int) -> RecordBlock:
     """Return the block from `offset` on: what was taken already came once more, with other borders."""
-    start = int(np.searchsorted(block.offset, offset))
-    return RecordBlock(
-        block.topic, block.partition, offset, block.next_offset, block.buffer,
-        block.value_start[start:], block.value_length[start:],
-        block.key_start[start:], block.key_length[start:],
-        block.append_time_ms[start:], block.offset[start:],
-    )  # fmt: skip
+    return block.some(slice(int(np.searchsorted(block.offset, offset)), None), offset, block.next_offset)
