@@ -22,8 +22,11 @@ up: setup
 	$(BIN)/burnline up
 
 # A file's tests stay together, each process has servers of its own (about 1 GB). In order, which begins with the longest.
+# Several brokers, databases and workers share a few cores here, so what fails is shown and then tried once more, alone: a
+# test that fails there too fails the run.
 test: check promtool
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 || \
+	  $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 # Prometheus referees the scenarios. Debian's package is unpacked only: installed, it would start a server. Where there is
 # neither apt nor a promtool, those tests are skipped and say so.
