@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test promtool check bench soak chaos up lock clean
+.PHONY: setup demo test kernels promtool check bench soak chaos up lock clean
 
 setup: $(STAMP)
 
@@ -24,19 +24,25 @@ up: setup
 # A file's tests stay together, each process has servers of its own (about 1 GB). In order, which begins with the longest.
 # Several brokers, databases and workers share a few cores here, so what fails is shown and then tried once more, alone: a
 # test that fails there too fails the run.
-test: check promtool
+test: setup
+	$(MAKE) --no-print-directory -j 2 check kernels promtool
 	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 || \
 	  $(BIN)/pytest --last-failed --last-failed-no-failures none
 
-# Prometheus referees the scenarios. Debian's package is unpacked only: installed, it would start a server. Where there is
-# neither apt nor a promtool, those tests are skipped and say so.
+# Compiled while the checks run: each process of the tests would begin with it.
+kernels: setup
+	$(BIN)/python -m tests.compiled
+
+# Prometheus referees the scenarios, Alertmanager receives alerts. Debian's packages are unpacked only: installed, they would
+# start servers. Where there is no apt, those tests are skipped and say so.
 PROMETHEUS := .burnline/prometheus
+UNPACKED := prometheus prometheus-alertmanager
 promtool:
-	@command -v promtool > /dev/null || test -x $(PROMETHEUS)/usr/bin/promtool || ( \
+	@test -x $(PROMETHEUS)/usr/bin/promtool -a -x $(PROMETHEUS)/usr/bin/prometheus-alertmanager || ( \
 	  mkdir -p $(PROMETHEUS) && cd $(PROMETHEUS) && \
-	  { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } && \
-	  dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb ) > /dev/null 2>&1 || \
-	  echo "no promtool: the referee's tests will be skipped"
+	  { apt-get download -qq $(UNPACKED) || { apt-get update -qq && apt-get download -qq $(UNPACKED); }; } && \
+	  for package in prometheus*.deb; do dpkg-deb -x $$package . && rm $$package; done ) > /dev/null 2>&1 || \
+	  echo "neither promtool nor Alertmanager: tests that need them will be skipped"
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -4,11 +4,8 @@ import json
 from typing import Annotated, Any
 
 import typer
-from clickhouse_driver import errors
 
 from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import FAILURES, said
-from pipeline.sinks.migrations import MigrationError, migrate
 from pipeline.topics import TopicsError, create_topics
 
 REMEDY = "is a server running at BURNLINE_CLICKHOUSE_URL, with the password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?"
@@ -19,6 +16,8 @@ def bring_up_to_date(settings: Settings, dry_run: bool = False, topics: bool = T
 
     Raises: MigrationError, TopicsError, and what clickhouse-driver raises when no server answers.
     """
+    from pipeline.sinks.migrations import migrate
+
     done: dict[str, Any] = {"migrations": [m.name for m in migrate(settings, dry_run=dry_run)]}
     if topics and not dry_run:
         report = create_topics(settings)
@@ -33,13 +32,18 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
 ) -> None:
     """Bring the ClickHouse schema and the Kafka topics up to date."""
+    from clickhouse_driver.errors import ServerException
+
+    from pipeline.sinks.clickhouse import FAILURES, said
+    from pipeline.sinks.migrations import MigrationError
+
     try:
         done = bring_up_to_date(Settings(), dry_run, topics)
     except (MigrationError, TopicsError) as error:
         typer.echo(f"burnline migrate: {error}", err=True)
         raise typer.Exit(1) from error
     except FAILURES as error:
-        hint = "" if isinstance(error, errors.ServerException) else f"; {REMEDY}"
+        hint = "" if isinstance(error, ServerException) else f"; {REMEDY}"
         typer.echo(f"burnline migrate: {said(error)}{hint}", err=True)
         raise typer.Exit(1) from error
     typer.echo(json.dumps(done) if as_json else in_words(done))

@@ -7,23 +7,28 @@ what was written; one that fails again and again ends the worker, for its superv
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import structlog
 
 from pipeline import grants
+from pipeline.agents.correcting import Corrector
+from pipeline.agents.deliver import deliver
 from pipeline.agents.ingest import ingest
 from pipeline.agents.judge import judge
 from pipeline.agents.parts import Agent, Parts
 from pipeline.agents.reports import Reporter, facts_of
 from pipeline.agents.store import store
 from pipeline.dead_letters import TooManyDeadLetters
+from pipeline.delivery.routes import Routes
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.health import StepFacts, stuck
 from pipeline.ingest import warm
 from pipeline.metrics import Reading, render
 from pipeline.reload import Reloader
 from pipeline.settings import Settings
+from pipeline.sinks.routes import routes_of
 from pipeline.sources import registry
 from pipeline.spec import SpecError, load
 from pipeline.topics import (
@@ -39,10 +44,10 @@ from pipeline.topics import (
     faust_config,
     topic_name,
 )
-from pipeline.transport import GroupSpec, run_step, step_app
+from pipeline.transport import GroupSpec, Step, run_step, step_app
 from pipeline.web.server import Endpoints, Health, Server
 
-AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store}
+AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store, "deliver": deliver}
 
 #: what each of our topics holds
 SCHEMAS = {
@@ -75,7 +80,14 @@ def parts_of(settings: Settings) -> Parts:
         raise SetupFailed(f"the SLO files cannot be used:\n{error}") from error
     for problem in slos.unmeasured:
         log.warning("SLO not measured", problem=str(problem))
-    return Parts(settings, slos, _framing(settings), _partitions(settings))
+    return Parts(settings, slos, _framing(settings), _partitions(settings), _routes(settings))
+
+
+def _routes(settings: Settings) -> Routes:
+    try:
+        return routes_of(settings)
+    except SpecError as error:
+        raise SetupFailed(f"the alert routes cannot be used:\n{error}") from error
 
 
 def _framing(settings: Settings) -> Framing:
@@ -116,8 +128,10 @@ class Worker:
         self.parts, self.stop = parts, asyncio.Event()
         self.agents: dict[str, Agent] = {}
         self.stopped: dict[str, str] = {}  # step -> why it waits for somebody
+        self.failures: Counter[str] = Counter()  # of steps, whose own counters begin anew with each
         self._reporter = Reporter(parts.settings)
         self._reloader = Reloader(parts, self.agents)
+        self._corrector = Corrector(parts)
 
     async def run(self, ready: Callable[[str], None]) -> int:
         """Run until stopped; return 0, or 1 when a step could not go on."""
@@ -126,7 +140,8 @@ class Worker:
         server = Server(Endpoints(self.metrics, self.live, self.ready), settings.http_bind, token)
         await server.start()
         announcing = asyncio.create_task(self._announce(server.address, ready))
-        others = [asyncio.create_task(each) for each in (self._reporter.run(self.facts), self._reloader.run())]
+        running = (self._reporter.run(self.facts), self._reloader.run(), self._corrector.run())
+        others = [asyncio.create_task(each) for each in running]
         try:
             ended = await asyncio.gather(*(self._keep(name) for name in settings.step_names))
         finally:
@@ -152,6 +167,7 @@ class Worker:
                     return await self._wait_for_somebody(name, str(error.__cause__))
                 said = {"step": name, "error": str(error), **remedy(error)}
                 log.error("a step failed and is made anew from what was written", **said)
+                self.failures[name] += 1
                 failures = [at for at in failures if at > time.monotonic() - FAILURES_S] + [time.monotonic()]
                 if len(failures) >= FAILURES_MOST:
                     log.error("a step keeps failing: the worker ends", step=name, exc_info=error)
@@ -170,6 +186,10 @@ class Worker:
     async def _run_once(self, name: str) -> None:
         settings = self.parts.settings
         agent = self.agents[name] = AGENTS[name](self.parts)
+        if agent.run is not None:
+            await agent.run(self.stop)
+            return
+        assert isinstance(agent.step, Step)
         group = GroupSpec(self.parts.group(name), settings.session_timeout_s, settings.session_timeout_s / 10)
         app = step_app(
             agent.step, group, settings.kafka_brokers, faust_config(settings), agent.fetch, settings.data_dir
@@ -194,7 +214,10 @@ class Worker:
             if name not in self.stopped and (name not in self.agents or not self.agents[name].step.is_assigned)
         ]
         stopped = (f"{name} has stopped: {why}" for name, why in self.stopped.items())
-        return Health((*stopped, *(f"{name} has no partitions yet" for name in waiting)), self._reloader.notes())
+        return Health(
+            (*stopped, *(f"{name} has no partitions yet" for name in waiting)),
+            (*self._reloader.notes(), *self._corrector.notes()),
+        )
 
     def metrics(self) -> bytes:
         return render(self._readings())
@@ -205,7 +228,8 @@ class Worker:
             step, counters = agent.step, agent.step.counters
             values = {
                 "blocks": counters.blocks, "records": counters.records, "bytes": counters.bytes,
-                "stale_blocks": counters.stale_blocks, "units": counters.units, "units_failed": counters.units_failed,
+                "stale_blocks": counters.stale_blocks, "queue_waits": counters.queue_waits,
+                "units": counters.units, "units_failed": counters.units_failed,
                 "fenced": counters.fenced, "lost_offsets": counters.lost_offsets,
                 "restored_entries": counters.restored_entries, "transaction_seconds": counters.transaction_s,
                 "transaction_seconds_last": counters.transaction_s_last, "fold_seconds": counters.fold_s,
@@ -215,6 +239,7 @@ class Worker:
             yield from (Reading(f"burnline_{key}", value, (name,)) for key, value in values.items())
             yield from agent.readings()
             yield Reading("burnline_stopped", int(name in self.stopped), (name,))
+            yield Reading("burnline_step_failures", self.failures[name], (name,))
         for facts in self.facts():
             yield from self._reporter.readings(facts)
         yield from self._reloader.readings()

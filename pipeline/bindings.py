@@ -4,7 +4,7 @@ Pure. A series is resolved once, when its label key is first seen; from then on 
 only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.classify import OWN_BITS
-from pipeline.kernels.counts import VALUE_BYTES
+from pipeline.kernels.verdicts import SLO_TPOT_MS, SLO_TTFT_MS, SOME_DURATIONS, SOME_OTHERS, VALUE_BYTES
 from pipeline.series import BASE_LABELS, OTHER, label_text
-from pipeline.sli import FIELD_OF, METRICS
+from pipeline.sli import FIELD_OF, METRICS, OBJECTIVES, Kind
 from pipeline.slo import PART, Indicator, Objective
 
 Rule = tuple[int, int, int, int, int]
+
+FIRST_ATTEMPT = 1  #: the threshold of `attempt`: more is one more attempt
+#: where a request's own targets stand in a row
+OWN_TARGETS = {"slo_ttft_ms": SLO_TTFT_MS, "slo_tpot_ms": SLO_TPOT_MS}
 
 
 class Instance(NamedTuple):
@@ -45,10 +49,26 @@ def labels_needed(objectives: Sequence[Objective]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*BASE_LABELS, *wanted)))
 
 
-def durations_needed(objectives: Sequence[Objective]) -> frozenset[str]:
-    """Optional durations that some objective is about."""
-    kinds = {METRICS[objective.indicator.metric].kind for objective in objectives}
-    return frozenset(FIELD_OF[kind] for kind in kinds if kind in FIELD_OF)
+def _kinds(objectives: Iterable[Objective]) -> set[Kind]:
+    """Kinds of what is asked for, the parts of goodput included."""
+    indicators = [objective.indicator for objective in objectives]
+    parts = (metric for indicator in indicators for metric, _ in indicator.objectives)
+    return {METRICS[metric].kind for metric in (*(indicator.metric for indicator in indicators), *parts)}
+
+
+def columns_needed(objectives: Sequence[Objective]) -> frozenset[str]:
+    """Columns of an event that only some objectives are about."""
+    parts = [part for objective in objectives for part in objective.indicator.objectives]
+    own = {OBJECTIVES[metric] for metric, threshold_us in parts if threshold_us is None}
+    return frozenset({FIELD_OF[kind] for kind in _kinds(objectives) if kind in FIELD_OF} | {c for c in own if c})
+
+
+def kinds_needed(objectives: Iterable[Objective]) -> int:
+    """Which of the kinds that only some objectives are about are asked for, as kernels.verdicts reads it."""
+    kinds = _kinds(objectives)
+    durations = any(Kind.TTFO <= kind <= Kind.ITL_MAX for kind in kinds)
+    others = any(kind > Kind.ITL_MAX for kind in kinds)
+    return SOME_DURATIONS * durations | SOME_OTHERS * others
 
 
 def smaller_keys(objectives: Sequence[Objective]) -> tuple[tuple[str, ...], ...]:
@@ -85,11 +105,25 @@ def own_verdicts(indicator: Indicator) -> int:
     return sum((verdict + 1) << (OWN_BITS * case) for case, verdict in indicator.verdicts)
 
 
-def rule_of(indicator: Indicator) -> Rule:
-    """What the kernel compares an event with."""
+def rule_of(indicator: Indicator, parts: int = 0) -> Rule:
+    """What the kernel compares an event with; `parts`: where the rules of its objectives stand, of goodput."""
     kind, at_least = METRICS[indicator.metric].kind, int(indicator.at_most) - 1
-    threshold = indicator.threshold_us or 0
+    threshold = {Kind.GOODPUT: parts, Kind.ATTEMPT: FIRST_ATTEMPT}.get(kind, indicator.threshold or 0)
     return kind * VALUE_BYTES, threshold, at_least, int(indicator.final_attempts_only), own_verdicts(indicator)
+
+
+def part_rules(indicator: Indicator) -> tuple[Rule, ...]:
+    """What the kernel compares a request with for goodput, one objective after another."""
+    return tuple(
+        (METRICS[metric].kind * VALUE_BYTES, threshold_us or 0, 0, _own_threshold(metric, threshold_us),
+         int(indicator.is_strict))
+        for metric, threshold_us in indicator.objectives
+    )  # fmt: skip
+
+
+def _own_threshold(metric: str, threshold_us: int | None) -> int:
+    """Where in a row a request's own threshold stands; 0: it has none."""
+    return 0 if threshold_us is not None else OWN_TARGETS[OBJECTIVES[metric] or ""]
 
 
 @dataclass
@@ -98,8 +132,7 @@ class Bindings:
 
     Series 0 is `other`: every label unknown, no objective. Series with the same objectives share their rules.
     Shapes: starts, counts (series,) i32; bound (binding,) i32: instances; programs (series,) i64: first rule << 32 |
-            rules; rules (rule, 5) i64: kind's place, threshold, -1 for at least and 0 for at most, final only,
-            own verdicts.
+            rules; rules (rule, 5) i64: see kernels.verdicts.RULE_BYTES.
     """
 
     objectives: Sequence[Objective]
@@ -121,7 +154,7 @@ class Bindings:
     _rules: list[Rule] = field(init=False)  # of each objective
 
     def __post_init__(self) -> None:
-        self._rules = [rule_of(objective.indicator) for objective in self.objectives]
+        self._rules = [self._rule_of(objective.indicator) for objective in self.objectives]
         self._add(tuple(OTHER for _ in self.label_names), [])
 
     def series_of(self, labels: tuple[str, ...]) -> int:
@@ -162,6 +195,10 @@ class Bindings:
         self.most = max(self.most, len(bound))
         self._used += len(bound)
         return series
+
+    def _rule_of(self, indicator: Indicator) -> Rule:
+        parts = part_rules(indicator)
+        return rule_of(indicator, self._first_rule_of(parts) << 32 | len(parts) if parts else 0)
 
     def _first_rule_of(self, rules: tuple[Rule, ...]) -> int:
         """Where these rules stand, one behind another."""

@@ -39,11 +39,20 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
+    """One field of a schema."""
+
     name: str
+    kind: Any  # its type, as the schema has it
     default: Any  # _REQUIRED: none
     write: Writer
     read: Reader
+
+    def without(self, schema: str) -> Any:
+        """What stands for a column that is left out. Raises: KeyError when nothing does."""
+        if self.default is _REQUIRED:
+            raise KeyError(f"{schema} needs a column {self.name}")
+        return self.default
 
 
 def encode(name: str, columns: Mapping[str, Any], framing: Framing = SINGLE_OBJECT) -> bytes:
@@ -51,20 +60,17 @@ def encode(name: str, columns: Mapping[str, Any], framing: Framing = SINGLE_OBJE
 
     Raises: KeyError for a column that is missing or unknown, OverflowError for a number too large.
     """
-    fields = _fields(name)
     out = [framing.header(name)]
     used = 0
-    for field in fields:
+    for field in fields(name):
         value = columns.get(field.name, _REQUIRED)
         if value is _REQUIRED:
-            value = field.default
-            if value is _REQUIRED:
-                raise KeyError(f"{name} needs a column {field.name}")
+            value = field.without(name)
         else:
             used += 1
         field.write(out, value)
     if used != len(columns):
-        raise KeyError(f"{name} has no columns {', '.join(sorted(set(columns) - {f.name for f in fields}))}")
+        raise KeyError(f"{name} has no columns {', '.join(sorted(set(columns) - {f.name for f in fields(name)}))}")
     return b"".join(out)
 
 
@@ -77,7 +83,7 @@ def decode(name: str, value: bytes, framing: Framing = SINGLE_OBJECT) -> dict[st
     cursor = Cursor(value, start)
     try:
         if text == avro_text(name):
-            columns = {field.name: field.read(cursor) for field in _fields(name)}
+            columns = {field.name: field.read(cursor) for field in fields(name)}
         else:
             columns = _read_foreign(name, text, cursor)
     except (IndexError, UnicodeDecodeError, struct.error) as error:
@@ -95,9 +101,10 @@ def _schema(text: str) -> Any:
 
 
 @cache
-def _fields(name: str) -> tuple[_Field, ...]:
+def fields(name: str) -> tuple[Field, ...]:
+    """The fields of a schema, in order."""
     return tuple(
-        _Field(field["name"], _default(field), writer_of(field["type"]), reader_of(field["type"]))
+        Field(field["name"], field["type"], _default(field), writer_of(field["type"]), reader_of(field["type"]))
         for field in _schema(avro_text(name))["fields"]
     )
 
@@ -125,7 +132,7 @@ def _resolved(name: str, text: str) -> _Resolved:
     Raises: Malformed when a field we need is missing or of a type that does not become ours.
     """
     theirs = {field["name"]: field["type"] for field in _schema(text)["fields"]}
-    fields: list[tuple[str, str | None, Any]] = []
+    ours: list[tuple[str, str | None, Any]] = []
     for field in _schema(avro_text(name))["fields"]:
         found = next((n for n in (field["name"], *field.get("aliases", ())) if n in theirs), None)
         if found is None and "default" not in field:
@@ -133,9 +140,9 @@ def _resolved(name: str, text: str) -> _Resolved:
         by = _default(field) if found is None else conversion(theirs[found], field["type"])
         if by is None and found is not None:
             raise Malformed(f"{field['name']} of this {name} cannot be read as {type_of(field['type'])}")
-        fields.append((field["name"], found, by))
+        ours.append((field["name"], found, by))
     try:
-        return _Resolved(tuple((n, reader_of(kind)) for n, kind in theirs.items()), tuple(fields))
+        return _Resolved(tuple((n, reader_of(kind)) for n, kind in theirs.items()), tuple(ours))
     except KeyError as error:
         raise Malformed(f"this {name} holds a type that blocks do not have: {error}") from error
 

@@ -60,6 +60,7 @@ class Spent(NamedTuple):
 
 
 UNSPENT: dict[Kind, Spent] = {}  #: of most instances, and never changed
+NOTHING_TOLD: dict[str, float | None] = {f"{kind.name.lower()}_alert_ratio": None for kind in STEPS}
 
 
 @dataclass(slots=True)
@@ -80,6 +81,8 @@ class Budgets:
     @property
     def columns(self) -> dict[str, float | None]:
         """Columns of a SloStatus: the greatest share of each budget that is told of; None: none."""
+        if not self.of:
+            return NOTHING_TOLD
         spent = {kind: self.of.get(kind, Spent()).steps for kind in STEPS}
         shares = {kind: float(STEPS[kind][steps - 1].spent) if steps else None for kind, steps in spent.items()}
         return {f"{kind.name.lower()}_alert_ratio": share for kind, share in shares.items()}

@@ -3,14 +3,17 @@
 Jobs are plugged in by entry points (group `burnline.commands`), so that the pipeline never imports them.
 """
 
+import os
 import sys
 from importlib.metadata import entry_points, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from pipeline.commands import doctor, logs, slo, status, up, worker
+from pipeline.commands import alerts, ask, doctor, logs, slo, status, up, worker
+from pipeline.commands.private import NotPrivate, private_directory
 from pipeline.settings import Settings, SettingsError, unusable
 from pipeline.topics import TopicsError
 
@@ -38,17 +41,24 @@ def front_door(
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    """Set up logs for every command."""
+    """Set up logs for every command; run no compiled kernel that somebody else could have written."""
     del say_version
     if log_level not in {"debug", "info", "warning", "error"}:
         raise typer.BadParameter(f"{log_level!r} is none of debug, info, warning, error", param_hint="--log-level")
     logs.configure(log_level, log_json)
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        try:
+            private_directory(Path(chosen))
+        except NotPrivate as error:
+            typer.echo(f"burnline: NUMBA_CACHE_DIR: {error}", err=True)
+            raise typer.Exit(1) from error
 
 
 app.command()(up.up)
 app.command()(worker.worker)
 app.command("status")(status.status)
-app.command("alerts")(status.alerts)
+app.add_typer(alerts.app, name="alerts")
+app.command()(ask.ask)
 app.command()(doctor.doctor)
 app.add_typer(slo.app, name="slo")
 for _entry in sorted(entry_points(group="burnline.commands"), key=lambda entry: entry.name):

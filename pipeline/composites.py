@@ -2,26 +2,25 @@
 
 Pure. Members are counted once more for their composite, without groupBy, and all of it goes where the composite's name
 is routed to: one judge partition sees every part, and judges them together each second, whatever the partitions,
-restarts and order of blocks. Exact: shares are added as fractions of integers, and divided last.
+restarts and order of blocks.
 
-    weightedMean    compliance = sum w_i good_i / eligible_i  /  sum w_i, over the members that had traffic
+    weightedMean    see pipeline.means
     worstOf         see pipeline.worst_of
 
 A burn rate is that mean's: against its full expected traffic for each part that is younger than the window. Guards and
 coverage are of all members together. A composite has no no-data alert of its own: its members have theirs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import slo
 from pipeline.alerts import (
     STEPS,
     Alert,
@@ -32,158 +31,26 @@ from pipeline.alerts import (
     Notice,
     Severity,
     Watched,
-    WindowPair,
     step,
 )
-from pipeline.budgets import SHIFTS, Budgets, Spent, budget_of, restored
+from pipeline.budgets import Budgets, budget_of, restored
 from pipeline.exemplars import MOST
 from pipeline.instances import Instances
 from pipeline.kernels import rings as k
+from pipeline.means import MeanReading, Measured, Part, observe, spans, spent_code
 from pipeline.notices import (
     REMOVED,
     SILENCED,
-    Reading,
     Told,
     alert_columns,
     farewell,
     instance_key,
+    parts_columns,
     speaking_pair,
     status_columns,
 )
-from pipeline.slo import Ratio
 from pipeline.watermark import Coverage
 from pipeline.worst_of import WorstOf
-
-Part = tuple[int, Reading]  # weight, one member's counts
-
-
-class MeanReading(Reading):
-    """Several parts at one judged second: counts are of all together, ratios are the weighted mean's."""
-
-    parts: tuple[Part, ...] = ()
-    means: dict[int, tuple[int, int]]  # window -> expected(window), once asked for
-
-    @classmethod
-    def of(cls, parts: Sequence[Part]) -> "MeanReading":
-        readings = [reading for _, reading in parts]
-        first = readings[0]
-        sums = [
-            (sum(r.sums[w][0] for r in readings), sum(r.sums[w][1] for r in readings)) for w in range(len(first.sums))
-        ]
-        made = cls(
-            first.second, min(r.first_s for r in readings), first.spans_s, sums, first.measured,
-            sum(r.excluded for r in readings), sum(r.late for r in readings), sum(r.total for r in readings),
-            first.period_s, min(max(r.first_s, r.known_s) for r in readings),
-        )  # fmt: skip
-        made.parts, made.means = tuple(parts), {}
-        return made
-
-    def ratio(self, window: int = -1) -> tuple[int, int]:
-        return self._mean(window, is_expected=False)
-
-    def expected(self, window: int) -> tuple[int, int]:
-        """(good, bad) of a window as if each part had had its full expected traffic."""
-        if window not in self.means:
-            self.means[window] = self._mean(window, is_expected=True)
-        return self.means[window]
-
-    def _mean(self, window: int, is_expected: bool) -> tuple[int, int]:
-        """Integers (good, bad) in the proportion of the mean; 0, 0: no part had traffic."""
-        bad, all_, weights = 0, 1, 0
-        for weight, reading in self.parts:
-            own = sum(reading.sums[window])
-            if not own:
-                continue
-            lived, span = (reading.lived(window), reading.span_s(window)) if is_expected else (1, 1)
-            bad, all_ = bad * own * span + weight * reading.sums[window][1] * lived * all_, all_ * own * span
-            weights += weight
-        return (all_ * weights - bad, bad) if weights else (0, 0)
-
-    def burn(self, watched: Watched, window: int) -> float | None:
-        return slo.burn_rate(watched.objective.target, *self.expected(window))
-
-    def burns(self, watched: Watched, window: int, factor: Ratio) -> bool:
-        """burn >= factor, exactly, in integers; never without a bad event."""
-        good, bad = self.expected(window)
-        return bad > 0 and slo.burns_at_least(watched.objective.target, factor, good, bad)
-
-
-class Measured(NamedTuple):
-    """What was measured until a judged second, for a composite that exists since `first_s`."""
-
-    coverage: Coverage
-    second: int
-    first_s: int
-
-    def is_silent(self) -> bool:
-        """Whether the last whole slice is unmeasured."""
-        is_old = self.second // k.SLICE_S > self.first_s // k.SLICE_S
-        return is_old and not self.coverage.measured(k.SLICE_S, self.second)[0]
-
-    def is_covered(self, span_s: int, least: Ratio) -> bool:
-        """Whether enough of a window was measured, of the part in which the composite existed."""
-        end = self.second // k.SLICE_S
-        slices = end - max(end - -(-span_s // k.SLICE_S), self.first_s // k.SLICE_S)
-        if slices <= 0:
-            return True
-        seen = self.coverage.measured(slices * k.SLICE_S, self.second)[0]
-        return seen * least.scale >= least.numerator * slices
-
-
-def observe(watched: Watched, reading: MeanReading, latched: int, measured: Measured) -> tuple[int, Judged]:
-    """Judge a composite's windows: which pairs hold on, and what the second says; as kernels.judging does of a row."""
-    level = frozen = Severity.NONE
-    is_suspect, any_measured = False, not watched.policy.pairs
-    for p, pair in enumerate(watched.policy.pairs):
-        bit = 1 << p
-        if not all(measured.is_covered(us // 1_000_000, watched.policy.guards.min_coverage) for us in _spans(pair)):
-            frozen = max(frozen, pair.severity) if latched & bit else frozen
-            continue
-        any_measured = True
-        latched, is_doubtful = _latch(watched, reading, pair, bit, latched)
-        is_suspect = is_suspect or is_doubtful
-        level = max(level, pair.severity) if latched & bit else level
-    is_unmeasured = frozen > level or not any_measured
-    return latched, Judged(reading.second, max(level, frozen), is_suspect, is_unmeasured)
-
-
-def _spans(pair: WindowPair) -> tuple[int, int]:
-    return pair.long_us, pair.short_us
-
-
-def _latch(watched: Watched, reading: MeanReading, pair: WindowPair, bit: int, latched: int) -> tuple[int, bool]:
-    """Let one pair go, or hold it; tell too whether it burns on too little evidence."""
-    policy = watched.policy
-    long, short = (reading.spans_s.index(us // 1_000_000) for us in _spans(pair))
-    if latched & bit and not reading.burns(watched, short, policy.clear.factor(pair.factor)):
-        latched &= ~bit
-    if not (reading.burns(watched, short, pair.factor) and reading.burns(watched, long, pair.factor)):
-        return latched, False
-    return (latched | bit, False) if _has_evidence(policy, reading, long) else (latched, True)
-
-
-def _has_evidence(policy: AlertPolicy, reading: Reading, window: int) -> bool:
-    good, bad = reading.sums[window]
-    return good + bad >= policy.guards.min_events and bad >= policy.guards.min_bad
-
-
-def spent_code(
-    policy: AlertPolicy, of: Mapping[Kind, Watched], reading: MeanReading, budgets: Budgets, measured: Measured
-) -> int:
-    """Say how many steps of each budget are spent, as a row's code does; `of`: kind -> the budget."""
-    code = 0
-    known = measured._replace(first_s=reading.known_s)
-    if not known.is_covered(reading.second - reading.start_s, policy.guards.min_coverage):
-        return budgets.code
-    has_evidence = _has_evidence(policy, reading, -1)
-    for kind, budget in of.items():
-        steps, taken = STEPS[kind], budgets.of.get(kind, Spent()).steps
-        while has_evidence and taken < len(steps) and reading.burns(budget, -1, steps[taken].spent):
-            taken += 1
-        while taken and not reading.burns(budget, -1, policy.clear.factor(steps[taken - 1].spent)):
-            taken -= 1
-        code |= taken << SHIFTS[kind]
-    return code
 
 
 @dataclass
@@ -206,7 +73,7 @@ def counted(spec: Iterable[Composed]) -> tuple[Watched, ...]:
     """What instances are told of: parts keep the windows of their composite, and alert of nothing; the worst of
     slices is a row as any SLO is."""
     parts = (
-        Watched(part, AlertPolicy(()), None, tuple(us for pair in each.watched.policy.pairs for us in _spans(pair)))
+        Watched(part, AlertPolicy(()), None, tuple(us for pair in each.watched.policy.pairs for us in spans(pair)))
         for each in spec
         for part in each.parts
     )
@@ -216,6 +83,10 @@ def counted(spec: Iterable[Composed]) -> tuple[Watched, ...]:
 def _budgets_of(watched: Watched) -> dict[Kind, Watched]:
     found = {kind: budget_of(watched, kind) for kind in STEPS}
     return {kind: budget for kind, budget in found.items() if budget is not None}
+
+
+def _made_of(composed: Composed) -> dict[str, Any]:
+    return {**parts_columns(composed.parts, composed.weights), "counts_revision": None}
 
 
 class When(Enum):
@@ -235,6 +106,8 @@ class Composites:
         self.worst = WorstOf([each for each in spec if each.watched.objective.timeslices is not None], instances)
         self.states = {each.watched.objective.name: State() for each in self.spec}
         self.budgets = {each.watched.objective.name: _budgets_of(each.watched) for each in self.spec}
+        #: columns of a status that say what it is made of
+        self.made_of = {each.watched.objective.name: _made_of(each) for each in spec}
         self.farewells: list[dict[str, Any]] = []  # columns of events that resolve what nobody judges any more
 
     def rows(self) -> NDArray[np.int64]:
@@ -278,7 +151,7 @@ class Composites:
     @contextmanager
     def amending(self, late: NDArray[np.int64], judged_s: int) -> Iterator[None]:
         """Let late entries of parts, added meanwhile, change what was made of them."""
-        before = self.worst.ended(late, judged_s)
+        before = self.worst.before(late, judged_s)
         yield
         if before:
             self.instances.amend(self.worst.amended(before, judged_s))
@@ -298,7 +171,7 @@ class Composites:
         first_s = self.instances.bank.rows.words[rows, k.FIRST].max(initial=-1)
         if first_s < 0:
             return When.NEVER
-        longest_s = max((us for pair in watched.policy.pairs for us in _spans(pair)), default=0) // 1_000_000
+        longest_s = max((us for pair in watched.policy.pairs for us in spans(pair)), default=0) // 1_000_000
         is_young = second - first_s <= longest_s
         if is_young or second % k.SLICE_S == 0 or not moved.isdisjoint(rows):
             return When.ALL
@@ -349,13 +222,21 @@ class Composites:
         words, found = self.instances.bank.rows.words, []
         for composed in self.spec:
             rows, state = self._rows(composed), self._state(composed)
-            parts = self._parts(composed, coverage)
-            if parts and (state.has_told or words[rows, k.MOVED].any()):
-                reading = MeanReading.of(parts)
-                columns = status_columns(composed.watched, "", state.alert, reading, judged_at_us)
-                found.append({**columns, **state.budgets.columns, "counts_revision": None})
+            has_moved = state.has_told or words[rows, k.MOVED].any()
+            columns = self.status(composed, coverage, judged_at_us) if has_moved else None
+            if columns is not None:
+                found.append(columns)
                 words[rows, k.MOVED], state.has_told = 0, False
         return found
+
+    def status(self, composed: Composed, coverage: Coverage, judged_at_us: int) -> dict[str, Any] | None:
+        """Columns of a composite's status; None: none of its parts has begun."""
+        parts, state = self._parts(composed, coverage), self._state(composed)
+        if not parts:
+            return None
+        reading = MeanReading.of(parts)
+        columns = status_columns(composed.watched, "", state.alert, reading, judged_at_us)
+        return columns | state.budgets.columns | self.made_of[composed.watched.objective.name]
 
     def snapshot(self) -> dict[str, Any]:
         """Write what is not as it begins."""

@@ -43,7 +43,7 @@ def read_token(value: str, now_s: float, life_s: float | None = None) -> Token:
     if len(parts) == 3:
         try:
             claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        except ValueError:
+        except (ValueError, RecursionError):
             claims = {}
     expires = claims.get("exp") if isinstance(claims, dict) else None
     subject = claims.get("sub") if isinstance(claims, dict) else None

@@ -3,7 +3,7 @@
 Pure. The original bytes, key and headers go out unchanged, behind them the headers ABOUT: why, and where from.
 Headers may come twice in Kafka, and of equal names the last is ours. What the broker would not take is cut, and
 `kept` says so. Explaining one value field by field takes a hundred times as long as folding it, so a unit explains
-its first EXPLAINED_MOST in full.
+its first EXPLAINED_MOST in full, and of those what is no longer than EXPLAINED_BYTES_MOST.
 """
 
 import struct
@@ -22,7 +22,8 @@ from pipeline.records import OutRecord, RecordBlock
 from pipeline.wire import Cursor, reader_of
 
 EXPLAINED_MOST = 200
-HEADERS_BYTES_MOST = 1 << 20  #: of a record's own headers; more are left out
+EXPLAINED_BYTES_MOST = 16 << 10  #: of a value that is read field by field; events have one or two thousand
+HEADERS_MOST, HEADERS_BYTES_MOST = 1_000, 1 << 20  #: of a record's own headers; more are left out
 KEPT_ALL, KEPT_PART = b"all", b"part"
 
 #: what a letter says of its record, in this order behind the record's own headers
@@ -120,6 +121,8 @@ class Letters:
             return f"no schema is known for the header {header.hex()}"
         if code == int(r.SCHEMA_MISMATCH):
             return self.events.mismatch(header)
+        if len(value) > EXPLAINED_BYTES_MOST:
+            return ""
         fields, broken = self._fields(header, value)
         if code == int(r.MALFORMED):
             return broken
@@ -157,8 +160,8 @@ def _own_headers(block: RecordBlock, index: int) -> tuple[Headers, str]:
         own = block.headers(index)
     except (IndexError, ValueError):
         return (), "; its headers cannot be read"
-    if _size(own) > HEADERS_BYTES_MOST:
-        return (), f"; its headers are left out, they are more than {HEADERS_BYTES_MOST} bytes"
+    if len(own) > HEADERS_MOST or _size(own) > HEADERS_BYTES_MOST:
+        return (), f"; its headers are left out, they are more than {HEADERS_MOST}, or than {HEADERS_BYTES_MOST} bytes"
     return own, ""
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bindings import Bindings, durations_needed, labels_needed, smaller_keys
+from pipeline.bindings import Bindings, columns_needed, labels_needed, smaller_keys
 from pipeline.events import EventDecoder, SchemaMismatch, decoder_for, event_layout
 from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC, Framing, header_of
 from pipeline.kernels.bits import PAD, address_of
-from pipeline.kernels.counts import AHEAD, ROW_BYTES
+from pipeline.kernels.counts import AHEAD
 from pipeline.kernels.intern import Dictionary
 from pipeline.kernels.reasons import (
     DONE,
@@ -32,6 +32,7 @@ from pipeline.kernels.reasons import (
     UNKNOWN_SCHEMA,
 )  # fmt: skip
 from pipeline.kernels.slots import BATCH
+from pipeline.kernels.verdicts import ROW_BYTES
 from pipeline.keys import read_key
 from pipeline.records import RecordBlock
 from pipeline.trace_ids import Traces
@@ -80,8 +81,8 @@ class EventFold:
         self._traces = Traces(framing, EVENT)
         self._rows = np.zeros((BATCH + AHEAD) * ROW_BYTES, np.uint8)
         self._origins = np.zeros(BATCH, np.int64)
-        tiers, durations = smaller_keys(self.bindings.objectives), durations_needed(self.bindings.objectives)
-        self._layout = event_layout(self.bindings.label_names, tiers, durations)
+        tiers, needed = smaller_keys(self.bindings.objectives), columns_needed(self.bindings.objectives)
+        self._layout = event_layout(self.bindings.label_names, tiers, needed)
         bound = spec.limit_label_bytes + len(long_bytes(spec.limit_label_bytes))
         self._label_bound = bound
         self._scratch = np.zeros(len(self._layout.labels) * (bound + 16) + PAD, np.uint8)
@@ -120,6 +121,11 @@ class EventFold:
     def take_traces(self) -> dict[int, str]:
         """Return a bad request's trace id for some of the instances that had one since the last call."""
         return self._traces.take()
+
+    @property
+    def trace_ids_too_long(self) -> int:
+        """How many of the trace ids that were read could not be passed on."""
+        return self._traces.too_long
 
     def take(self) -> UnitColumns:
         """Return what the unit holds and start an empty one."""

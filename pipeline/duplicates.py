@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pipeline.framing import Framing
 from pipeline.kernels import duplicates as k
 from pipeline.kernels import event_ids as ids_kernel
+from pipeline.kernels.avro import FIXED_BYTES_MOST
 from pipeline.kernels.bits import PAD, address_of
 from pipeline.kernels.event_ids import FIXED, LONG, NO_UNION, TEXT
 from pipeline.kernels.reasons import GOOD
@@ -62,7 +63,7 @@ def _step(kind: Any) -> tuple[int, int, int] | None:
         kind = kind[1 - null_branch]
     name = kind["type"] if isinstance(kind, dict) else kind
     if name == "fixed":
-        return FIXED, int(kind["size"]), null_branch
+        return (FIXED, int(kind["size"]), null_branch) if 0 <= int(kind["size"]) <= FIXED_BYTES_MOST else None
     return (*KINDS[name], null_branch) if isinstance(name, str) and name in KINDS else None
 
 

@@ -33,7 +33,7 @@ __all__ = [
     "reader_fields",
 ]
 
-#: the numbers of a row, in the order of pipeline.kernels.counts
+#: the numbers of a row, in the order of pipeline.kernels.verdicts
 COLUMNS = (
     Column("received_at"),
     Column("completed_at"),
@@ -56,9 +56,12 @@ COLUMNS = (
     Column("queue_us", optional=True),
     Column("prefill_us", optional=True),
     Column("itl_max_us", optional=True),
+    Column("adm_running", optional=True),
+    Column("slo_ttft_ms", optional=True),
+    Column("slo_tpot_ms", optional=True),
 )
 #: columns that are read only where some SLO looks at them
-IF_NEEDED = frozenset(column.name for column in COLUMNS[-4:])
+IF_NEEDED = frozenset(column.name for column in COLUMNS[-7:])
 
 #: kernels whose code ends up in a compiled decoder; Numba does not see changes in callees of other files
 _CALLEES = (
@@ -69,6 +72,7 @@ _CALLEES = (
     "varint",
     "intern",
     "counts",
+    "verdicts",
     "classify",
     "ddsketch",
     "reasons",
@@ -100,14 +104,14 @@ def reader_fields() -> dict[str, Any]:
 
 
 def event_layout(
-    labels: tuple[str, ...], tiers: tuple[tuple[str, ...], ...], durations: frozenset[str] = frozenset()
+    labels: tuple[str, ...], tiers: tuple[tuple[str, ...], ...], needed: frozenset[str] = frozenset()
 ) -> Layout:
     """The reader's side: columns, of some only those needed, labels some SLO or view needs, and the smaller keys."""
     names = tuple(name for name in labels if name != "priority_class")
     ours = reader_fields()
     aliases = {alias: name for name in names for alias in ours[name].get("aliases", ())}
     required = frozenset(name for name in names if "default" not in ours[name])
-    return Layout(COLUMNS, names, tiers, aliases, required, IF_NEEDED - durations)
+    return Layout(COLUMNS, names, tiers, aliases, required, IF_NEEDED - needed)
 
 
 def _check_types(schema: Any, layout: Layout) -> None:
@@ -149,7 +153,10 @@ def decoder_for(schema_text: str, layout: Layout, cache_dir: Path) -> EventDecod
     if schema.type != "record":
         raise SchemaMismatch(f"an event is a record, this schema is {schema.type}")
     _check_types(schema, layout)
-    text, made = generator.module_text(schema, layout)
+    try:
+        text, made = generator.module_text(schema, layout)
+    except RecursionError:
+        raise SchemaMismatch("a type that holds itself, or holds others without end, cannot be read") from None
     keys = made.keys
     module = load_module(text, cache_dir)
     return EventDecoder(schema_text, module, tuple(keys.types), keys.types, layout, keys.span_bytes)

@@ -12,6 +12,7 @@ from pipeline.topics import (
     ALERTS,
     COUNTS,
     DEAD_LETTERS,
+    DELIVERIES,
     EVENTS,
     NAMES,
     SLICES,
@@ -47,11 +48,13 @@ READS = {
     "ingest": (EVENTS,),
     "judge": (COUNTS, STATE),
     "store": (SLICES, COUNTS, STATUS, ALERTS, DEAD_LETTERS),
+    "deliver": (ALERTS, DELIVERIES),
 }
 WRITES = {
     "ingest": (COUNTS, SLICES, DEAD_LETTERS),
     "judge": (STATUS, ALERTS, STATE),
     "store": (),
+    "deliver": (DELIVERIES,),
 }
 
 
@@ -68,11 +71,22 @@ def worker(settings: Settings, steps: Iterable[str] | None = None) -> list[Grant
     found = [Grant(TOPIC, topic_name(settings, base), "DESCRIBE") for base in NAMES if base not in read | written]
     found += [Grant(TOPIC, topic_name(settings, base), "READ") for base in NAMES if base in read]
     found += [Grant(TOPIC, topic_name(settings, base), "WRITE") for base in NAMES if base in written]
-    found += [Grant(GROUP, group_name(settings, step), "READ") for step in steps]
+    found += [_group(settings, step) for step in steps]
     found += [
         Grant(TRANSACTIONAL_ID, f"{group_name(settings, step)}-", "WRITE", True) for step in steps if WRITES[step]
     ]
     return found
+
+
+def _group(settings: Settings, step: str) -> Grant:
+    """A step's group; the deliverer has one for each receiver."""
+    name = group_name(settings, step)
+    return Grant(GROUP, f"{name}-", "READ", True) if step == "deliver" else Grant(GROUP, name, "READ")
+
+
+def deliverer(settings: Settings) -> list[Grant]:
+    """What a worker needs besides when it has receivers to tell."""
+    return [grant for grant in worker(settings, ("deliver",)) if grant.operation != "DESCRIBE"]
 
 
 def producer(settings: Settings) -> list[Grant]:
@@ -105,7 +119,14 @@ def admin(settings: Settings) -> list[Grant]:
     ]
 
 
-ROLES = {"worker": worker, "producer": producer, "alert reader": alert_reader, "drain": drain, "admin": admin}
+ROLES = {
+    "worker": worker,
+    "deliverer": deliverer,
+    "producer": producer,
+    "alert reader": alert_reader,
+    "drain": drain,
+    "admin": admin,
+}
 
 
 def missing(admin_client: "AdminClient", wanted: Iterable[Grant]) -> list[Grant]:

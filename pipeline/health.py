@@ -5,6 +5,7 @@ alive, since a restart would not help; one that does nothing is not. Lagging is 
 restart anything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 STUCK_S = 60.0  #: without a unit, and without an attempt at one, for so long a step is not alive
@@ -21,12 +22,13 @@ class StepFacts:
     oldest_in_flight_s: float = 0.0
     open_transaction_s: float = 0.0
     backlog_records: int = 0  # offsets in Kafka behind what was folded
-    behind_s: float = 0.0  # since there was no backlog
+    behind_s: float = 0.0  # since the oldest of it was there
     watermark_lag_s: float | None = None  # from the event time that is judged to now
     unjudged_s: float | None = None  # from it to the newest event time that was seen
     records: int = 0
     dead_letters: int = 0
     late: int = 0
+    trouble: str = ""  # what else somebody has to look at, in words
 
 
 def stuck(facts: StepFacts) -> str:
@@ -50,4 +52,21 @@ def lag(facts: StepFacts, limit_s: float, allowed_s: float = 0.0) -> str:
         (facts.unjudged_s or 0.0, limit_s + allowed_s, "events are seen but not judged over"),
     )
     said = [f"{what} {age_s:.0f} s" for age_s, most_s, what in ages if age_s > most_s]
-    return "; ".join(said)
+    return "; ".join([*said, facts.trouble] if facts.trouble else said)
+
+
+PROMPT = 10  #: others must have spoken within a tenth of the time after which one is stale
+
+
+def stale(silent_us: Sequence[int], limit_us: int, source: str) -> str:
+    """Which partitions of a source are silent while all others speak, in words; negative: not heard yet.
+
+    Where traffic is low every partition is silent now and then: that is no news, and when all are silent there is an
+    alert of its own.
+    """
+    late = {number: us for number, us in enumerate(silent_us) if us >= limit_us}
+    others = [us for us in silent_us if us < limit_us]
+    if not late or not others or max(others) * PROMPT > limit_us:
+        return ""
+    said = (f"{source}/{number} is silent for {us / 1e6:.0f} s" for number, us in late.items())
+    return f"{'; '.join(said)}, while others are not"

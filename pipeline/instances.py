@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import slo, timeslices
-from pipeline.alerts import STEPS, Alert, Judged, Notice, Severity, Watched, step
+from pipeline.alerts import Alert, Judged, Notice, Severity, Watched, step
 from pipeline.blocks import decode, encode
-from pipeline.budgets import FIRST_ROW, Budgets, budget_of, restored
+from pipeline.budgets import Budgets, restored
 from pipeline.exemplars import Exemplars
 from pipeline.framing import Framing
 from pipeline.kernels import judging
@@ -34,74 +34,9 @@ from pipeline.notices import (
     speaking_pair,
 )
 from pipeline.periods import Calendar, Turns
+from pipeline.plans import tables
 from pipeline.watermark import Coverage
-from pipeline.windows import Bank, Layout, layout, pack, start_of, unpack
-
-MOST = (1 << 63) - 1
-
-
-def layout_of(watched: Watched) -> Layout:
-    """Lay out the rings that an SLO needs."""
-    spans, objective = {us for pair in watched.policy.pairs for us in (pair.long_us, pair.short_us)}, watched.objective
-    spans |= set(watched.spans_us)
-    alerts, compliance_s = (us // 1_000_000 for us in spans), objective.window_us // 1_000_000
-    return layout(alerts, compliance_s, objective.calendar is not None, timeslices.length_s(objective))
-
-
-def tables(spec: Sequence[Watched]) -> tuple[list[Layout], k.Tables]:
-    """Write every SLO's windows, thresholds and guards as the kernel wants them.
-
-    Raises: ValueError when a threshold does not fit into 63 bits.
-    """
-    layouts = [layout_of(watched) for watched in spec]
-    count = len(layouts)
-    pairs_most = max((len(watched.policy.pairs) for watched in spec), default=0)
-    tiers_most = max((len(each.tiers) for each in layouts), default=1)
-    windows_most = max((len(each.spans_s) for each in layouts), default=1)
-    made = k.Tables(
-        np.zeros((count, tiers_most, 4), np.int64),
-        np.zeros((count, windows_most, 2), np.int64),
-        np.zeros((count, max(pairs_most, 1), k.PAIR_COLUMNS), np.int64),
-        np.zeros((count, 4), np.int64),
-        np.zeros((count, 4), np.int64),
-        np.zeros((count, k.BUDGET_STEPS + k.SLA_STEPS, k.PAIR_COLUMNS), np.int64),
-        np.zeros((count, 2), np.int64),
-        np.zeros((count, 4), np.int64),
-    )
-    for o, (watched, rings) in enumerate(zip(spec, layouts, strict=True)):
-        made.tiers[o, : len(rings.tiers)] = np.array(rings.tiers, np.int64).reshape(-1, 4)
-        made.windows[o, : len(rings.spans_s)] = list(zip(rings.spans_s, rings.tier_of, strict=True))
-        for p, row in enumerate(_pair_rows(watched, rings)):
-            made.pairs[o, p] = row
-        _write_steps(made.steps[o], watched, rings)
-        guards = watched.policy.guards
-        least = guards.min_coverage
-        each = timeslices.parts(watched.objective)
-        made.guards[o] = guards.min_events * each, guards.min_bad * each, least.numerator, least.scale
-        made.slices[o] = timeslices.row(watched.objective, rings.kept_at)
-        made.sizes[o] = len(rings.tiers), len(rings.spans_s), len(watched.policy.pairs), rings.tier_of[-1]
-    return layouts, made
-
-
-def _write_steps(steps: NDArray[np.int64], watched: Watched, rings: Layout) -> None:
-    """Write the steps of both budgets; they stand on the compliance window."""
-    for kind in STEPS:
-        budget, last = budget_of(watched, kind), len(rings.spans_s) - 1
-        for i, (_, _, *rest) in enumerate(_pair_rows(budget, rings) if budget else ()):
-            steps[FIRST_ROW[kind] + i] = last, last, *rest
-
-
-def _pair_rows(watched: Watched, rings: Layout) -> list[tuple[int, ...]]:
-    target = watched.objective.target
-    rows: list[tuple[int, ...]] = []
-    for pair in watched.policy.pairs:
-        fire = slo.threshold(target, pair.factor)
-        clear = slo.threshold(target, watched.policy.clear.factor(pair.factor))
-        if max(*fire, *clear) * max(rings.spans_s) > MOST:
-            raise ValueError(f"{watched.objective.name}: target and factor have too many digits")
-        long, short = (rings.spans_s.index(us // 1_000_000) for us in (pair.long_us, pair.short_us))
-        rows.append((long, short, int(pair.severity), *fire, *clear, 0))
-    return rows
+from pipeline.windows import Bank, pack, start_of, unpack
 
 
 def reach_s(span_s: int, period: tuple[int, int] | None, at: int) -> int:
@@ -153,7 +88,7 @@ class Instances:
                 self.with_calendar.setdefault(watched.objective.calendar, []).append(o)
         self.turns = Turns(self.with_calendar)
         self.exemplars = Exemplars()
-        self.rows: dict[InstanceKey, int] = {}
+        self.rows: dict[tuple[str, str], int] = {}  # InstanceKey -> row
         self.known: dict[int, Instance] = {}  # row -> instance
         self.told: set[int] = set()  # rows whose alert told something since statuses were written
         self.gone: set[str] = set()  # keys to write tombstones for
@@ -162,14 +97,35 @@ class Instances:
 
     def row_of(self, name: str, revision: str, labels: str, at: int) -> int | None:
         """Return the row of an instance, a new one if need be; None: no such SLO any more, or too many."""
-        o = self.objective_of.get(name)
-        if o is None or self.spec[o].objective.indicator_revision != revision:
+        if not self._is_counted(name, revision):
             return None
         row = self.rows.get(InstanceKey(name, labels))
         if row is None and len(self.rows) >= self.limit:
             self.refused += 1
             return None
-        return self._admit(InstanceKey(name, labels), o, at) if row is None else row
+        return self._admit(InstanceKey(name, labels), self.objective_of[name], at) if row is None else row
+
+    def rows_named(
+        self, names: Sequence[str], revisions: Sequence[str], labels: Sequence[str], at: int
+    ) -> list[int | None]:
+        """`row_of` for many instances at once: most of them are known."""
+        found, pairs = (
+            list(map(self.rows.get, zip(names, labels, strict=True))),
+            set(zip(names, revisions, strict=True)),
+        )
+        counted = {(name, revision) for name, revision in pairs if self._is_counted(name, revision)}
+        if len(counted) == len(pairs) and None not in found:
+            return found
+        told = zip(found, names, revisions, labels, strict=True)
+        return [
+            row if row is not None and (name, revision) in counted else self.row_of(name, revision, text, at)
+            for row, name, revision, text in told
+        ]
+
+    def _is_counted(self, name: str, revision: str) -> bool:
+        """Whether counts of this revision are an SLO's of now."""
+        o = self.objective_of.get(name)
+        return o is not None and self.spec[o].objective.indicator_revision == revision
 
     def _admit(self, key: InstanceKey, o: int, at: int) -> int:
         """Give an instance a row. What a restored state holds was admitted once, whatever the limit is now."""
@@ -216,17 +172,29 @@ class Instances:
 
     def reading(self, row: int, coverage: Coverage) -> Reading:
         """Read an instance at the second it is judged up to."""
-        words = self.words(row)
-        spans, at = self.bank.layouts[words[k.OBJECTIVE]].spans_s, int(words[k.AT])
-        objective = self.watched(row).objective
-        period = None if objective.calendar is None else self._period(objective.calendar, at)
-        measured = [coverage.measured(span, at) for span in (*spans[:-1], reach_s(spans[-1], period, at))]
-        excluded, late, total = (int(words[w]) for w in (k.EXCLUDED, k.LATE, k.TOTAL))
-        first_s, known_s, sums = int(words[k.FIRST]), int(words[k.KNOWN]), self.bank.sums(row)
-        if objective.timeslices is not None and first_s >= 0:
-            start_s = start_of(at, spans[-1]) if period is None else period[0]
-            excluded = timeslices.excluded(objective, max(start_s, first_s, known_s), at, sum(sums[-1]))
-        return Reading(at, first_s, spans, sums, measured, excluded, late, total, period, known_s)
+        return next(self.readings([row], coverage))
+
+    def readings(self, rows: Iterable[int], coverage: Coverage) -> Iterator[Reading]:
+        """Read instances; what those of one SLO share is looked up once."""
+        frames: dict[tuple[int, int], tuple[tuple[int, int] | None, list[tuple[int, int]]]] = {}
+        for row in rows:
+            words = self.words(row).tolist()
+            o, at, first_s, known_s = words[k.OBJECTIVE], words[k.AT], words[k.FIRST], words[k.KNOWN]
+            if (o, at) not in frames:
+                frames[o, at] = self._frame(o, at, coverage)
+            period, measured = frames[o, at]
+            objective, spans, sums = self.spec[o].objective, self.bank.layouts[o].spans_s, self.bank.sums(row)
+            excluded = words[k.EXCLUDED]
+            if objective.timeslices is not None and first_s >= 0:
+                start_s = start_of(at, spans[-1]) if period is None else period[0]
+                excluded = timeslices.excluded(objective, max(start_s, first_s, known_s), at, sum(sums[-1]))
+            yield Reading(at, first_s, spans, sums, measured, excluded, words[k.LATE], words[k.TOTAL], period, known_s)
+
+    def _frame(self, o: int, at: int, coverage: Coverage) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
+        """The period of an SLO's calendar, and what was measured of each of its windows."""
+        spans, calendar = self.bank.layouts[o].spans_s, self.spec[o].objective.calendar
+        period = None if calendar is None else self._period(calendar, at)
+        return period, [coverage.measured(span, at) for span in (*spans[:-1], reach_s(spans[-1], period, at))]
 
     def _period(self, calendar: Calendar, at: int) -> tuple[int, int]:
         """The period of a second up to which is judged: of the last one's end, the next."""

@@ -15,7 +15,7 @@ Other units are sent with commit=False: after a crash their blocks are read agai
 alerts with the same ce_id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +27,17 @@ from pipeline.blocks import Malformed, decode, encode
 from pipeline.composites import Composites
 from pipeline.composites import counted as counted_for
 from pipeline.framing import SINGLE_OBJECT, Framing, UnknownSchema
-from pipeline.instances import Instances, layout_of
+from pipeline.instances import Instances
 from pipeline.kernels import rings as k
 from pipeline.no_data import NoData
-from pipeline.notices import Told, alert_columns, alert_record, status_columns, status_record, withdrawal
+from pipeline.notices import Told, alert_columns, alert_record, status_columns, status_records, withdrawal
+from pipeline.plans import layout_of
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.watermark import Coverage, SourceClock, Waiting
 from pipeline.windows import pack, unpack
 
 PARTITION_KEY = "@partition"  #: of slo.state; no SLO name begins with @
+PIECE_BYTES = 4 << 20  #: of one record: while a source is behind, a million entries wait, and the broker takes 8 MB
 NO_ROW = -1
 
 
@@ -54,7 +56,7 @@ class JudgeSpec:
     framing: Framing = SINGLE_OBJECT
     source: str = "burnline/judge"  # ce_source
     limit_instances: int = 10_000  # a partition
-    limit_statuses: int = 250  # a unit; what is over waits for the next. One costs 45 us, judging it 0.1 us
+    limit_statuses: int = 250  # a unit; what is over waits for the next. One costs 20 us, judging it 0.3 us
     snapshot_us: int = 30_000_000  # between snapshots, of processing time
     # A notice goes with a snapshot in the same unit, so that a crash does not repeat it. Past so many touched
     # instances a snapshot is heavy, and notices may be repeated (same ce_id) within `busy_snapshot_us`.
@@ -97,11 +99,13 @@ class Judgement:
         if columns["part"] == columns["parts"] - 1:
             facts = ("source_partition", "source_partitions", "max_event_time", "idle_us", "flushed_at")
             self.clock.observe(*(columns[name] for name in facts))
+            if self.judged_s is None:  # where it begins is what was known when the watermark was, however units are cut
+                self.judge()
 
     def _rows(self, columns: Mapping[str, Any]) -> NDArray[np.int64]:
         """Return the row of each of a block's instances; NO_ROW: of an unknown SLO, or one too many."""
-        names = zip(columns["slos"], columns["revisions"], columns["instances"], strict=True)
-        rows = [self.instances.row_of(*name, self.judged_s or 0) for name in names]
+        names, revisions, labels = (columns[name] for name in ("slos", "revisions", "instances"))
+        rows = self.instances.rows_named(names, revisions, labels, self.judged_s or 0)
         return np.array([NO_ROW if row is None else row for row in rows], np.int64)
 
     def _entries(self, columns: Mapping[str, Any], rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -217,6 +221,7 @@ class JudgeFold:
         self._applied_at_snapshot = 0
         self._missing: set[tuple[int, int, int]] = set()
         self._cursor = 0  # row after the last status written
+        self._pieces = 0  # records that the partition's own entry takes
         self._counters = {"blocks_unreadable": 0, "blocks_repeated": 0, "statuses_deferred": 0}
 
     @property
@@ -253,8 +258,9 @@ class JudgeFold:
 
     def _load(self) -> None:
         stored, self._stored = self._stored or {}, None
-        partition = stored.pop(PARTITION_KEY.encode(), None)
-        if partition is not None:
+        own = sorted((key for key in stored if key.startswith(PARTITION_KEY.encode())), key=lambda key: (len(key), key))
+        self._pieces, partition = len(own), b"".join(map(stored.pop, own))
+        if partition:
             state = decode("judge_state", partition, self.spec.framing)
             self.applied_offset = self._applied_at_snapshot = state["applied_offset"]
             self.judgement.restore(state["payload"], list(stored.values()), self.spec.framing)
@@ -276,6 +282,9 @@ class JudgeFold:
         new.judgement.instances.touch(touched)
         new.judgement.instances.gone |= instances.gone
         new.judgement.instances.removed |= instances.removed
+        new._pieces = self._pieces
+        new.judgement.instances.refused += instances.refused
+        new.judgement.instances.bank.lost += instances.bank.lost
         new._counters, new._applied_at_snapshot, new._snapshot_at_us = self._counters, -1, -spec.snapshot_us
         return new
 
@@ -343,14 +352,16 @@ class JudgeFold:
         self._cursor = int(turn[-1]) + 1 if len(turn) > len(first) else self._cursor
         words[turn, k.MOVED] = 0
         composed = judgement.composites.statuses(judgement.coverage, facts.flushed_at_us)
-        written = [status_record(self.spec.status_topic, columns, self.spec.framing) for columns in composed]
-        return [*written, *(self._status(row, facts.flushed_at_us) for row in turn.tolist())]
+        columns = [*composed, *self._status_columns(turn.tolist(), facts.flushed_at_us)]
+        return status_records(self.spec.status_topic, columns, self.spec.framing)
 
-    def _status(self, row: int, judged_at_us: int) -> OutRecord:
+    def _status_columns(self, rows: list[int], judged_at_us: int) -> Iterator[dict[str, Any]]:
         instances = self.judgement.instances
-        instance, reading = instances.known[row], instances.reading(row, self.judgement.coverage)
-        columns = status_columns(instances.watched(row), instance.key.labels, instance.alert, reading, judged_at_us)
-        return status_record(self.spec.status_topic, columns | instance.budgets.columns, self.spec.framing)
+        for row, reading in zip(rows, instances.readings(rows, self.judgement.coverage), strict=True):
+            instance, watched = instances.known[row], instances.watched(row)
+            columns = status_columns(watched, instance.key.labels, instance.alert, reading, judged_at_us)
+            made_of = self.judgement.composites.made_of.get(watched.objective.name, {})
+            yield columns | instance.budgets.columns | made_of
 
     def _is_snapshot_due(self, now_us: int, has_notices: bool) -> bool:
         if self._snapshot_at_us is None:
@@ -372,10 +383,18 @@ class JudgeFold:
             (instances.known[row].key.text, instances.snapshot(row, self.applied_offset, spec.framing))
             for row in instances.touched()
         ]
-        own = (PARTITION_KEY, judgement.snapshot(self.applied_offset, spec.framing))
-        entries = [*((key, None) for key in sorted(instances.gone)), *written, own]
+        own = _pieces(judgement.snapshot(self.applied_offset, spec.framing), self._pieces)
+        self._pieces = sum(value is not None for _, value in own)
+        entries = [*((key, None) for key in sorted(instances.gone)), *written, *own]
         withdrawn = [withdrawal(spec.status_topic, key, judgement.judged_s or 0) for key in sorted(instances.removed)]
         instances.gone.clear()
         instances.removed.clear()
         self._snapshot_at_us, self._applied_at_snapshot = facts.flushed_at_us, self.applied_offset
         return [*withdrawn, *(OutRecord(spec.state_topic, v, key.encode(), facts.partition) for key, v in entries)]
+
+
+def _pieces(value: bytes, before: int) -> list[tuple[str, bytes | None]]:
+    """The partition's entry as records that the broker takes; those of a longer one `before` are withdrawn."""
+    found = [value[at : at + PIECE_BYTES] for at in range(0, len(value), PIECE_BYTES)]
+    padded = [*found, *[None] * (before - len(found))]
+    return [(f"{PARTITION_KEY}.{n}" if n else PARTITION_KEY, piece) for n, piece in enumerate(padded)]

@@ -27,14 +27,17 @@ class Reading(NamedTuple):
 
 
 STEP, PARTITION = ("step",), ("partition",)
+RECEIVER, HELD = ("receiver",), ("receiver", "reason")
 
 CATALOGUE: dict[str, MetricSpec] = {
     "burnline_blocks": MetricSpec("counter", "Blocks of records taken from Kafka.", STEP),
     "burnline_records": MetricSpec("counter", "Records in those blocks.", STEP),
     "burnline_bytes": MetricSpec("counter", "Bytes of those blocks, decompressed.", STEP),
     "burnline_stale_blocks": MetricSpec("counter", "Blocks read before a seek and dropped; they are read again.", STEP),
+    "burnline_queue_waits": MetricSpec("counter", "Blocks that waited for room in a full queue.", STEP),
     "burnline_units": MetricSpec("counter", "Units written: one transaction or insert each.", STEP),
     "burnline_units_failed": MetricSpec("counter", "Units that failed; their input is read again.", STEP),
+    "burnline_step_failures": MetricSpec("counter", "Times the step failed and was made anew; not reset by it.", STEP),
     "burnline_fenced": MetricSpec("counter", "Times another worker had taken a partition of ours.", STEP),
     "burnline_lost_offsets": MetricSpec("counter", "Source offsets deleted by retention before we read them.", STEP),
     "burnline_restored_entries": MetricSpec("counter", "State entries read back after an assignment.", STEP),
@@ -61,6 +64,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_event_ids_seconds": MetricSpec("counter", "Seconds spent reading event ids again after an assignment."),
     "burnline_watermark_lag_seconds": MetricSpec("gauge", "From the event time judged to now."),
     "burnline_unjudged_seconds": MetricSpec("gauge", "From the event time judged to the newest seen.", PARTITION),
+    "burnline_trace_ids_too_long": MetricSpec("counter", "Trace ids of bad requests left out, past 128 characters."),
     "burnline_series": MetricSpec("gauge", "Distinct series known to this worker."),
     "burnline_series_overflow": MetricSpec("counter", "Events whose series was past BURNLINE_LIMIT_SERIES."),
     "burnline_instances_refused": MetricSpec("counter", "Series whose SLO instance was past the limit, now `other`."),
@@ -71,7 +75,17 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_judge_refused": MetricSpec("counter", "Instances in blocks past BURNLINE_LIMIT_INSTANCES.", PARTITION),
     "burnline_deferred_statuses": MetricSpec("counter", "Statuses put off, past BURNLINE_LIMIT_STATUSES.", PARTITION),
     "burnline_clipped_events": MetricSpec("counter", "Events past what a slice of a window can hold.", PARTITION),
+    "burnline_unreadable_blocks": MetricSpec("counter", "Blocks of slo.counts that were no blocks.", PARTITION),
     "burnline_waiting_entries": MetricSpec("gauge", "Counts that wait for the watermark, 40 bytes each.", PARTITION),
+    "burnline_notifications_sent": MetricSpec("counter", "Notifications that a receiver took.", RECEIVER),
+    "burnline_notifications_retried": MetricSpec("counter", "Attempts that a receiver could not take then.", RECEIVER),
+    "burnline_notifications_refused": MetricSpec("counter", "Notifications that a receiver will not take.", RECEIVER),
+    "burnline_notifications_repeated": MetricSpec("counter", "Requests that say again what is open.", RECEIVER),
+    "burnline_notifications_oldest_seconds": MetricSpec("gauge", "Age of the oldest alert not told yet.", RECEIVER),
+    "burnline_alerts_suppressed": MetricSpec("counter", "Events of alerts that were held back.", HELD),
+    "burnline_alerts_unreadable": MetricSpec("counter", "Records of slo.alerts that could not be read.", RECEIVER),
+    "burnline_open_incidents": MetricSpec("gauge", "Incidents that a receiver was told of and are open.", RECEIVER),
+    "burnline_receiver_down": MetricSpec("gauge", "1: a receiver fails again and again, and is probed.", RECEIVER),
     "burnline_slos": MetricSpec("gauge", "SLOs in force."),
     "burnline_slo_revision": MetricSpec("gauge", "1; its label names the set of SLOs in force.", ("revision",)),
     "burnline_slo_reloads": MetricSpec("counter", "Times other SLO files were put in force without a restart."),

@@ -6,7 +6,7 @@ judged, against the window's full expected traffic (pipeline.slo.burn_rate); of 
 window they are plain.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -15,11 +15,18 @@ from pipeline import slo
 from pipeline.alerts import Alert, Kind, Notice, Severity, Watched
 from pipeline.blocks import encode
 from pipeline.framing import Framing, single_object_header
+from pipeline.many import encode_many
 from pipeline.records import OutRecord
 from pipeline.series import parse_label_text
+from pipeline.windows import start_of
 from schemas import avro_text
 
 CONTENT_TYPE = b"application/avro"
+#: of events: one column says all of it
+COUNTED: dict[str, Any] = {
+    "counts_revision": None, "slice_us": None, "slice_target": None, "counted_since": None, "parts": [],
+    "part_revisions": [], "part_weights": [],
+}  # fmt: skip
 WATERMARK_US = "watermark_us"  #: header of a tombstone of slo.status
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +49,11 @@ class Reading(NamedTuple):
     def start_s(self) -> int:
         """First second of the compliance window."""
         return self.second - self.spans_s[-1] if self.period_s is None else self.period_s[0]
+
+    @property
+    def counted_from_s(self) -> int:
+        """First second that the compliance window counts: a rolling one's begins with a cell."""
+        return start_of(self.second, self.spans_s[-1]) if self.period_s is None else self.period_s[0]
 
     @property
     def whole_s(self) -> int:
@@ -125,13 +137,29 @@ def status_columns(watched: Watched, labels: str, alert: Alert, reading: Reading
         "time_to_exhaustion_s": reading.exhaustion_s(watched, present_burn),
         "exhaustion_burn_rate": present_burn,
         "exhaustion_window_s": reading.spans_s[-2] if burns else None,
-        "counts_revision": objective.indicator_revision if objective.timeslices is None else None,
-        **_sla_columns(watched, reading),
+        **_counted_columns(watched, reading), **_sla_columns(watched, reading),
         "windows_s": list(reading.spans_s[:-1]), "windows_good": [reading.sums[w][0] for w in windows],
         "windows_bad": [reading.sums[w][1] for w in windows],
         "windows_coverage_ratio": [reading.coverage(w) for w in windows], "windows_burn_rate": burns,
         "late": reading.late,
     }  # fmt: skip
+
+
+def _counted_columns(watched: Watched, reading: Reading) -> dict[str, Any]:
+    """Which stored counts it is made of. A slice that is good or bad as a whole is not made of good and bad events."""
+    objective, slices = watched.objective, watched.objective.timeslices
+    if slices is None:
+        return COUNTED | {"counts_revision": objective.indicator_revision}
+    parts = {} if slices.is_whole else parts_columns([objective], [1])
+    since_s = max(reading.counted_from_s, reading.first_s, reading.known_s)
+    target = None if slices.target is None else float(slices.target)
+    return COUNTED | parts | {"slice_us": slices.slice_us, "slice_target": target, "counted_since": since_s * 1_000_000}
+
+
+def parts_columns(parts: Sequence[slo.Objective], weights: Sequence[int]) -> dict[str, Any]:
+    """Names and revisions of what is counted for a judgement."""
+    names, revisions = [each.name for each in parts], [each.indicator_revision for each in parts]
+    return {"parts": names, "part_revisions": revisions, "part_weights": list(weights)}
 
 
 def _sla_columns(watched: Watched, reading: Reading) -> dict[str, Any]:
@@ -306,9 +334,18 @@ def alert_record(topic: str, columns: dict[str, Any], source: str, framing: Fram
     return OutRecord(topic, value, columns["dedup_key"].encode(), None, alert_headers(columns, source))
 
 
-def status_record(topic: str, columns: dict[str, Any], framing: Framing) -> OutRecord:
-    key = instance_key(columns["slo"], columns["instance"]).encode()
-    return OutRecord(topic, encode("slo_status", columns, framing), key)
+def status_records(topic: str, columns: Sequence[dict[str, Any]], framing: Framing) -> list[OutRecord]:
+    """Write judgements; those with as many windows go together."""
+    alike: dict[int, list[int]] = {}
+    for place, each in enumerate(columns):
+        alike.setdefault(len(each["windows_s"]), []).append(place)
+    values = [b""] * len(columns)
+    for places in alike.values():
+        written = encode_many("slo_status", [columns[place] for place in places], framing)
+        for place, value in zip(places, written, strict=True):
+            values[place] = value
+    keys = (instance_key(each["slo"], each["instance"]).encode() for each in columns)
+    return [OutRecord(topic, value, key) for value, key in zip(values, keys, strict=True)]
 
 
 def withdrawal(topic: str, key: str, second: int) -> OutRecord:

@@ -91,15 +91,18 @@ def joined(blocks: Sequence[RecordBlock]) -> RecordBlock:
 
 
 def _zigzag(buffer: NDArray[np.uint8], at: int) -> tuple[int, int]:
-    """Return the variable-length integer at `at` and the position behind it."""
-    number = shift = 0
-    while True:
+    """Return the variable-length integer at `at` and the position behind it.
+
+    Raises: IndexError, ValueError. A longer number than Kafka's would take time by the square of its length.
+    """
+    number = 0
+    for shift in range(0, 35, 7):
         byte = int(buffer[at])
         at += 1
         number |= (byte & 127) << shift
-        shift += 7
         if byte < 128:
             return (number >> 1) ^ -(number & 1), at
+    raise ValueError("a number of more than 32 bits")
 
 
 def _span(buffer: NDArray[np.uint8], start: int, length: int) -> bytes | None:

@@ -23,7 +23,7 @@ from pipeline.metrics import Reading
 from pipeline.spec import Files, SloSet, SpecError, loaded, read
 
 SETTLE_S = 1.0  #: files that did not change for so long are whole
-TURNS = ("judge", "ingest")  #: in this order
+TURNS = ("judge", "deliver", "ingest")  #: in this order
 NAMES_MOST = 20  #: of SLOs in a line of the log
 
 log = structlog.get_logger()

@@ -55,6 +55,9 @@ def label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
 
 def parse_label_text(text: str) -> dict[str, str]:
     """Read what `label_text` wrote: parse_label_text(label_text(n, v)) == dict(zip(n, v))."""
+    if "\\" not in text:
+        pairs = (pair.partition("=") for pair in text.split(",") if pair)
+        return {name: value for name, _, value in pairs}
     labels: dict[str, str] = {}
     part, name, escaped = "", "", False
     for char in text + ("," if text else ""):

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BURNLINE_"
-STEPS = ("ingest", "judge", "store")
+STEPS = ("ingest", "judge", "store", "deliver")
 
 
 Secret = Literal["kafka_sasl_password", "clickhouse_password", "clickhouse_admin_password", "http_token"]
@@ -127,6 +127,20 @@ class Settings(BaseSettings):
     limit_lag_s: float = Field(
         30.0, gt=0, description="the pipeline says that it lags when something waits, or event time trails, so long"
     )
+    alert_routes: Path | None = Field(
+        None, description="YAML file of receivers and routes of alerts; unset: one route to the three receivers below"
+    )
+    alertmanager_url: str | None = Field(None, description="Alertmanager that is told of alerts")
+    pagerduty_routing_key_file: Path | None = Field(
+        None, description="file that holds the integration key of PagerDuty's Events API v2"
+    )
+    webhook_url: str | None = Field(None, description="webhook that is told of alerts as CloudEvents")
+    webhook_secret_file: Path | None = Field(
+        None, description="file that holds the secret by which what the webhook is sent is signed"
+    )
+    receivers_allow: str = Field(
+        "", description="networks, comma separated, in which receivers may be though they are not public"
+    )
     http_bind: str = Field("127.0.0.1:0", description="address of metrics and health; port 0: any free one")
     http_token: SecretStr | None = Field(None, description="bearer token, needed off loopback; prefer the file")
     http_token_file: Path | None = Field(None, description="file that holds the bearer token")
@@ -138,8 +152,17 @@ class Settings(BaseSettings):
 
     @property
     def step_names(self) -> tuple[str, ...]:
-        """The steps as a tuple, in the order given."""
+        """The steps as a tuple, in the order given; nothing is delivered where there is nobody to tell."""
+        return tuple(name for name in self._names_of_steps if self.has_receivers or name != "deliver")
+
+    @property
+    def _names_of_steps(self) -> tuple[str, ...]:
         return tuple(name for part in self.steps.split(",") if (name := part.strip()))
+
+    @property
+    def has_receivers(self) -> bool:
+        """Whether somebody is to be told of alerts."""
+        return any((self.alert_routes, self.alertmanager_url, self.pagerduty_routing_key_file, self.webhook_url))
 
     def secret(self, name: Secret) -> str:
         """Return a secret: its file's when there is one, else the variable's, else nothing.
@@ -154,9 +177,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _steps_are_known(self) -> Self:
-        unknown = [name for name in self.step_names if name not in STEPS]
-        if unknown or not self.step_names:
+        unknown = [name for name in self._names_of_steps if name not in STEPS]
+        if unknown or not self._names_of_steps:
             raise ValueError(f"{PREFIX}STEPS is {self.steps!r}: use some of {', '.join(STEPS)}")
+        if not self.step_names:
+            raise ValueError(f"{PREFIX}STEPS is {self.steps!r}, but nobody is to be told: set {PREFIX}ALERT_ROUTES")
         return self
 
     @model_validator(mode="after")

@@ -55,6 +55,7 @@ class Timeslices:
 
     slice_us: int
     target: Ratio | None = None  # share of a slice's events that makes it good
+    is_whole: bool = False  # the indicator's threshold makes it good: no event alone is
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,17 @@ class Indicator:
     """What is counted: one metric of the catalogue over the events a selector matches."""
 
     metric: str
-    threshold_us: int | None = None  # good when value <= threshold_us (at_most) or >= (at least)
+    # good when value <= threshold (at_most) or >= (at least): us, requests, millionths a second, or pico-USD
+    threshold: int | None = None
     at_most: bool = True  # lte and lt; `lt x` is kept as `lte x - 1`
     where: tuple[tuple[str, Accepted], ...] = ()  # label -> accepted values, in label order
     group_by: tuple[str, ...] = ()
     vantage: str | None = None
     final_attempts_only: bool = True
     verdicts: tuple[tuple[Case, Verdict], ...] = ()  # where they differ from sli.VERDICTS, in order of cases
+    objectives: tuple[tuple[str, int | None], ...] = ()  # of goodput: metric -> us; None: what each request asks for
+    is_strict: bool = False  # an objective that a request has no value for is missed
+    offered: int = 0  # of a throughput: requests in millionths a second from which on a slice is judged
 
 
 #: in the name of what is counted for a composite, between its own and its member's; no SLO's name has one

@@ -18,9 +18,11 @@ from pipeline.records import RecordBlock, UnitFacts
 from pipeline.rows import Rows
 
 DAY_MS = 86_400_000
+TIME_END_MS = 120_000 * DAY_MS  # in 2298, a year before ClickHouse's times end
 MARKER = "x-burnline-marker"  #: the only header of a record that names letters which were fed again
 #: what a letter says of its record, beside the record's own headers
 LETTER_HEADERS = {"reason", "detail", "topic", "partition", "offset", "schema_id", "append_time", "kept"}
+Headers = tuple[tuple[str, bytes | None], ...]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS_COLUMNS = (
     "slo", "revision", "instance", "service", "labels", "target", "window_us", "watermark", "window_start",
@@ -29,6 +31,7 @@ STATUS_COLUMNS = (
     "windows_s", "windows_good", "windows_bad", "windows_coverage_ratio", "windows_burn_rate", "late",
     "exhaustion_burn_rate", "exhaustion_window_s", "sla_target", "sla_budget_remaining_ratio", "counts_revision",
     "budget_alert_ratio", "sla_alert_ratio",
+    "slice_us", "slice_target", "counted_since", "parts", "part_revisions", "part_weights",
 )  # fmt: skip
 ALERT_COLUMNS = (
     "dedup_key", "sequence", "kind", "slo", "revision", "instance", "service", "labels", "event", "severity",
@@ -46,7 +49,8 @@ _DELETED: dict[str, Any] = {
     "windows_bad": [],
     "windows_coverage_ratio": [], "windows_burn_rate": [], "late": 0, "exhaustion_burn_rate": None,
     "exhaustion_window_s": None, "sla_target": None, "sla_budget_remaining_ratio": None, "counts_revision": None,
-    "budget_alert_ratio": None, "sla_alert_ratio": None,
+    "budget_alert_ratio": None, "sla_alert_ratio": None, "slice_us": None, "slice_target": None, "counted_since": None,
+    "parts": [], "part_revisions": [], "part_weights": [],
 }  # fmt: skip
 
 
@@ -89,12 +93,20 @@ def alert_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Row
 def dead_letter_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
     """Rows of `dead_letter_records`, day by day: the original and why it could not be used; and what was fed again."""
     del framing  # nobody decodes them: that is why they are here
-    headers = {index: block.headers(index) for index in indexes}
+    headers = {index: _headers(block, index) for index in indexes}
     markers = [index for index in indexes if [name for name, _ in headers[index]] == [MARKER]]
     letters = np.array([index for index in indexes if index not in set(markers)], np.int64)
     days = block.append_time_ms[letters] // DAY_MS
     rows = [_dead_letters(block, day, letters[days == day].tolist(), headers) for day in np.unique(days).tolist()]
     return [*rows, *([_redriven(block, markers)] if markers else [])]
+
+
+def _headers(block: RecordBlock, index: int) -> Headers:
+    """A record's headers; none when they cannot be read: whoever may write there must not stop the store."""
+    try:
+        return block.headers(index)
+    except (IndexError, ValueError):
+        return ()
 
 
 def _dead_letters(block: RecordBlock, day: int, indexes: list[int], headers: dict[int, Any]) -> Rows:
@@ -110,7 +122,7 @@ def _dead_letters(block: RecordBlock, day: int, indexes: list[int], headers: dic
         "partition": [_number(header.get("partition")) for header in about],
         "offset": [_number(header.get("offset")) for header in about],
         "schema_id": [header.get("schema_id", b"") for header in about],
-        "appended_at": [_number(header["append_time"]) * 1000 if "append_time" in header else None for header in about],
+        "appended_at": [_appended_us(header.get("append_time")) for header in about],
         "is_whole": [int(header.get("kept") != b"part") for header in about],
         "headers": [{name: value for name, value in header.items() if name not in LETTER_HEADERS} for header in about],
         "key": [block.key(index) or b"" for index in indexes],
@@ -135,7 +147,7 @@ def marked_ranges(value: bytes | None) -> list[tuple[int, int]]:
     try:
         ranges = json.loads(value or b"[]")
         return [(int(first), int(last)) for first, last in ranges]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return []
 
 
@@ -145,6 +157,12 @@ def _number(text: bytes | None) -> int:
         return int(text or b"-1")
     except ValueError:
         return -1
+
+
+def _appended_us(text: bytes | None) -> int | None:
+    """A source's append time; None: it did not say, or it is a producer's, who may say anything."""
+    time_ms = _number(text)
+    return time_ms * 1000 if 0 <= time_ms < TIME_END_MS else None
 
 
 def _time_us(text: bytes | None) -> int | None:

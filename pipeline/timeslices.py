@@ -3,14 +3,19 @@
 Pure. A slice of a Timeslices SLO is one good or one bad; of RatioTimeslices, a million parts shared by its ratio, so
 that sums stay integers: compliance is the mean of the slices' ratios, each rounded to a millionth. One in which
 nothing was eligible has no verdict; those since the instance exists are what is excluded. Windows that alert count
-slices too. Law: tests/naive/slices.py.
+slices too. A throughput or a cost is held against the slice as a whole. Law: tests/naive/slices.py.
 """
 
-from pipeline.alerts import Guards
+from pipeline.kernels import rings
+from pipeline.kernels import slices as kernel
 from pipeline.kernels.slices import UNIT
-from pipeline.slo import Objective, Timeslices
+from pipeline.sli import METRICS, Kind
+from pipeline.slo import Objective
 
 SECOND_US = 1_000_000
+MILLION = 1_000_000  #: rates are in millionths a second
+PER_TOKENS = 1_000  #: cost is of so many
+_RULES = {Kind.SERVED: kernel.SERVED, Kind.TOKENS: kernel.TOKENS, Kind.COST: kernel.COST}
 
 
 def length_s(objective: Objective) -> int:
@@ -18,18 +23,30 @@ def length_s(objective: Objective) -> int:
     return 0 if objective.timeslices is None else objective.timeslices.slice_us // SECOND_US
 
 
-def row(objective: Objective, kept_at: int) -> tuple[int, int, int, int]:
-    """Write LENGTH_S, KEPT_AT, TARGET and SCALE of kernels.rings."""
-    slices = objective.timeslices
+def row(objective: Objective, kept_at: int) -> tuple[int, ...]:
+    """Write the columns of kernels.rings: LENGTH_S, KEPT_AT, TARGET, SCALE, RULE and OFFERED."""
+    slices, indicator = objective.timeslices, objective.indicator
     if slices is None:
-        return 0, 0, 0, 0
+        return (0,) * rings.SLICE_COLUMNS
+    if slices.is_whole:
+        rule = _RULES[METRICS[indicator.metric].kind]
+        scale = PER_TOKENS if rule == kernel.COST else MILLION
+        return length_s(objective), kept_at, indicator.threshold or 0, scale, rule, indicator.offered
     target, scale = (0, 0) if slices.target is None else (slices.target.numerator, slices.target.scale)
-    return length_s(objective), kept_at, target, scale
+    return length_s(objective), kept_at, target, scale, kernel.SHARE, 0
+
+
+def are_sums(objective: Objective) -> bool:
+    """Whether slices keep sums, not counts of events."""
+    return row(objective, 0)[rings.RULE] >= kernel.TOKENS
 
 
 def form(objective: Objective) -> list[int]:
     """Return what cells of different forms cannot be added for: what is counted, and when a slice is good."""
-    return [] if objective.timeslices is None else [number for i, number in enumerate(row(objective, 0)) if i != 1]
+    if objective.timeslices is None:
+        return []
+    length, _, *rest = row(objective, 0)
+    return [length, *(rest if objective.timeslices.is_whole else rest[:2])]
 
 
 def parts(objective: Objective) -> int:
@@ -42,15 +59,3 @@ def excluded(objective: Objective, start_s: int, end_s: int, counted: int) -> in
     """Slices that ended in [start_s, end_s) without a verdict; `counted`: good and bad there."""
     slice_s, each = length_s(objective), parts(objective)
     return max((end_s // slice_s - start_s // slice_s) * each - counted, 0)
-
-
-def guards(slices: Timeslices | None, long_us: int) -> Guards:
-    """Least evidence where a file asks for none; `long_us`: the shortest long window.
-
-    A slice is evidence as such, and a window has few: half of them are enough, and one that is bad.
-    """
-    plain = Guards()
-    if slices is None:
-        return plain
-    most = max(long_us // slices.slice_us // 2, 1)
-    return Guards(min(plain.min_events, most), 0 if slices.target is None else 1, plain.min_coverage)

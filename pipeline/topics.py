@@ -31,7 +31,8 @@ SLICES = "slo.slices"
 STATE = "slo.state"
 STATUS = "slo.status"
 ALERTS = "slo.alerts"
-NAMES = (EVENTS, DEAD_LETTERS, COUNTS, SLICES, STATE, STATUS, ALERTS)
+DELIVERIES = "slo.deliveries"
+NAMES = (EVENTS, DEAD_LETTERS, COUNTS, SLICES, STATE, STATUS, ALERTS, DELIVERIES)
 
 TIMEOUT_S = 30.0
 BROKERS_DEFAULT = -1  # replication factor: the broker's default.replication.factor
@@ -180,13 +181,17 @@ def _differences(
     for name in names:
         if partitions[name] != wanted[name].partitions:
             yield Difference(name, "partitions", str(wanted[name].partitions), str(partitions[name]))
-    for name, found in _configurations(admin, names).items():
+    for name, found in configurations(admin, names).items():
         for setting, value in wanted[name].config.items():
             if found.get(setting) != value:
                 yield Difference(name, setting, value, str(found.get(setting)))
 
 
-def _configurations(admin: "AdminClient", names: tuple[str, ...]) -> dict[str, dict[str, str]]:
+def configurations(admin: "AdminClient", names: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Every setting of topics, by their full names.
+
+    Raises: KafkaException, when we may not look at one of them too.
+    """
     from confluent_kafka.admin import ConfigResource
 
     if not names:

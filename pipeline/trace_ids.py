@@ -28,6 +28,7 @@ class Traces:
         self._schemas: dict[str, Any] = {}  # by the writer's text
         self._found: dict[int, str] = {}
         self._read = 0
+        self.too_long = 0  # of those that were read
 
     def offer(self, instance: int, value: Callable[[], bytes]) -> None:
         """Take the trace id of a value that is bad for an instance, unless there is one or too many were read."""
@@ -51,7 +52,9 @@ class Traces:
         avro = BytesIO(value[start:])
         event: Any = schemaless_reader(avro, self._schema(text), None, handle_unicode_errors="replace")
         found = event.get("trace_id")
-        return found if isinstance(found, str) and len(found) <= LONGEST else None
+        is_too_long = isinstance(found, str) and len(found) > LONGEST
+        self.too_long += is_too_long
+        return found if isinstance(found, str) and not is_too_long else None
 
     def _schema(self, text: str) -> Any:
         if text not in self._schemas:

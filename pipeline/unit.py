@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bindings import Bindings, durations_needed
-from pipeline.kernels import counts, gather
+from pipeline.bindings import Bindings, kinds_needed
+from pipeline.kernels import counts, gather, verdicts
 from pipeline.kernels import slots as k
 from pipeline.kernels.bits import address_of
 from pipeline.kernels.ddsketch import TABLE
@@ -41,14 +41,14 @@ def case_table() -> NDArray[np.uint8]:
 
 
 def verdict_table() -> NDArray[np.uint8]:
-    """sli.VERDICTS as kernels.counts wants it: what is left to decide once it is known whether there is a value.
+    """sli.VERDICTS as kernels.verdicts wants it: what is left to decide once it is known whether there is a value.
 
     Shapes: (case, value unknown / known, kind), with the case's outcome counter in the last place.
     """
-    table = np.zeros((len(Case), 2, counts.KNOWN_BYTES), np.uint8)
-    for case, verdicts in VERDICTS.items():
-        table[case, :, : len(Kind)] = np.transpose([LEFT_TO_DECIDE[verdict] for verdict in verdicts])
-        table[case, 0, counts.CASE_COUNTER] = OUTCOME_COUNTERS[case]
+    table = np.zeros((len(Case), 2, verdicts.KNOWN_BYTES), np.uint8)
+    for case, meant in VERDICTS.items():
+        table[case, :, : len(Kind)] = np.transpose([LEFT_TO_DECIDE[verdict] for verdict in meant])
+        table[case, 0, verdicts.CASE_COUNTER] = OUTCOME_COUNTERS[case]
     return table
 
 
@@ -106,9 +106,9 @@ class UnitState:
         self.bindings = bindings
         self.words = np.zeros(k.FOLD_WORDS, np.int64)
         self.address = address_of(self.words)
-        self._values = np.ones((len(Kind), counts.VALUE_BYTES // 8), np.int64)
+        self._values = np.ones((len(Kind), verdicts.VALUE_BYTES // 8), np.int64)
         self._lanes = np.zeros((0, 4), np.int64)
-        self._exemplars = np.zeros((counts.NOTED_MOST, 2), np.int64)
+        self._exemplars = np.zeros((verdicts.NOTED_MOST, 2), np.int64)
         self._exemplars_of = np.zeros(0, np.uint8)
         self._row = np.zeros(1 << counts.METRIC_BITS, np.int64)
         constants = {
@@ -121,7 +121,7 @@ class UnitState:
         for word, array in constants.items():
             self.words[word] = address_of(array)
         self.words[k.BIN_TABLE_SIZE] = TABLE.size
-        self.words[k.DURATIONS] = len(durations_needed(bindings.objectives))
+        self.words[k.KINDS_NEEDED] = kinds_needed(bindings.objectives)
         self._allot(FEWEST_SLOTS)
 
     def _allot(self, slots: int) -> None:

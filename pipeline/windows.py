@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels import rings as k
-from pipeline.kernels.slices import KEPT
+from pipeline.kernels.slices import KEPT, KEPT_OF_SUMS
+from pipeline.seeding import cells_of, numbers_of
 
 #: longest window -> seconds a cell
 CELLS_BY_SPAN = ((300, 1), (7_200, 10), (259_200, 300))
@@ -40,6 +41,12 @@ class Layout(NamedTuple):
     spans_s: tuple[int, ...]
     tier_of: tuple[int, ...]  # window -> tier
     slice_s: int = 0  # of timeslices; 0: events are counted
+    are_sums: bool = False  # of tokens or cost: two cells a slice
+
+    @property
+    def kept_slices(self) -> int:
+        """How many timeslices keep their counts."""
+        return KEPT_OF_SUMS if self.are_sums else KEPT
 
     @property
     def width(self) -> int:
@@ -71,7 +78,13 @@ def start_of(end: int, span_s: int) -> int:
     return (end - span_s) // cell_s(span_s) * cell_s(span_s)
 
 
-def layout(alert_spans_s: Iterable[int], compliance_s: int, is_calendar: bool = False, slice_s: int = 0) -> Layout:
+def layout(
+    alert_spans_s: Iterable[int],
+    compliance_s: int,
+    is_calendar: bool = False,
+    slice_s: int = 0,
+    are_sums: bool = False,
+) -> Layout:
     """Lay out the rings for some windows; `compliance_s` of a calendar: the longest it can be."""
     alerts = tuple(sorted(set(alert_spans_s)))
     spans = (*alerts, compliance_s)
@@ -84,7 +97,7 @@ def layout(alert_spans_s: Iterable[int], compliance_s: int, is_calendar: bool = 
         tiers.append((size, cells, start, span))
         start += cells
     places = [list(longest).index(cell_s(span)) for span in (alerts if is_calendar else spans)]
-    return Layout(tuple(tiers), spans, (*places, k.NO_TIER) if is_calendar else tuple(places), slice_s)
+    return Layout(tuple(tiers), spans, (*places, k.NO_TIER) if is_calendar else tuple(places), slice_s, are_sums)
 
 
 def row_bytes(rings: Layout) -> int:
@@ -156,7 +169,7 @@ class Bank:
     def sums(self, row: int) -> list[tuple[int, int]]:
         """(good, bad) of every window of the row's layout."""
         windows = len(self.layouts[self.rows.words[row, k.OBJECTIVE]].spans_s)
-        return [(int(good), int(bad)) for good, bad in self.rows.sums[row, :windows]]
+        return [(good, bad) for good, bad in self.rows.sums[row, :windows].tolist()]
 
     def snapshot(self, row: int) -> dict[str, NDArray[Any]]:
         """Copy a row: its words and, of every tier, how far it reaches and the cells that are not empty, by age."""
@@ -179,35 +192,39 @@ class Bank:
             since = self.tables.periods[words[k.OBJECTIVE], k.SINCE]
             parts["period"] = np.array([since, *self.rows.sums[row, len(rings.spans_s) - 1], words[k.EXCLUDED]])
         if rings.slice_s:
-            kept = self.rows.cells[row, rings.kept_at : rings.width]
+            kept = self._kept(row, rings)
             places = np.flatnonzero(kept.any(axis=1))
             now = at // rings.slice_s
-            parts["slices"], parts["slice_counts"] = now - (now - places) % KEPT, kept[places]
+            parts["slices"], parts["slice_counts"] = now - (now - places) % rings.kept_slices, kept[places]
         return parts
 
     def restore(self, row: int, at: int, parts: Mapping[str, NDArray[Any]]) -> None:
         """Fill a fresh row from a snapshot, advanced to `at` as if nothing had come since.
 
-        Cells of sizes that the layout does not have are dropped: the objective's windows changed. Of a compliance
-        window of which less is known than it reaches, KNOWN tells since when; of others it stays.
+        Where the objective's windows changed, cells are made of those that are there. Of a compliance window of which
+        less is known than it reaches, KNOWN tells since when; of others it stays.
         """
         words, objective = self.rows.words[row], int(self.rows.words[row, k.OBJECTIVE])
         words[:] = parts["words"]
         words[[k.AT, k.OBJECTIVE]] = at, objective
-        saved, rings = int(parts["words"][k.AT]), self.layouts[objective]
+        rings = self.layouts[objective]
         for number, (size, cells, start, longest) in enumerate(rings.tiers):
-            if f"ages{size}" not in parts:
-                continue
-            kept = _cells(parts[f"ages{size}"], saved, size)
-            values, alive = parts[f"cells{size}"], kept >= (at - longest) // size
+            kept, values, _ = cells_of(size, longest, parts)
+            alive = kept >= (at - longest) // size
             self.rows.cells[row, start + kept[alive] % cells] = values[alive]
             for w in (w for w, tier in enumerate(rings.tier_of) if tier == number):
                 reached = values[kept >= (at - rings.spans_s[w]) // size]
                 self.rows.sums[row, w] = reached.sum(axis=0, dtype=np.int64)
         self._restore_excluded(row, at, parts)
         if rings.slice_s and "slices" in parts:
-            known = parts["slices"] > at // rings.slice_s - KEPT
-            self.rows.cells[row, rings.kept_at + parts["slices"][known] % KEPT] = parts["slice_counts"][known]
+            known = parts["slices"] > at // rings.slice_s - rings.kept_slices
+            places = parts["slices"][known] % rings.kept_slices
+            self._kept(row, rings)[places] = parts["slice_counts"][known]
+
+    def _kept(self, row: int, rings: Layout) -> NDArray[np.uint32]:
+        """The cells of a row that timeslices keep, a line each; a view."""
+        cells: NDArray[np.uint32] = self.rows.cells[row, rings.kept_at : rings.width]
+        return cells.reshape(rings.kept_slices, -1)
 
     def _restore_period(self, row: int, parts: Mapping[str, NDArray[Any]]) -> None:
         """Bring back what was counted in the period that `at` is in, as far as it is known apart."""
@@ -236,7 +253,7 @@ class Bank:
         self._know(row, _known_since(size, rings.spans_s[-1], parts))
         self.rows.words[row, k.EXCLUDED] = 0
         if f"ages{size}" in parts and rings.compliance_cells and "ages_excluded" in parts:
-            kept = _cells(parts["ages_excluded"], int(parts["words"][k.AT]), size)
+            kept = numbers_of(parts["ages_excluded"], int(parts["words"][k.AT]), size)
             alive = kept >= (at - rings.spans_s[-1]) // size
             self.rows.excluded[row, kept[alive] % cells] = parts["excluded"][alive]
             self.rows.words[row, k.EXCLUDED] = int(parts["excluded"][alive].sum(dtype=np.int64))
@@ -247,21 +264,13 @@ def _ages(places: NDArray[np.int64], at: int, size: int, cells: int) -> NDArray[
     return (((at - 1) // size - places) % cells).astype(np.int32)
 
 
-def _cells(ages: NDArray[np.int32], at: int, size: int) -> NDArray[np.int64]:
-    """Numbers of cells, counted from the epoch."""
-    return (at - 1) // size - ages.astype(np.int64)
-
-
 def _known_since(size: int, span_s: int, parts: Mapping[str, NDArray[Any]]) -> int:
     """First second from which a snapshot has all cells of a size; 0: all that a window of `span_s` reaches.
 
     A snapshot that does not say how far its cells reach is taken at the window's word.
     """
-    saved = int(parts["words"][k.AT])
-    if f"ages{size}" not in parts:
-        return saved
-    reach: int = dict(parts["reach"].tolist())[size] if "reach" in parts else span_s
-    return 0 if reach >= span_s else start_of(saved, reach)
+    since_s = cells_of(size, span_s, parts).since_s
+    return 0 if since_s <= (int(parts["words"][k.AT]) - span_s) // size * size else since_s
 
 
 def _since(since: int, parts: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], int]:
@@ -269,10 +278,10 @@ def _since(since: int, parts: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.in
     at, counted = int(parts["words"][k.AT]), np.zeros(3, np.int64)
     size = max(int(name.removeprefix("cells")) for name in parts if name.startswith("cells"))
     whole = min(-(-since // size) * size, at)
-    inside = _cells(parts[f"ages{size}"], at, size) * size >= since
+    inside = numbers_of(parts[f"ages{size}"], at, size) * size >= since
     counted[:2] = parts[f"cells{size}"][inside].sum(axis=0, dtype=np.int64)
     if "excluded" in parts:
-        counted[2] = parts["excluded"][_cells(parts["ages_excluded"], at, size) * size >= since].sum(dtype=np.int64)
+        counted[2] = parts["excluded"][numbers_of(parts["ages_excluded"], at, size) * size >= since].sum(dtype=np.int64)
     return counted, max(whole, _known_since(size, at - whole, parts))
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kernels.bits import address_of
-from pipeline.kernels.longs import LONGEST, read_longs, write_longs
+from pipeline.kernels.longs import LONGEST, read_longs, read_texts, write_longs
 from pipeline.kernels.varint import BAD
 
-_INT_LOW, _INT_HIGH = -(1 << 31), (1 << 31) - 1
+INT_LOW, INT_HIGH = -(1 << 31), (1 << 31) - 1
 
 Writer = Callable[[list[bytes], Any], None]
 Reader = Callable[["Cursor"], Any]
@@ -81,7 +81,7 @@ def writer_of(kind: Any) -> Writer:
 
 
 def _write_int(out: list[bytes], value: Any) -> None:
-    if not _INT_LOW <= value <= _INT_HIGH:
+    if not INT_LOW <= value <= INT_HIGH:
         raise OverflowError(f"{value} does not fit in 32 bits")
     out.append(long_bytes(int(value)))
 
@@ -166,7 +166,7 @@ def _numbers_writer(items: Any) -> Writer | None:
 
     def longs(out: list[bytes], value: Any) -> None:
         column = np.ascontiguousarray(value, np.int64)
-        if items == "int" and not (column.min() >= _INT_LOW and column.max() <= _INT_HIGH):
+        if items == "int" and not (column.min() >= INT_LOW and column.max() <= INT_HIGH):
             raise OverflowError("a number of the column does not fit in 32 bits")
         out.append(longs_bytes(column))
 
@@ -196,15 +196,13 @@ class Cursor:
         p += 1
         if u > 127:
             u &= 127
-            shift = 7
-            while True:
+            for shift in range(7, 70, 7):  # no further: a megabyte of them would take minutes
                 byte = data[p]
                 p += 1
                 u |= (byte & 127) << shift
-                shift += 7
                 if byte < 128:
                     break
-            if shift > 70 or u >> 64:
+            if byte > 127 or u >> 64:
                 raise IndexError("a number is wider than 64 bits")
         self.position = p
         return (u >> 1) ^ -(u & 1)
@@ -226,6 +224,17 @@ class Cursor:
             raise IndexError("a number of a column is cut off or wider than 64 bits")
         self.position = end - base
         return out
+
+    def texts(self, count: int) -> list[str]:
+        if count > len(self.data) - self.position:  # before memory is asked for
+            raise IndexError(f"{count} strings leave the value")
+        places = np.empty((count, 2), np.int64)
+        base, start = address_of(self._whole), self.position
+        end = read_texts(base + start, base + len(self.data), address_of(places), count)
+        if end == BAD:
+            raise IndexError("a string of a list leaves the value")
+        self.position, data = end - base, self.data
+        return [data[a:b].decode() for a, b in (places + start).tolist()]
 
     def block_counts(self) -> Any:
         """Yield the item count of each block of an array or map; behind a negative one stands its size."""
@@ -254,7 +263,7 @@ def reader_of(kind: Any) -> Reader:
 
 def _read_int(cursor: Cursor) -> int:
     value = cursor.long()
-    if not _INT_LOW <= value <= _INT_HIGH:
+    if not INT_LOW <= value <= INT_HIGH:
         raise IndexError(f"{value} does not fit in 32 bits")
     return value
 
@@ -315,8 +324,8 @@ def _map_reader(item: Reader) -> Reader:
 def _array_reader(items: Any) -> Reader:
     dtype = column_type({"type": "array", "items": items})
     if dtype is None:
-        return _list_reader(reader_of(items))
-    low, high = (_INT_LOW, _INT_HIGH) if type_of(items) == "int" else (None, None)
+        return _read_texts if type_of(items) == "string" else _list_reader(reader_of(items))
+    low, high = (INT_LOW, INT_HIGH) if type_of(items) == "int" else (None, None)
 
     def block(cursor: Cursor, count: int) -> NDArray[Any]:
         if dtype is np.float64:
@@ -331,6 +340,11 @@ def _array_reader(items: Any) -> Reader:
         return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0, dtype), *blocks])
 
     return read
+
+
+def _read_texts(cursor: Cursor) -> list[str]:
+    blocks = [cursor.texts(count) for count in cursor.block_counts()]
+    return blocks[0] if len(blocks) == 1 else [text for block in blocks for text in block]
 
 
 def _list_reader(item: Reader) -> Reader:

@@ -1,19 +1,22 @@
-"""Kernels that are compiled once for all workers a session starts; a fixture for the folders that start many."""
+"""Where every process of a run keeps compiled kernels and generated decoders: whoever is first compiles, once for all.
+
+tests/conftest.py imports it before anything imports Numba, which reads its variable but once; workers and commands
+that tests start inherit both. `python -m tests.compiled` compiles what workers call.
+"""
 
 import os
-from collections.abc import Iterator
+from pathlib import Path
 
-import pytest
+_HOME = Path(__file__).parents[1]
+KERNELS = Path(os.environ.setdefault("BURNLINE_KERNEL_CACHE", str(_HOME / ".burnline" / "kernels")))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(KERNELS))
+KERNELS.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let workers of all processes of the session share compiled kernels, whatever their data directory is."""
-    base = tmp_path_factory.getbasetemp()
-    kernels = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kernels"
-    kernels.mkdir(mode=0o700, exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("NUMBA_CACHE_DIR", "BURNLINE_KERNEL_CACHE"):
-            if name not in os.environ:
-                patch.setenv(name, str(kernels))
-        yield
+if __name__ == "__main__":
+    from pipeline.commands.worker import compile_kernels
+    from pipeline.settings import Settings
+    from schemas import HOME
+
+    for slos in ("slo", "demo"):  # a decoder depends on which labels SLOs use
+        compile_kernels(Settings(slo_dir=HOME / slos))

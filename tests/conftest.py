@@ -4,6 +4,7 @@ Servers start at the first test that asks for them and serve the whole session, 
 prefix and its own SLO names instead of an empty server.
 """
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -11,9 +12,24 @@ import pytest
 from hypothesis import settings
 
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
+from tests.compiled import KERNELS
 
-settings.register_profile("burnline", deadline=None)  # the first call of a kernel compiles it
+# A broker of the tests lives for minutes: what it spends on optimising its code it never gets back.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# The first call of a kernel compiles it: no deadline. In plain Python a few examples find an index out of bounds.
+IS_PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
+settings.register_profile("burnline", deadline=None, max_examples=15 if IS_PLAIN else 50)
 settings.load_profile("burnline")
+
+
+def pytest_report_header() -> str:
+    return f"compiled kernels: {KERNELS}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: at the end of a run no process waits long for the last file of another."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -77,15 +77,15 @@ def _described(random: Random) -> dict[str, Any]:
         "priority": random.choice((0, 0, 1, -1)),
         "objective": maybe(random, "gold", 0.2),
         "stream": random.random() < 0.5,
-        "slo_ttft_ms": maybe(random, 500, 0.1),
-        "slo_tpot_ms": None,
+        "slo_ttft_ms": maybe(random, random.choice((500, 0, 1, -7, (1 << 31) - 1)), 0.3),
+        "slo_tpot_ms": maybe(random, random.choice((1, 40, 1 << 30)), 0.3),
         "endpoint_id": maybe(random, f"pod-{random.randrange(9)}"),
         "region": maybe(random, random.choice(("eu", "us"))),
         "engine": maybe(random, "vllm"),
         "variant": maybe(random, "h100"),
         "accelerator": None,
         "cold_start": random.random() < 0.1,
-        "adm_running": maybe(random, random.randrange(99)),
+        "adm_running": maybe(random, random.choice((0, 1, random.randrange(99), -1))),
         "adm_waiting": None,
         "adm_kv_usage": maybe(random, 0.5),
         "cost_picousd": maybe(random, random.randrange(1 << 40)),
@@ -149,4 +149,25 @@ def objectives() -> tuple[Objective, ...]:
         objective("decode", Indicator("decode", 1_000_000)),
         objective("stall", Indicator("itl_max", 127, group_by=("tenant_id",))),
         objective("impatient", Indicator("ttft", 1_000_000, verdicts=((Case.TIMEOUT, B), (Case.CANCELLED, E)))),
+        *(objective(name, indicator) for name, indicator in OF_ALL_SORTS.items()),
     )
+
+
+LIMITS = (("ttft", 1_000_000), ("tpot", 1_000), ("e2e", 2_000_000))
+#: what came after the latencies
+OF_ALL_SORTS = {
+    "goodput": Indicator("goodput", objectives=LIMITS, group_by=("request_model",)),
+    "all-or-nothing": Indicator("goodput", objectives=(*LIMITS, ("queue", 1 << 34)), is_strict=True),
+    "as-asked": Indicator(
+        "goodput", objectives=(("ttft", None), ("tpot", None)), final_attempts_only=False,
+        verdicts=((Case.TRUNCATED, E), (Case.SHED_SHEDDABLE, E)),
+    ),
+    "stalls": Indicator("goodput", objectives=(("itl_max", 128), ("decode", 999_999), ("tpot", None))),
+    "shed": Indicator("shed_rate", final_attempts_only=False, group_by=("tenant_id",)),
+    "retries": Indicator("retry_amplification", final_attempts_only=False),
+    "crowded": Indicator("concurrency", 50),
+    "busy": Indicator("concurrency", 50, at_most=False, verdicts=((Case.REJECTED, B),)),
+    "served": Indicator("throughput_rps", 10_000_000, at_most=False),
+    "tokens": Indicator("throughput_tps", 10_000_000, at_most=False, group_by=("request_model",)),
+    "cost": Indicator("cost_per_1k_tokens", 2_000_000_000, final_attempts_only=False, vantage="GATEWAY"),
+}  # fmt: skip

@@ -9,12 +9,12 @@ from pipeline.bindings import (
     Bindings,
     Instance,
     applies,
-    durations_needed,
+    columns_needed,
     labels_needed,
     route,
     smaller_keys,
 )
-from pipeline.kernels.counts import VALUE_BYTES
+from pipeline.kernels.verdicts import VALUE_BYTES
 from pipeline.series import BASE_LABELS, OTHER
 from pipeline.sli import Case, Kind, Verdict
 from pipeline.slo import Indicator, Objective, Ratio
@@ -53,8 +53,8 @@ def test_durations_are_needed_by_the_objectives_about_them() -> None:
     about = [
         Objective(m, "chat", Indicator(m, 5), Ratio.parse("0.9"), 1) for m in ("e2e", "queue", "itl_max", "decode")
     ]
-    assert durations_needed(about) == {"queue_us", "itl_max_us", "decode_us"}
-    assert durations_needed(about[:1]) == frozenset()
+    assert columns_needed(about) == {"queue_us", "itl_max_us", "decode_us"}
+    assert columns_needed(about[:1]) == frozenset()
 
 
 def test_smaller_keys_first_drop_what_no_objective_uses_then_groups() -> None:

@@ -264,13 +264,25 @@ def test_a_budget_of_a_calendar_is_told_of_once_a_period():
 LIVED = 20_000  #: seconds; longer than any window here
 
 
-def edited(window, other):
-    """An SLO that lived through all of a window, one event of ten bad in the last 4,000 s; then it has another."""
+def edited(window, other, is_of_before=False):
+    """An SLO that lived through all of a window, one event of ten bad in the last 4,000 s; then it has another.
+
+    `is_of_before`: its state is of a version that did not say how far cells reach.
+    """
     driver = run(promised(window=window), entries_of([(LIVED - 4_000, 0), (4_000, 1)]), snapshot_us=0)
     driver.alerts.clear()
+    if is_of_before:
+        forget_reach(driver)
     driver.spec = spec(promised(window=other, revision="r2"), snapshot_us=0)
     driver.crash()
     return driver
+
+
+def forget_reach(driver):
+    state = decode("judge_state", driver.state[b"chat|"])
+    facts, arrays = unpack(state["payload"])
+    del arrays["reach"]
+    driver.state[b"chat|"] = encode("judge_state", {**state, "payload": pack(facts, arrays)})
 
 
 def lived_by(driver):
@@ -281,7 +293,7 @@ def lived_by(driver):
 @pytest.mark.parametrize(
     ("window", "other", "known"),
     [
-        pytest.param(7_000, 8_000, 0, id="cells of another size: nothing is known"),
+        pytest.param(7_000, 8_000, 7_000, id="cells of another size: as far as the former reached"),
         pytest.param(2_000, 7_000, 3_600, id="a longer window: as far as an alert window reached"),
         pytest.param(4_000, 7_000, 4_000, id="a longer window: as far as the shorter reached"),
         pytest.param(7_000, 4_000, 7_000, id="a shorter window: all is known"),
@@ -303,10 +315,18 @@ def test_a_window_is_lived_through_as_far_as_its_events_are_known(window, other,
 
 def test_a_handful_of_events_does_not_spend_a_window_of_which_no_more_is_known():
     """All that was counted is gone, and with it what was open; 600 s of 8,000 spend 2 x 600 / 8,000 of the budget."""
-    driver = edited(7_000, 8_000)
+    driver = edited(7_000, 8_000, is_of_before=True)
     driver.feed(counts(steady(T0 + LIVED + 4, T0 + LIVED + 604, 9, 1)))
     assert [(event, share) for _, event, _, share in budgets_of(driver)] == [("RESOLVED", 1.0)]
     assert budgets_of(driver, "SLA") == []
+
+
+def test_what_a_window_with_other_cells_knows_stays_spent():
+    """The same edit, of a state that says how far its cells reach: 4,000 s of a tenth bad are still there."""
+    driver = edited(7_000, 8_000)
+    driver.feed(counts(steady(T0 + LIVED + 4, T0 + LIVED + 604, 9, 1)))
+    assert budgets_of(driver) == []
+    assert driver.statuses["chat|"]["bad"] == pytest.approx(4_600, abs=40)
 
 
 def test_what_is_known_of_a_longer_window_spends_its_part_of_it():
@@ -320,10 +340,7 @@ def test_what_is_known_of_a_longer_window_spends_its_part_of_it():
 
 def test_a_state_of_before_says_nothing_of_what_is_known_and_is_taken_for_whole():
     driver = run(promised(), entries_of([(LIVED, 1)]), snapshot_us=0)
-    state = decode("judge_state", driver.state[b"chat|"])
-    facts, arrays = unpack(state["payload"])
-    del arrays["reach"]
-    driver.state[b"chat|"] = encode("judge_state", {**state, "payload": pack(facts, arrays)})
+    forget_reach(driver)
     before = lived_by(driver)
     driver.crash()
     driver.feed(counts([], newest=T0))

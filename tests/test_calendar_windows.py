@@ -53,7 +53,7 @@ def noted(seconds, block):
         seconds[second] = tuple(a + b for a, b in zip(known, three, strict=True))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(lives())
 def test_a_calendars_sums_are_those_of_its_period_so_far(life) -> None:
     calendar, blocks = life

@@ -1,7 +1,6 @@
 """Laws: a letter holds all of its record or says what is missing; too many letters stop before they are written."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.dead_letters import (
     ABOUT,
+    EXPLAINED_BYTES_MOST,
     HEADERS_BYTES_MOST,
+    HEADERS_MOST,
     DeadLetterWindow,
     Letters,
     LimitSpec,
@@ -19,10 +20,12 @@ from pipeline.dead_letters import (
     split_headers,
 )
 from pipeline.decoding import EventFold, FoldSpec
-from pipeline.framing import SINGLE_OBJECT
+from pipeline.framing import SINGLE_OBJECT, single_object_header
 from pipeline.kernels import reasons as r
 from pipeline.records import OutRecord
 from pipeline.stored_records import LETTER_HEADERS
+from schemas import avro_text
+from tests.compiled import KERNELS
 from tests.event_samples import objectives
 from tests.recorded import Recorded, block_of
 
@@ -31,9 +34,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> EventFold:
-    cache: Path = tmp_path_factory.mktemp("kernels")
-    return EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache)
+def events() -> EventFold:
+    return EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS)
 
 
 def letter_of(
@@ -45,6 +47,22 @@ def letter_of(
     [letter] = Letters(events, "dlq", max_bytes).of(block, codes, 0)
     own, about = split_headers(letter.headers)
     return letter, own, about
+
+
+@pytest.mark.parametrize(
+    ("size", "is_explained"),
+    [
+        pytest.param(EXPLAINED_BYTES_MOST, True, id="at the limit"),
+        pytest.param(EXPLAINED_BYTES_MOST + 1, False, id="past it"),
+        pytest.param(MIB, False, id="a megabyte of one number"),
+    ],
+)
+def test_what_would_take_long_to_explain_is_not(events: EventFold, size: int, is_explained: bool) -> None:
+    header = single_object_header(avro_text("inference_event"))
+    block = block_of(TOPIC, 3, [Recorded(0, header + b"\xff" * (size - len(header)))])
+    [letter] = Letters(events, "dlq", 15 * MIB).of(block, np.array([r.MALFORMED], np.uint8), 0)
+    detail = dict(letter.headers)["detail"]
+    assert detail is not None and (b"field event_id" in detail) == is_explained
 
 
 HEADERS = st.lists(st.tuples(st.sampled_from(["trace", "reason", "kept", *ABOUT]), st.binary(max_size=9)), max_size=12)
@@ -96,6 +114,18 @@ def test_a_letter_never_grows_past_what_the_broker_takes(
 def test_headers_without_end_are_left_out_and_the_letter_says_so(events: EventFold, size: int, kept: str) -> None:
     _, own, about = letter_of(events, Recorded(0, b"v", None, (("h", b"x" * size),)))
     assert (len(own), about["kept"].decode()) == (int(kept == "all"), kept)
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"), [(HEADERS_MOST, "all"), (HEADERS_MOST + 1, "part")], ids=["at it", "past it"]
+)
+def test_headers_without_number_are_left_out_so_that_every_reader_can_read_the_letter(
+    events: EventFold, count: int, kept: str
+) -> None:
+    letter, own, about = letter_of(events, Recorded(0, b"v", None, (("", b""),) * count))
+    assert (len(own), about["kept"].decode()) == (count * (kept == "all"), kept)
+    copy = block_of("dlq", 0, [Recorded(0, b"v", None, tuple((name, value or b"") for name, value in letter.headers))])
+    assert copy.headers(0) == letter.headers
 
 
 def test_bytes_that_are_no_headers_do_not_stop_the_rest(events: EventFold) -> None:

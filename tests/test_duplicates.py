@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold
 from pipeline.kernels.reasons import GOOD, MALFORMED
 from pipeline.records import RecordBlock
+from tests.compiled import KERNELS
 from tests.event_samples import START_US, objectives, sample
 from tests.ingest_reading import HEADER, SPEC, decoded, facts_of, plain, read_back
 from tests.naive import counts as naive_counts
@@ -108,9 +108,8 @@ def test_a_window_that_reads_its_span_again_decides_as_one_that_read_all(
 
 # -- in the fold
 @pytest.fixture(scope="module")
-def ingest(pytestconfig: pytest.Config) -> IngestFold:
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
-    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+def ingest() -> IngestFold:
+    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
 
 
 def events_of(seed: int, n: int) -> list[tuple[dict[str, Any], int]]:

@@ -1,7 +1,6 @@
 """Decoders of other writers' schemas against fastavro's resolution."""
 
 import json
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -23,6 +22,8 @@ from pipeline.kernels.intern import Dictionary
 from pipeline.kernels.reasons import GOOD, MALFORMED, TODO
 from pipeline.kernels.slots import FOLD_WORDS, LANES, SERIES_OF_KEY
 from pipeline.sli import FAILURE_KINDS, OUTCOMES, VANTAGES
+from schemas import avro_text
+from tests.compiled import KERNELS
 from tests.event_samples import objectives, sample
 from tests.ingest_reading import SPEC, block_of, facts_of, plain, read_back
 from tests.naive import counts as naive_counts
@@ -78,13 +79,8 @@ FRAMING = Framing(registered={1: json.dumps(MINIMAL), 2: json.dumps(LATER)})
 
 
 @pytest.fixture(scope="module")
-def cache_dir(pytestconfig: pytest.Config) -> Path:
-    return Path(pytestconfig.cache.mkdir("kernels"))
-
-
-@pytest.fixture(scope="module")
-def ingest(cache_dir: Path) -> IngestFold:
-    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), FRAMING, cache_dir))
+def ingest() -> IngestFold:
+    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), FRAMING, KERNELS))
 
 
 def minimal(random: Random) -> dict[str, Any]:
@@ -173,10 +169,10 @@ SMALL = Layout(
 )
 
 
-def small_rows(cache_dir: Path, schema: Any, payloads: list[bytes]) -> tuple[list[int], np.ndarray, list[bytes]]:
+def small_rows(schema: Any, payloads: list[bytes]) -> tuple[list[int], np.ndarray, list[bytes]]:
     """Codes, rows and keys that the bare decoder makes of values."""
     text, made = generator.module_text(avro.schema.parse(json.dumps(schema)), SMALL)
-    module = load_module(text, cache_dir)
+    module = load_module(text, KERNELS)
     values = [b"H" + payload for payload in payloads]
     n = len(values)
     lengths = np.array([len(v) for v in values], np.int32)
@@ -196,7 +192,7 @@ def small_rows(cache_dir: Path, schema: Any, payloads: list[bytes]) -> tuple[lis
     return reasons.tolist(), rows[:good], [keys[i] for i in range(len(keys))]
 
 
-def test_aliases_name_columns_and_labels_and_missing_ones_take_defaults(cache_dir: Path) -> None:
+def test_aliases_name_columns_and_labels_and_missing_ones_take_defaults() -> None:
     fields = [added("town", "string"), added("length", ["null", "int"])]
     schema = {"type": "record", "name": "Small", "fields": fields}
     records: list[dict[str, Any]] = [
@@ -204,13 +200,13 @@ def test_aliases_name_columns_and_labels_and_missing_ones_take_defaults(cache_di
         {"town": "Bb", "length": None},
         {"town": "Aa", "length": -3},
     ]
-    codes, rows, keys = small_rows(cache_dir, schema, [naive.write(r, schema) for r in records])
+    codes, rows, keys = small_rows(schema, [naive.write(r, schema) for r in records])
     assert codes == [int(GOOD)] * 3
     assert rows.tolist() == [[7, 5, 1, 0], [7, NULL, 1, 1], [7, -3, 1, 0]]
     assert [key[2:] for key in keys] == [b"\x04Aa", b"\x04Bb"]
 
 
-def test_integers_out_of_their_type_and_odd_booleans_are_malformed(cache_dir: Path) -> None:
+def test_integers_out_of_their_type_and_odd_booleans_are_malformed() -> None:
     schema, wide, loose = (
         {
             "type": "record",
@@ -226,7 +222,7 @@ def test_integers_out_of_their_type_and_odd_booleans_are_malformed(cache_dir: Pa
         naive.write(good | {"size": -(1 << 31) - 1}, wide),
         naive.write(good | {"on": 1}, loose),  # a byte of 2
     ]
-    assert small_rows(cache_dir, schema, payloads)[0] == [int(GOOD)] + [int(MALFORMED)] * 3
+    assert small_rows(schema, payloads)[0] == [int(GOOD)] + [int(MALFORMED)] * 3
 
 
 def without(name: str) -> Any:
@@ -252,24 +248,45 @@ def retyped(name: str, kind: Any) -> Any:
         pytest.param(retyped("ttft_us", ["null", "long", "string"]), "ttft_us", id="union of three"),
     ],
 )
-def test_a_schema_that_cannot_be_read_as_events_is_refused_by_field(cache_dir: Path, schema: Any, says: str) -> None:
+def test_a_schema_that_cannot_be_read_as_events_is_refused_by_field(schema: Any, says: str) -> None:
     layout = event_layout(("service", "region"), ())
     with pytest.raises(SchemaMismatch, match=says):
-        decoder_for(json.dumps(schema), layout, cache_dir)
+        decoder_for(json.dumps(schema), layout, KERNELS)
 
 
-def test_text_that_is_no_schema_is_refused(cache_dir: Path) -> None:
+def test_text_that_is_no_schema_is_refused() -> None:
     with pytest.raises(SchemaMismatch, match="not an Avro schema"):
-        decoder_for("{]", event_layout((), ()), cache_dir)
+        decoder_for("{]", event_layout((), ()), KERNELS)
 
 
-def test_values_of_a_schema_that_cannot_be_read_are_dead_letters_that_say_so(cache_dir: Path) -> None:
+def test_values_of_a_schema_that_cannot_be_read_are_dead_letters_that_say_so() -> None:
     framing = Framing(registered={5: json.dumps(without("service"))})
-    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, cache_dir))
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, KERNELS))
     block = block_of([confluent_header(5) + b"abc"] * 3)
     letters = [r for r in fold.fold([block], facts_of([block])).records if r.topic == SPEC.dead_letters_topic]
     assert [dict(r.headers)["reason"] for r in letters] == [b"schema_mismatch"] * 3
     assert b"service is missing" in dict(letters[0].headers)["detail"]
+
+
+CHAIN = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        pytest.param(["null", CHAIN], b"holds itself", id="a list of itself"),
+        pytest.param({"type": "fixed", "name": "F", "size": (1 << 63) - 1}, b"longer than any event", id="all memory"),
+    ],
+)
+def test_a_schema_that_somebody_registered_stops_no_worker(kind: Any, said: bytes) -> None:
+    writer = json.loads(avro_text("inference_event"))
+    writer["fields"].append({"name": "more", "type": kind})
+    framing = Framing(registered={5: json.dumps(writer)})
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, KERNELS))
+    block = block_of([confluent_header(5) + b"abc"])
+    [letter] = [r for r in fold.fold([block], facts_of([block])).records if r.topic == SPEC.dead_letters_topic]
+    detail = dict(letter.headers)["detail"]
+    assert dict(letter.headers)["reason"] == b"schema_mismatch" and detail is not None and said in detail
 
 
 def test_columns_have_the_defaults_and_vocabularies_of_the_schema() -> None:
@@ -286,8 +303,8 @@ def test_columns_have_the_defaults_and_vocabularies_of_the_schema() -> None:
             assert column.default == field["default"]
 
 
-def test_a_decoder_is_made_once_and_found_again(cache_dir: Path) -> None:
+def test_a_decoder_is_made_once_and_found_again() -> None:
     text, layout = json.dumps(MINIMAL), event_layout(("service",), ())
-    one, two = decoder_for(text, layout, cache_dir), decoder_for(text, layout, cache_dir)
+    one, two = decoder_for(text, layout, KERNELS), decoder_for(text, layout, KERNELS)
     assert one.module is two.module
-    assert (cache_dir / f"{one.module.__name__}.py").exists()
+    assert (KERNELS / f"{one.module.__name__}.py").exists()

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,9 @@ from pipeline.decoding import EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT, Framing, confluent_header
 from pipeline.ingest import SLICE_COUNTERS, IngestFold, IngestSpec, warm
 from pipeline.records import RecordBlock, UnitFacts
+from pipeline.sli import METRICS, SUMS
 from schemas import avro_text
+from tests.compiled import KERNELS
 from tests.event_samples import START_US, objectives, sample, spoilt
 from tests.ingest_reading import (
     APPEND_MS,
@@ -39,15 +41,9 @@ LARGEST = 60 if config.DISABLE_JIT else 150
 
 
 @pytest.fixture(scope="module")
-def cache_dir(pytestconfig: pytest.Config) -> Path:
-    """Compiled decoders outlive the run: a decoder takes ten seconds to compile."""
-    return Path(pytestconfig.cache.mkdir("kernels"))
-
-
-@pytest.fixture(scope="module")
-def ingest(cache_dir: Path) -> IngestFold:
+def ingest() -> IngestFold:
     """One fold for all tests of this file: it keeps nothing between units."""
-    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
 
 
 @settings(max_examples=EXAMPLES)
@@ -98,8 +94,13 @@ def test_every_record_is_counted_or_a_dead_letter(ingest: IngestFold) -> None:
     events = [spoilt(random) if i % 5 == 0 else sample(random) | {"sample_weight": 1} for i in range(LARGEST)]
     block = block_of(framed(events))
     counts, slices, letters = decoded(ingest.fold([block], facts_of([block])))
-    matched = sum(naive.matches(o, e) for o in objectives() for e in events if naive_events.refused(e) is None)
-    assert sum(int(b[n].sum()) for _, b in counts for n in ("good", "bad", "excluded")) == matched
+    of_events = [o for o in objectives() if METRICS[o.indicator.metric].kind not in SUMS]
+    matched = sum(naive.matches(o, e) for o in of_events for e in events if naive_events.refused(e) is None)
+    single = [o.name for o in of_events]
+    events_of = [np.isin(np.array(b["slos"])[b["instance_index"]], single) for _, b in counts if b["slos"]]
+    counted = (b for _, b in counts if b["slos"])
+    columns = ("good", "bad", "excluded")
+    assert sum(int(b[n][w].sum()) for b, w in zip(counted, events_of, strict=True) for n in columns) == matched
     counters = [b["counters"] for _, b in slices if b["counters"]]
     assert len(counters) == 1  # in exactly one block of a unit
     assert counters[0]["records"] == LARGEST == counters[0]["events"] + counters[0]["dead_letters"]
@@ -133,11 +134,11 @@ def test_watermark_facts_stand_in_every_partition(ingest: IngestFold) -> None:
         assert found["measured_slices"].tolist() == cells
 
 
-def test_a_large_unit_is_cut_into_parts_that_sum_to_the_whole(cache_dir: Path) -> None:
+def test_a_large_unit_is_cut_into_parts_that_sum_to_the_whole() -> None:
     random = Random(9)
     events = [sample(random) for _ in range(LARGEST)]
     small = IngestSpec("slo.counts", "slo.slices", "inference.events.dlq", 3, 2, max_block_bytes=2_000)
-    fold = IngestFold(small, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+    fold = IngestFold(small, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
     block = block_of(framed(events))
     unit = fold.fold([block], facts_of([block]))
     assert plain(read_back([unit])) == plain(expected(events))
@@ -150,10 +151,10 @@ def test_a_large_unit_is_cut_into_parts_that_sum_to_the_whole(cache_dir: Path) -
         assert [b["max_event_time"] is None for b in mine] == [True] * (len(mine) - 1) + [False]
 
 
-def test_an_slo_with_a_policy_counts_otherwise_than_one_without_and_as_another_revision(cache_dir: Path) -> None:
+def test_an_slo_with_a_policy_counts_otherwise_than_one_without_and_as_another_revision() -> None:
     own = SHORT.replace("short", "own").replace("error_rate", "error_rate, policy: {shed: excluded, cancelled: bad}")
     two = load_text(f"{SHORT}---\n{own}").checked().objectives
-    fold = IngestFold(SPEC, EventFold(FoldSpec(), (*objectives(), *two), SINGLE_OBJECT, cache_dir))
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), (*objectives(), *two), SINGLE_OBJECT, KERNELS))
     plainly = {"service": "chat", "priority": 0, "failure_kind": "NONE", "http_status": None, "sample_weight": 1}
     many = {"SUCCESS": 1, "ERROR": 2, "SHED": 4, "CANCELLED": 8, "RATE_LIMITED": 16}
     events = [GOOD_EVENT | plainly | {"outcome": what, "final_attempt": True} for what, n in many.items()]
@@ -241,9 +242,9 @@ def test_a_flood_of_unknown_headers_leaves_no_trace_behind(ingest: IngestFold) -
     assert len(ingest.events._writers) <= 1
 
 
-def test_an_oversized_dead_letter_is_cut_to_what_the_broker_takes(cache_dir: Path) -> None:
+def test_an_oversized_dead_letter_is_cut_to_what_the_broker_takes() -> None:
     spec = IngestSpec("c", "s", "inference.events.dlq", 1, 1, max_dead_letter_bytes=50)
-    fold = IngestFold(spec, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+    fold = IngestFold(spec, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
     block = block_of([b"z" * 60])
     [letter] = [r for r in fold.fold([block], facts_of([block])).records if r.topic == spec.dead_letters_topic]
     assert letter.value == b"z" * 45 and b"only the first 45 of its 60 bytes" in (dict(letter.headers)["detail"] or b"")
@@ -260,10 +261,10 @@ def test_records_without_append_time_are_taken_as_they_are_until_the_year_2106(i
     assert {b["max_event_time"] for _, b in counts} == {events[0]["completed_at"]}
 
 
-def test_past_the_cap_of_series_labels_become_other_and_are_counted(cache_dir: Path) -> None:
+def test_past_the_cap_of_series_labels_become_other_and_are_counted() -> None:
     """Objectives stay exact while labels that none of them uses become `other`."""
     limits = FoldSpec(limit_series=5, limit_instances=20)
-    fold = IngestFold(SPEC, EventFold(limits, objectives(), SINGLE_OBJECT, cache_dir))
+    fold = IngestFold(SPEC, EventFold(limits, objectives(), SINGLE_OBJECT, KERNELS))
     events = [sample(Random(1)) | {"service": "chat", "variant": f"v{i}", "sample_weight": 1} for i in range(30)]
     block = block_of(framed(events))
     _counts, slices, letters = decoded(fold.fold([block], facts_of([block])))
@@ -277,8 +278,8 @@ def test_past_the_cap_of_series_labels_become_other_and_are_counted(cache_dir: P
     assert any("other" in labels for labels, _ in totals.slices)
 
 
-def test_past_the_cap_of_instances_groups_become_other_and_are_counted(cache_dir: Path) -> None:
-    fold = IngestFold(SPEC, EventFold(FoldSpec(limit_instances=8), objectives(), SINGLE_OBJECT, cache_dir))
+def test_past_the_cap_of_instances_groups_become_other_and_are_counted() -> None:
+    fold = IngestFold(SPEC, EventFold(FoldSpec(limit_instances=8), objectives(), SINGLE_OBJECT, KERNELS))
     events = [sample(Random(1)) | {"service": "chat", "request_model": f"m{i}"} for i in range(40)]
     block = block_of(framed(events))
     _counts, slices, _ = decoded(fold.fold([block], facts_of([block])))
@@ -302,9 +303,9 @@ def test_series_that_differ_only_in_unstored_labels_become_one(ingest: IngestFol
     assert sum(len(b["series_index"]) for _, b in slices) == 1
 
 
-def test_confluent_and_single_object_values_of_one_schema_count_alike(cache_dir: Path) -> None:
+def test_confluent_and_single_object_values_of_one_schema_count_alike() -> None:
     framing = Framing(registered={7: avro_text("inference_event")})
-    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, cache_dir))
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, KERNELS))
     events = [sample(Random(i)) for i in range(20)]
     values = [(confluent_header(7) if i % 3 else HEADER) + naive_events.write(e) for i, e in enumerate(events)]
     block = block_of(values)
@@ -352,9 +353,9 @@ def test_fuzzed_bytes_are_dead_letters_or_events_that_fastavro_reads_alike(
         assert plain(found) == plain(expected([event], -1))
 
 
-def test_warming_compiles_everything_and_says_how_far_it_is(cache_dir: Path) -> None:
+def test_warming_compiles_everything_and_says_how_far_it_is() -> None:
     said: list[tuple[str, int, int]] = []
-    warm(cache_dir, SINGLE_OBJECT, objectives(), lambda *progress: said.append(progress))
+    warm(KERNELS, SINGLE_OBJECT, objectives(), lambda *progress: said.append(progress))
     assert [done for _, done, _ in said] == list(range(len(said)))
     assert said[-1][0] == "done" and said[-1][1] == said[-1][2]
 

@@ -259,6 +259,21 @@ def test_the_cut_into_units_changes_nothing_even_when_entries_are_late(random_):
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("blocks_a_unit", [2, 3])
+def test_what_was_measured_before_the_first_judgement_counts_however_units_are_cut(blocks_a_unit):
+    """The first block's watermark lies in the slice before its event; an event of that slice comes late."""
+    first = T0 - T0 % 10 + 1
+    blocks = [counts(steady(second, second + 1, 10)) for second in (first, first + 30, first - 5)]
+    measured = []
+    for cut in (1, blocks_a_unit):
+        driver = Driver(spec())
+        driver.send(*blocks)
+        while driver.position < len(driver.log):
+            driver.unit(cut)
+        measured.append(driver.fold.judgement.coverage.measured(60, first + 28))
+    assert measured == [(3, 6), (3, 6)]
+
+
 def test_parts_of_a_unit_move_the_clock_only_when_all_are_there():
     driver = Driver(spec())
     driver.feed(counts(steady(T0, T0 + 10, 1), part=0, parts=2))

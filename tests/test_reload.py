@@ -259,7 +259,7 @@ def test_contents_cannot_move_between_files_unseen(tmp_path: Path) -> None:
 def test_an_interval_of_zero_never_looks(directory: Path) -> None:
     site = Site(directory)
     site.reloader.parts.settings = Settings(slo_dir=directory, slo_reload_s=0)
-    asyncio.run(asyncio.wait_for(site.reloader.run(), 5))
+    asyncio.run(asyncio.wait_for(site.reloader.run(), 60))
 
 
 def test_a_fault_of_ours_is_said_and_looked_at_again(directory: Path) -> None:
@@ -278,5 +278,5 @@ def test_a_fault_of_ours_is_said_and_looked_at_again(directory: Path) -> None:
             await asyncio.sleep(0.05)
         running.cancel()
 
-    asyncio.run(asyncio.wait_for(until_said(), 30))
+    asyncio.run(asyncio.wait_for(until_said(), 60))
     assert site.turned("ingest") == [{"a": 0.95}]

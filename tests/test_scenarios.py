@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.spec.scalars import fraction
 from tests.judging import seconds
-from tests.scenarios.delivery import as_heard, told
+from tests.scenarios.delivery import as_heard, driven, told_of
 from tests.scenarios.reading import FILES, read
 
 every_scenario = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -17,13 +17,16 @@ MONTH_S = seconds("30d")
 @every_scenario
 def test_alerts_come_when_the_scenario_says(path):
     scenario = read(path)
-    events = told(scenario)
+    driver = driven(scenario)
+    events = told_of(driver, "BURN_RATE", scenario)
     assert [each[1:] for each in events] == [each[1:3] for each in scenario.expected], events
     for (second, *_), (at, *_, within) in zip(events, scenario.expected, strict=True):
         assert 0 <= second - at <= within, events
+    if scenario.expected_of_budget:
+        assert told_of(driver, "BUDGET", scenario) == list(scenario.expected_of_budget)
 
 
-@every_scenario
+@pytest.mark.parametrize("path", [path for path in FILES if read(path).is_plain], ids=lambda path: path.stem)
 def test_incidents_are_what_spends_a_fiftieth_of_the_months_budget(path):
     """2 % is the least that the SRE Workbook would page for; a failure or two are no incident, whatever they spend."""
     scenario = read(path)
@@ -46,6 +49,10 @@ def test_there_are_scenarios_of_every_kind():
     assert len({each.target for each in scenarios}) >= 4
     assert sum(bool(each.incidents) for each in scenarios) >= 15
     assert sum(not each.expected for each in scenarios) >= 8
+    slices = [each.watched.objective.timeslices for each in scenarios]
+    assert sum(each is not None and each.target is not None for each in slices) >= 4
+    assert sum(each is not None and each.target is None for each in slices) >= 2
+    assert sum(each.watched.objective.calendar is not None for each in scenarios) >= 2
 
 
 def test_what_is_late_is_seen_when_it_is_heard(tmp_path):

@@ -52,13 +52,15 @@ def test_a_password_file_wins_and_its_last_newline_does_not_count(tmp_path: Path
 
 
 def test_steps_are_read_in_the_order_given() -> None:
-    assert Settings().step_names == STEPS
+    assert Settings().step_names == tuple(name for name in STEPS if name != "deliver")
+    assert Settings(webhook_url="https://hooks.example").step_names == STEPS
     assert Settings(steps=" store, ingest ,").step_names == ("store", "ingest")
 
 
 CANNOT_WORK = [
     pytest.param({"steps": "ingest,juge"}, "use some of ingest, judge, store", id="an unknown step"),
     pytest.param({"steps": " , "}, "use some of ingest, judge, store", id="no step"),
+    pytest.param({"steps": "deliver"}, "set BURNLINE_ALERT_ROUTES", id="nobody to be told"),
     pytest.param({"kafka_security_protocol": "TLS"}, "'PLAINTEXT', 'SSL'", id="an unknown protocol"),
     pytest.param(
         {"kafka_security_protocol": "SASL_SSL", "kafka_sasl_username": "u"},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline import blocks
 from pipeline.framing import UnknownSchema
-from pipeline.records import Unit, UnitFacts
+from pipeline.records import HEADERS_MOST, Unit, UnitFacts
 from pipeline.rows import Rows
 from pipeline.store import STORED, Batch, CutSpec, MergingFold
 from tests.derived import MIDNIGHT_S, counts_block, facts_of, slices_block
@@ -214,6 +214,31 @@ def test_a_dead_letter_keeps_its_bytes_and_says_where_it_came_from() -> None:
     assert (new.day, new.columns["partition"], new.columns["value"]) == (MIDNIGHT_S // 86_400, [-1], [b""])
     assert (mark.columns["first_offset"], mark.columns["last_offset"]) == ([5], [6])
     assert batch.token == "inference.events.dlq/2/5-6"
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "expected"),
+    [
+        pytest.param(b"1700000000123", 1_700_000_000_123_000, id="a time"),
+        pytest.param(b"-1", None, id="not known"),
+        pytest.param(b"9223372036854775807", None, id="past all time"),
+        pytest.param(b"-9223372036854775808", None, id="before all time"),
+        pytest.param(b"9" * 5_000, None, id="no number"),
+    ],
+)
+def test_a_producers_time_that_is_none_does_not_stop_the_store(time_ms: bytes, expected: int | None) -> None:
+    headers = (("reason", b"malformed"), ("append_time", time_ms))
+    (batch,) = unit_of("inference.events.dlq", [Recorded(5, b"v", b"k", headers, 1_000)]).batches
+    assert batch.rows[0].columns["appended_at"] == [expected]
+
+
+def test_more_headers_than_anybody_reads_do_not_stop_the_store() -> None:
+    headers = (*(("", b"") for _ in range(HEADERS_MOST)), ("reason", b"malformed"))
+    records = [Recorded(5, b"v", b"k", headers, 1_000), Recorded(6, b"w", b"k", (("reason", b"unframed"),), 1_000)]
+    (batch,) = unit_of("inference.events.dlq", records).batches
+    letters, mark = batch.rows
+    assert (letters.columns["value"], letters.columns["reason"]) == ([b"v", b"w"], [b"", b"unframed"])
+    assert mark.columns["last_offset"] == [6]
 
 
 def test_a_marker_among_dead_letters_says_which_were_fed_again_and_is_none_itself() -> None:

@@ -237,17 +237,3 @@ def test_an_instance_stays_under_its_stated_memory(name: str, most: int, is_cale
 
 def test_a_slice_of_a_second_by_its_ratio_fits_into_a_cell() -> None:
     assert 3_600 * UNIT < 1 << 32
-
-
-@pytest.mark.parametrize(
-    ("slices", "expected"),
-    [
-        (None, Guards(30, 3)),
-        (Timeslices(60_000_000, Ratio(19, 20)), Guards(30, 1)),
-        (Timeslices(300_000_000, Ratio(19, 20)), Guards(6, 1)),
-        (Timeslices(300_000_000), Guards(6, 0)),
-        (Timeslices(3_600_000_000, Ratio(1, 1)), Guards(1, 1)),
-    ],
-)
-def test_slices_are_evidence_as_such(slices, expected) -> None:
-    assert timeslices.guards(slices, 3_600_000_000) == expected

@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipeline.decoding import EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.ingest import IngestFold
 from schemas import avro_text
+from tests.compiled import KERNELS
 from tests.event_samples import START_US, objectives, sample, spoilt
 from tests.ingest_reading import APPEND_MS, HEADER, SPEC, block_of, facts_of, framed
 from tests.naive import counts as naive
@@ -25,9 +25,8 @@ EXAMPLES = 3 if config.DISABLE_JIT else 30
 
 
 @pytest.fixture(scope="module")
-def ingest(pytestconfig: pytest.Config) -> IngestFold:
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
-    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+def ingest() -> IngestFold:
+    return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
 
 
 def told(unit: Any) -> dict[tuple[str, str], list[str]]:
@@ -103,7 +102,7 @@ def test_what_fastavro_cannot_name_is_no_reason_to_stop(ingest: IngestFold) -> N
     assert all(ids == ["\N{REPLACEMENT CHARACTER}" * 32] for ids in found.values())
 
 
-def test_a_default_of_another_type_is_no_reason_to_stop(pytestconfig: pytest.Config) -> None:
+def test_a_default_of_another_type_is_no_reason_to_stop() -> None:
     """avro.schema takes such a schema, and the kernel counts its events; fastavro refuses it."""
     writer = json.loads(avro_text("inference_event"))
     next(each for each in writer["fields"] if each["name"] == "attempt")["default"] = "1"
@@ -111,6 +110,5 @@ def test_a_default_of_another_type_is_no_reason_to_stop(pytestconfig: pytest.Con
     random = Random(2)
     event = next(e for e in (sample(random) for _ in range(999)) if e["trace_id"] and any(bad_ones([e]).values()))
     block = block_of([b"\0" + (7).to_bytes(4, "big") + naive_events.write(event)])
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
-    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, cache_dir))
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), framing, KERNELS))
     assert set(map(tuple, told(fold.fold([block], facts_of([block]))).values())) == {(event["trace_id"],)}

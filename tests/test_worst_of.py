@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.alerts import AlertPolicy, ClearRule, Composed, Guards, Severity, WindowPair
 from pipeline.judgement import JudgeSpec
+from pipeline.kernels import rings as k
 from pipeline.slo import PART, Ratio, Timeslices
 from tests.journeys import clocked, entries_of, stretches_of
 from tests.judging import T0, counts, played, slices_of, steady, watched
@@ -115,3 +116,27 @@ def test_what_comes_late_changes_the_verdict_of_its_slice():
     driver.feed(counts(steady(T0 + 230, T0 + 235, 10, slo=f"journey{PART}a")))
     assert (driver.statuses["journey|"]["good"], driver.statuses["journey|"]["bad"]) == (11, 0)
     assert np.all(driver.fold.judgement.instances.bank.lost == 0)
+
+
+def test_events_and_late_ones_are_those_of_its_members():
+    """A late event counts once, whether it changes a verdict, falls into the open slice, or behind all that is kept."""
+    driver = run(entries_of([(0, 205, 10, 0)], [(0, 205, 9, 1)]))
+    status, words = driver.statuses["journey|"], driver.fold.judgement.instances.words
+    rows = driver.fold.judgement.instances.rows
+    assert status["late"] == 0
+    judged_s = driver.fold.judgement.judged_s
+    ended_s = judged_s // LENGTH * LENGTH
+    assert words(rows["journey", ""])[k.TOTAL] == 20 * (ended_s - T0)
+    b = f"journey{PART}b"
+    late = [(b, "", T0 + 45, 0, 500, 2), (b, "", T0 + 46, 3, 0, 0), (b, "", judged_s - 1, 1, 0, 0)]
+    late.append((b, "", T0 - 400 * LENGTH, 7, 0, 0))
+    driver.feed(counts(late, newest=T0 + 205.5))
+    driver.feed(counts(steady(T0 + 205, T0 + 230, 10, slo=f"journey{PART}a")))
+    assert driver.statuses["journey|"]["late"] == 513
+    driver.crash()
+    driver.unit()
+    driver.feed(counts(steady(T0 + 230, T0 + 255, 10, slo=f"journey{PART}a")))
+    assert driver.statuses["journey|"]["late"] == 513
+    words, rows = driver.fold.judgement.instances.words, driver.fold.judgement.instances.rows
+    ended_s = driver.fold.judgement.judged_s // LENGTH * LENGTH
+    assert words(rows["journey", ""])[k.TOTAL] == 20 * 205 + 513 + 10 * (ended_s - T0 - 205)

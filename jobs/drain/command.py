@@ -2,26 +2,25 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.drain.feeding import Drain, DrainFailed, Report, said
-from jobs.drain.letters import Choice
 from jobs.pacing import PaceError, parse_time_us, stop_on_interrupt
-from pipeline.dead_letters import REASONS
 from pipeline.settings import Settings
 from pipeline.topics import EVENTS, topic_name
 
-NAMES = sorted(reason for reason, _ in REASONS.values())
+if TYPE_CHECKING:  # imported when it runs: other commands start without it
+    from jobs.drain.feeding import Report
+    from jobs.drain.letters import Choice
 
 
 def command(
     reason: Annotated[
-        list[str] | None, typer.Option(help=f"only letters of this reason; may be repeated: {', '.join(NAMES)}")
+        list[str] | None,
+        typer.Option(help="only letters of this reason, a word of the view dead_letters; may be repeated"),
     ] = None,
     since: Annotated[str | None, typer.Option(help="only letters put aside then or later; ISO 8601, UTC")] = None,
     until: Annotated[str | None, typer.Option(help="only letters put aside before")] = None,
@@ -35,9 +34,16 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
 ) -> None:
     """Feed dead letters into inference.events again, after a fix. Each exactly once, however often this runs."""
+    from confluent_kafka import KafkaException
+
+    from jobs.drain.feeding import DrainFailed, said
+    from jobs.drain.letters import Choice
+    from pipeline.dead_letters import REASONS
+
     settings = Settings()
-    if unknown := sorted(set(reason or ()) - set(NAMES)):
-        raise typer.BadParameter(f"{', '.join(unknown)}: use some of {', '.join(NAMES)}", param_hint="--reason")
+    names = sorted(name for name, _ in REASONS.values())
+    if unknown := sorted(set(reason or ()) - set(names)):
+        raise typer.BadParameter(f"{', '.join(unknown)}: use some of {', '.join(names)}", param_hint="--reason")
     try:
         since_ms, until_ms = (None if text is None else parse_time_us(text) // 1000 for text in (since, until))
     except PaceError as error:
@@ -60,7 +66,9 @@ def command(
         raise typer.Exit(1)
 
 
-def _run(settings: Settings, choice: Choice, dry_run: bool) -> Report:
+def _run(settings: Settings, choice: "Choice", dry_run: bool) -> "Report":
+    from jobs.drain.feeding import Drain
+
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with stop_on_interrupt() as stop, Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
@@ -73,7 +81,7 @@ def _run(settings: Settings, choice: Choice, dry_run: bool) -> Report:
         return drain.run(stop, dry_run)
 
 
-def in_words(report: Report, dry_run: bool) -> str:
+def in_words(report: "Report", dry_run: bool) -> str:
     """Say what was done, a line each."""
     verb, fed = ("would be fed again", report.by_reason.total()) if dry_run else ("fed again", report.fed)
     lines = [f"{fed:,} of {report.letters:,} letters {verb}" + (", then stopped as asked" if report.stopped else "")]

@@ -3,10 +3,12 @@
     look     every letter since the group's offset, and every marker: what is chosen and was not fed before
     feed     a thousand letters a transaction: the records, markers that name them, and the group's offsets
 
-Law: a letter is fed if and only if a committed marker names it. Markers lie in the letters' own partitions, behind
-them, so that retention takes a letter before its marker. The transactional id fences a drain that runs elsewhere:
-whoever starts last goes on, the other ends. The group's offset is where the first letter lies that was never fed, so
-the lag of the group is what is left; markers, not it, are the truth, since any choice of letters leaves holes.
+Law: a letter is fed, once, or is the retry of one that is, if and only if a committed marker names it. Markers lie in
+the letters' own partitions, behind them, so that retention takes a letter before its marker. Retries are left out only
+with BURNLINE_DUPLICATES_WINDOW_S (see `retries`); they are named behind the transaction that feeds the other letter.
+The transactional id fences a drain that runs elsewhere: whoever starts last goes on, the other ends. The group's offset
+is where the first letter lies that no marker names, so the lag of the group is what is left; markers, not it, are the
+truth, since any choice of letters leaves holes.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,16 +25,21 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from numpy.typing import NDArray
 
 from jobs.drain.letters import Choice, Fate, Letter, fate, is_marker, marker, read_letter
+from jobs.drain.retries import Coming, EventIds, retries
 from pipeline.dead_letters import Headers
+from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.grants import DOCUMENT, DRAIN, drain, group_name, missing, refusal
 from pipeline.settings import Settings
+from pipeline.sources import registry
 from pipeline.stored_records import MARKER, marked_ranges
 from pipeline.topics import DEAD_LETTERS, EVENTS, TopicsError, cluster, confluent_config, topic_name
 
 LETTERS_MOST, BYTES_MOST = 1_000, 8 << 20  #: of one transaction
+RETRIES_MOST = 50_000  #: of one marker: a megabyte at the most
 TRANSACTION_MS = 20_000  #: a drain that dies inside a transaction holds ingest back so long, or until the next drain
 ANSWER_S = 60.0
 RETRIES, RETRY_S = 20, 0.5
+NONE: Mapping[int, list[int]] = {}
 NOT_GRANTED = f"{DOCUMENT} lists all that a drain needs to be granted"
 NOT_YET = {  # what a broker says of a group while it starts
     KafkaError.NOT_COORDINATOR,
@@ -67,6 +74,7 @@ class _Seen:
     kept: "array[int]" = field(default_factory=lambda: array("q"))  # letters that are not chosen, ascending
     fates: list[Fate] = field(default_factory=list)
     marked: list[tuple[int, int]] = field(default_factory=list)
+    comings: list[tuple[int, Coming]] = field(default_factory=list)  # of every letter, by offset; with a window only
 
     def is_marked(self, offsets: "array[int]") -> NDArray[np.bool_]:
         """Which of ascending offsets some marker names."""
@@ -86,7 +94,9 @@ class Drain:
         self.group = group_name(settings, DRAIN)
         self._settings, self._progress = settings, progress
         self._config = confluent_config(settings) | {"log_level": 0}
+        self._window_s, self._ids = settings.duplicates_window_s, EventIds(SINGLE_OBJECT)
         self._todo: dict[int, NDArray[np.int64]] = {}  # partition -> letters to feed, ascending
+        self._retries: dict[int, NDArray[np.int64]] = {}  # partition -> retries of letters that are fed, ascending
         self._open: dict[int, NDArray[np.int64]] = {}  # partition -> letters that stay, ascending
         self._ends: dict[int, int] = {}
 
@@ -96,6 +106,8 @@ class Drain:
         Raises: DrainFailed, KafkaException.
         """
         self._check_grants(dry_run)
+        if self._window_s:
+            self._ids = EventIds(self._framing())
         with contextlib.closing(self._consumer()) as consumer:
             if dry_run:
                 self._look(consumer)
@@ -114,6 +126,14 @@ class Drain:
             raise DrainFailed(str(error)) from error
         if refused:
             raise DrainFailed(refusal(refused))
+
+    def _framing(self) -> Framing:
+        if self._settings.schema_registry_url is None:
+            return SINGLE_OBJECT
+        try:
+            return registry.framing(self._settings.schema_registry_url, self.target, {})
+        except registry.RegistryError as error:
+            raise DrainFailed(str(error)) from error
 
     def _consumer(self) -> Consumer:
         return Consumer(self._config | {
@@ -136,6 +156,7 @@ class Drain:
         begins = {partition: each.start for partition, each in seen.items()}
         for message in self._messages(consumer, begins, "looking"):
             self._note(seen[message.partition()], message)
+        self._find_retries(seen)
         for partition, each in seen.items():
             self._sort(partition, each)
 
@@ -143,7 +164,8 @@ class Drain:
         place = TopicPartition(self.topic, partition)
         low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
         [committed] = _persistently(consumer.committed, [place], ANSWER_S)
-        return _Seen(max(low, committed.offset), high)  # a negative offset: none was committed
+        # a negative offset: none was committed. With a window a retry may lie far behind the letter that was fed
+        return _Seen(low if self._window_s else max(low, committed.offset), high)
 
     def _note(self, seen: _Seen, message: Message) -> None:
         headers: Headers = tuple(message.headers() or ())
@@ -153,6 +175,11 @@ class Drain:
         self.report.letters += 1
         letter = read_letter(headers, message.timestamp()[1])
         why = fate(letter, self.choice) if letter else Fate.CUT
+        if self._window_s and letter and letter.topic == self.choice.topic:
+            partition, offset, time_ms = letter.first
+            name, is_chosen = self._ids.of(message.value()), why is Fate.FED
+            coming = Coming(name, partition, offset, time_ms // 1000, is_chosen, was_fed=False)
+            seen.comings.append((message.offset(), coming))
         if letter and why is Fate.FED:
             seen.chosen.append(message.offset())
             seen.reasons.append(letter.reason)
@@ -160,12 +187,31 @@ class Drain:
             seen.kept.append(message.offset())
             seen.fates.append(why)
 
+    def _find_retries(self, seen: dict[int, _Seen]) -> None:
+        """Look at the letters of all partitions together: without a key a retry may lie in any."""
+        places: list[tuple[int, int]] = []
+        comings: list[Coming] = []
+        for partition, each in seen.items():
+            fed = each.is_marked(array("q", (offset for offset, _ in each.comings)))
+            places += ((partition, offset) for offset, _ in each.comings)
+            comings += (
+                coming._replace(was_fed=bool(done)) for (_, coming), done in zip(each.comings, fed, strict=True)
+            )
+        found: dict[int, list[int]] = {partition: [] for partition in seen}
+        for (partition, offset), is_retry in zip(places, retries(comings, self._window_s), strict=True):
+            if is_retry:
+                found[partition].append(offset)
+        self._retries = {partition: np.array(offsets, np.int64) for partition, offsets in found.items()}
+        if count := sum(map(len, self._retries.values())):
+            self.report.left[str(Fate.RETRY)] = count
+
     def _sort(self, partition: int, seen: _Seen) -> None:
-        """Leave out what was fed before."""
+        """Leave out what was fed before, and retries."""
         fed, kept_fed = seen.is_marked(seen.chosen), seen.is_marked(seen.kept)
-        self._todo[partition] = np.array(seen.chosen, np.int64)[~fed]
+        again = np.isin(np.array(seen.chosen, np.int64), self._retries[partition])
+        self._todo[partition] = np.array(seen.chosen, np.int64)[~(fed | again)]
         self._open[partition] = np.array(seen.kept, np.int64)[~kept_fed]
-        self.report.by_reason.update(reason for reason, done in zip(seen.reasons, fed, strict=True) if not done)
+        self.report.by_reason.update(reason for reason, done in zip(seen.reasons, fed | again, strict=True) if not done)
         self.report.left.update(str(each) for each, done in zip(seen.fates, kept_fed, strict=True) if not done)
         if before := int(fed.sum() + kept_fed.sum()):
             self.report.left[str(Fate.DONE)] += before
@@ -216,15 +262,27 @@ class Drain:
                     return
         if batch:
             self._write(consumer, producer, batch, targets)
+        for partition, offsets in self._retries.items():
+            self._todo[partition] = offsets[:0]  # all is fed
+            for first in range(0, len(offsets), RETRIES_MOST):
+                done, self._retries[partition] = np.split(offsets[first:], [RETRIES_MOST])
+                self._write(consumer, producer, [], targets, {partition: done.tolist()})
 
-    def _write(self, consumer: Consumer, producer: Producer, batch: list[Message], targets: int) -> None:
+    def _write(
+        self,
+        consumer: Consumer,
+        producer: Producer,
+        batch: list[Message],
+        targets: int,
+        named: Mapping[int, list[int]] = NONE,
+    ) -> None:
         """One transaction; a broker that says no for now is asked again with the same letters.
 
         Raises: DrainFailed.
         """
         for attempt in range(RETRIES):
             try:
-                self._transaction(consumer, producer, batch, targets)
+                self._transaction(consumer, producer, batch, targets, named)
             except KafkaException as error:
                 if not error.args[0].txn_requires_abort() or is_refused(error.args[0]) or attempt + 1 == RETRIES:
                     raise DrainFailed(_why(error.args[0])) from error
@@ -233,9 +291,16 @@ class Drain:
                 self.report.fed += len(batch)
                 return
 
-    def _transaction(self, consumer: Consumer, producer: Producer, batch: list[Message], targets: int) -> None:
+    def _transaction(
+        self,
+        consumer: Consumer,
+        producer: Producer,
+        batch: list[Message],
+        targets: int,
+        named: Mapping[int, list[int]] = NONE,
+    ) -> None:
         producer.begin_transaction()
-        fed: dict[int, list[int]] = {}
+        fed = dict(named)
         for message in batch:
             letter = read_letter(tuple(message.headers() or ()), message.timestamp()[1])
             assert letter is not None
@@ -249,10 +314,10 @@ class Drain:
         _persistently(producer.commit_transaction, ANSWER_S)
 
     def _low_water(self, partition: int, fed_up_to: int) -> int:
-        """The first letter that was never fed, now that all chosen ones up to `fed_up_to` are."""
-        stay, todo = self._open[partition], self._todo[partition]
+        """The first letter that no marker names, now that all chosen ones up to `fed_up_to` are fed."""
+        stay, todo, later = self._open[partition], self._todo[partition], self._retries[partition]
         rest = todo[np.searchsorted(todo, fed_up_to, "right") :]
-        return int(min([*stay[:1], *rest[:1], self._ends[partition]]))
+        return int(min([*stay[:1], *rest[:1], *later[:1], self._ends[partition]]))
 
     def _produce(self, producer: Producer, message: Message, letter: Letter, targets: int) -> None:
         """Into the partition it came from, where attempts of one request are together; by key if that is no more."""

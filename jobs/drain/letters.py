@@ -30,6 +30,7 @@ class Fate(StrEnum):
     OTHER_TOPIC = "from another topic"
     CUT = "not whole"
     SPENT = "fed too often"
+    RETRY = "a retry of one that is fed"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Letter:
             if name == REDRIVEN and value is not None and len(value) <= HEADER_BYTES_MOST:
                 try:
                     said = json.loads(value)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(said, dict) and type(said.get("redrives")) is int:
                     return said
@@ -74,6 +75,16 @@ class Letter:
         """How many times it was fed again. A producer who forges this keeps his own record aside, no other."""
         said = self.redriven.get("redrives", 0)
         return said if isinstance(said, int) else 0
+
+    @property
+    def first(self) -> tuple[int, int, int]:
+        """Where it came from before it was ever fed again, and when it was appended there: partition, offset, ms."""
+        said, own = self.redriven, (self.partition, self.offset, self.append_time_ms)
+        partition, offset, time_ms = (
+            found if type(found := said.get(name)) is int else number
+            for name, number in zip(("partition", "offset", "append_time_ms"), own, strict=True)
+        )
+        return partition, offset, self.put_aside_ms if time_ms < 0 else time_ms  # the first release did not say it
 
     def again(self) -> Headers:
         """Headers of the record to feed: the original's, and where it came from first."""

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline.sli import FAILURE_KINDS
+from pipeline.spec.plain import BYTES_MAX, plain_document
 
 #: kind -> the one number it takes, and what it does
 KINDS = {
@@ -26,6 +24,7 @@ KINDS = {
     "capacity": ("ratio", "this share of the replicas is gone"),
 }
 LABELS = ("service", "operation", "request_model", "region", "variant", "tenant_id")
+NUMBER_END = 1e9  # of requests a second, tenants, or times the load
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
 
@@ -63,7 +62,7 @@ def duration_us(text: object) -> int:
 
     Raises: ScenarioError.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", str(text))
+    parts = re.findall(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", str(text))
     if not parts or "".join(number + unit for number, unit in parts) != str(text):
         raise ScenarioError(f"{text!r} is no duration; write 90s, 10m or 1h30m")
     return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
@@ -75,8 +74,9 @@ def load_scenario(path: Path) -> Scenario:
     Raises: ScenarioError with file, path and what is expected.
     """
     try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        with path.open("rb") as file:
+            document = plain_document(file.read(BYTES_MAX + 1))
+    except (OSError, ValueError) as error:
         raise ScenarioError(f"{path}: {error}") from error
     try:
         return _scenario(document)
@@ -88,24 +88,44 @@ def _scenario(document: Any) -> Scenario:
     if not isinstance(document, dict) or document.get("kind") != "Scenario":
         raise ScenarioError("kind: expected a document of kind Scenario")
     _only(document, {"apiVersion", "kind", "metadata", "spec"}, "")
-    spec, metadata = document.get("spec") or {}, document.get("metadata") or {}
+    spec, metadata = _table(document.get("spec"), "spec"), _table(document.get("metadata"), "metadata")
     _only(spec, {"fleet", "duration", "incidents"}, "spec.")
-    _only(spec.get("fleet") or {}, {"rate", "models", "tenants"}, "spec.fleet.")
-    incidents = tuple(_incident(i, f"spec.incidents[{n}]") for n, i in enumerate(spec.get("incidents") or ()))
+    fleet = _fleet(_table(spec.get("fleet"), "spec.fleet"))
+    given = spec.get("incidents") or []
+    if not isinstance(given, list):
+        raise ScenarioError("spec.incidents: expected a list")
+    incidents = tuple(_incident(_table(i, f"spec.incidents[{n}]"), f"spec.incidents[{n}]") for n, i in enumerate(given))
     length = duration_us(spec["duration"]) if "duration" in spec else None
-    name, description = str(metadata.get("name", "")), str(metadata.get("description", ""))
-    return Scenario(name, description, incidents, dict(spec.get("fleet") or {}), length)
+    return Scenario(str(metadata.get("name", "")), str(metadata.get("description", "")), incidents, fleet, length)
 
 
-def _only(given: Any, allowed: set[str], where: str) -> None:
-    unknown = sorted(set(given) - allowed)
+def _table(given: Any, where: str) -> dict[str, Any]:
+    if given is not None and not isinstance(given, dict):
+        raise ScenarioError(f"{where}: expected a mapping")
+    return given or {}
+
+
+def _fleet(given: dict[str, Any]) -> dict[str, Any]:
+    _only(given, {"rate", "models", "tenants"}, "spec.fleet.")
+    for name in given.keys() & {"rate", "tenants"}:
+        if type(value := given[name]) not in {int, float} or not 0 < value < NUMBER_END:
+            raise ScenarioError(f"spec.fleet.{name}: {value!r}; expected a number above 0")
+    models = given.get("models", 1)
+    are_names = isinstance(models, str) or (isinstance(models, list) and all(isinstance(each, str) for each in models))
+    if not are_names and not (type(models) is int and models > 0):
+        raise ScenarioError(f"spec.fleet.models: {models!r}; expected names, or how many")
+    return given
+
+
+def _only(given: dict[str, Any], allowed: set[str], where: str) -> None:
+    unknown = sorted(set(map(str, given)) - allowed)
     if unknown:
         raise ScenarioError(f"{where}{unknown[0]}: unknown; expected {', '.join(sorted(allowed))}")
 
 
 def _incident(given: Any, path: str) -> Incident:
     kind = given.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ScenarioError(f"{path}.kind: {kind!r}; expected {', '.join(KINDS)}")
     number = KINDS[kind][0]
     optional = {"failure_kind"} if kind == "errors" else {"recovers"} if kind == "outage" else set()
@@ -120,26 +140,27 @@ def _incident(given: Any, path: str) -> Incident:
         start_us=start,
         end_us=start + duration_us(given["lasts"]),
         amount=_amount(given[number], number, path),
-        where=_where(given.get("where") or {}, path),
+        where=_where(_table(given.get("where"), f"{path}.where"), path),
         failure_kind=_failure_kind(given.get("failure_kind", "EXECUTION"), path),
         recovers_us=duration_us(given["recovers"]) if "recovers" in given else 0,
     )
 
 
 def _amount(value: Any, number: str, path: str) -> float:
-    if not isinstance(value, int | float) or value < 0 or (number == "ratio" and value > 1):
+    if type(value) not in {int, float} or not 0 <= value < NUMBER_END or (number == "ratio" and value > 1):
         raise ScenarioError(
             f"{path}.{number}: {value!r}; expected {'0 to 1' if number == 'ratio' else 'a number >= 0'}"
         )
     return float(value)
 
 
-def _where(given: Any, path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _where(given: dict[str, Any], path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     _only(given, set(LABELS), f"{path}.where.")
-    return tuple((name, tuple([v] if isinstance(v, str) else map(str, v))) for name, v in given.items())
+    lists = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    return tuple((name, tuple(map(str, values))) for name, values in lists.items())
 
 
 def _failure_kind(value: Any, path: str) -> str:
-    if value not in FAILURE_KINDS[1:]:
+    if not isinstance(value, str) or value not in FAILURE_KINDS[1:]:
         raise ScenarioError(f"{path}.failure_kind: {value!r}; expected {', '.join(FAILURE_KINDS[1:])}")
     return str(value)

@@ -1,7 +1,7 @@
 """The exact truth about events, by plain numpy: counts per series and slice, verdicts per SLO, latencies.
 
 Pure but for `save`. Shares the tables of pipeline.sli and no code with the kernels, so it can judge them.
-Law: good + bad + excluded of an instance == the events its selector matches, weights included.
+Law: good + bad + excluded of an instance == the events its selector matches, weights included, but of sums.
 """
 
 import json
@@ -21,7 +21,9 @@ from pipeline.sli import (
     FAILURE_KINDS,
     FIELD_OF,
     METRICS,
+    OBJECTIVES,
     OUTCOMES,
+    SUMS,
     VANTAGES,
     VERDICTS,
     Case,
@@ -135,9 +137,8 @@ class Truth:
             return
         names = indicator.group_by
         ids = _instance_ids(self.instances, objective.name, names, [label_codes(events, n) for n in names], rows)
-        verdict = _judged(objective, numbers)[rows]
         w = numbers.weight[rows]
-        counted = [w * (verdict == v) for v in (Verdict.GOOD, Verdict.BAD, Verdict.EXCLUDED)]
+        counted = [w * part[rows] for part in _counted(objective, numbers)]
         self._verdicts.add((ids << 36) | (numbers.completed_at[rows] // SECOND_US), counted)
 
     def slices(self) -> dict[tuple[tuple[str, ...], int], dict[str, int]]:
@@ -237,7 +238,13 @@ class _Numbers:
     def value(self, kind: Kind) -> Ints:
         if kind in FIELD_OF:
             return _column(self._events, FIELD_OF[kind])
-        return {Kind.E2E: self.e2e_us, Kind.TTFT: self.ttft_us, Kind.TPOT: self.decode_us}.get(kind, self.e2e_us)
+        own = {Kind.TTFT: self.ttft_us, Kind.TPOT: self.decode_us, Kind.ATTEMPT: self.attempt}
+        return own.get(kind, self.e2e_us)
+
+    def asked_us(self, metric: str) -> Ints:
+        """What each request asks for itself, an hour at most; 0: nothing."""
+        asked = _column(self._events, OBJECTIVES[metric] or "")
+        return np.where(asked > 0, np.minimum(asked, 3_600_000) * 1000, 0)
 
     def scale(self, kind: Kind) -> Ints:
         """What a value is divided by: comparisons multiply the threshold instead."""
@@ -312,23 +319,57 @@ def _selected(objective: Objective, events: EventColumns, numbers: _Numbers) -> 
     return chosen & (numbers.final_attempt != 0) if indicator.final_attempts_only else chosen
 
 
+def _counted(objective: Objective, numbers: _Numbers) -> tuple[Ints, Ints, Ints]:
+    """Return what every event adds to good, bad and excluded, selected or not."""
+    kind = METRICS[objective.indicator.metric].kind
+    judged = _judged(objective, numbers)
+    if kind not in SUMS:
+        good, bad, excluded = ((judged == v).astype(np.int64) for v in (Verdict.GOOD, Verdict.BAD, Verdict.EXCLUDED))
+        return good, bad, excluded
+    tokens, cost = (np.maximum(each, 0) for each in (numbers.output_tokens, numbers.cost_picousd))
+    amount, load = (cost, tokens) if kind is Kind.COST else (tokens, np.ones_like(tokens))
+    amount = np.where(judged == Verdict.EXCLUDED, 0, amount)
+    load = np.where(judged == Verdict.SUM, load, 0)
+    return amount, load, ((amount | load) == 0).astype(np.int64)
+
+
 def _judged(objective: Objective, numbers: _Numbers) -> Ints:
-    """Return GOOD, BAD or EXCLUDED for every event, selected or not."""
+    """Return GOOD, BAD or EXCLUDED for every event, selected or not; of sums, what is left to do."""
     indicator = objective.indicator
     kind = METRICS[indicator.metric].kind
     table = _VERDICTS[:, kind].copy()
     for case, verdict in indicator.verdicts:
         table[case] = verdict
     rule: Ints = table[numbers.case]
-    if kind is Kind.ERRORS:
-        return rule
-    threshold = indicator.threshold_us or 0
+    if kind is Kind.GOODPUT:
+        return _together(objective, rule, numbers)
+    threshold = 1 if kind is Kind.ATTEMPT else indicator.threshold or 0
+    return _compared(kind, rule, np.full(len(rule), threshold), indicator.at_most, numbers)
+
+
+def _together(objective: Objective, rule: Ints, numbers: _Numbers) -> Ints:
+    """Judge by several objectives at once, of which each event has some."""
+    missed = np.zeros(len(rule), np.bool_)
+    for metric, threshold_us in objective.indicator.objectives:
+        kind = METRICS[metric].kind
+        limit = np.full(len(rule), threshold_us or 0) if threshold_us is not None else numbers.asked_us(metric)
+        judged = _compared(kind, _VERDICTS[:, kind][numbers.case], limit, True, numbers)
+        is_bad = judged == Verdict.BAD
+        if objective.indicator.is_strict:
+            is_bad |= (judged == Verdict.EXCLUDED) & (rule == Verdict.JOINT)
+        missed |= is_bad & (limit > 0)
+    several = {Verdict.JOINT: Verdict.GOOD, Verdict.UNFINISHED: Verdict.EXCLUDED}
+    met: Ints = np.select([rule == left for left in several], list(several.values()), rule)
+    return np.where(missed & np.isin(rule, list(several)), Verdict.BAD, met)
+
+
+def _compared(kind: Kind, rule: Ints, threshold: Ints, at_most: bool, numbers: _Numbers) -> Ints:
+    """Decide what the rules of cases leave to the values."""
     limit, value = threshold * numbers.scale(kind), numbers.value(kind)
-    compared = np.where(value <= limit if indicator.at_most else value >= limit, Verdict.GOOD, Verdict.BAD)
+    compared = np.where(value <= limit if at_most else value >= limit, Verdict.GOOD, Verdict.BAD)
     known = numbers.known(kind)
     exceeds, elapsed = (
-        np.where((bound > limit) & indicator.at_most, Verdict.BAD, Verdict.EXCLUDED)
-        for bound in (value, numbers.e2e_us)
+        np.where((bound > limit) & at_most, Verdict.BAD, Verdict.EXCLUDED) for bound in (value, numbers.e2e_us)
     )
     decided = {
         Verdict.COMPARE: np.where(known, compared, Verdict.EXCLUDED),

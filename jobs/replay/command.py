@@ -1,12 +1,11 @@
 """The command around `swapping`: a range in, a progress bar, a table or JSON out."""
 
-import asyncio
 import json
 import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,12 +13,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from jobs.pacing import PaceError, parse_time_us, stop_on_interrupt
-from jobs.replay.source import ReplayFailed
-from jobs.replay.swapping import Replay, Report
-from pipeline.app import SetupFailed, parts_of
-from pipeline.commands.worker import compile_kernels
 from pipeline.settings import Settings
-from pipeline.sinks.clickhouse import FAILURES, Refused, Unavailable, said
+
+if TYPE_CHECKING:
+    from jobs.replay.swapping import Report  # imported when it runs: other commands start sooner
 
 HOUR_US = 3_600_000_000
 
@@ -48,6 +45,11 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
 ) -> None:
     """Recompute a range of event time from the log and compare it with what is stored; swap only with --apply."""
+    from jobs.replay.source import ReplayFailed
+    from pipeline.app import SetupFailed
+    from pipeline.commands.worker import compile_kernels
+    from pipeline.sinks.clickhouse import FAILURES, Refused, Unavailable, said
+
     try:
         from_us, to_us = whole_hours(start, end, time.time_ns() // 1000)
     except PaceError as error:
@@ -73,6 +75,11 @@ def command(
 def _run(
     settings: Settings, from_us: int, to_us: int, apply: bool, wait_s: float, dry_run: bool
 ) -> "Report | dict[str, Any]":
+    import asyncio
+
+    from jobs.replay.swapping import Replay
+    from pipeline.app import parts_of
+
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with stop_on_interrupt() as stop, Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
@@ -96,14 +103,14 @@ def _in_words(moment_us: int) -> str:
     return f"{datetime.fromtimestamp(moment_us / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def as_object(report: Report) -> dict[str, Any]:
+def as_object(report: "Report") -> dict[str, Any]:
     """The report for machines."""
     found = asdict(report)
     times = {"from": _in_words(found.pop("from_us")), "to": _in_words(found.pop("to_us"))}
     return {**times, "is_equal": report.is_equal, **found}
 
 
-def show(report: Report) -> None:
+def show(report: "Report") -> None:
     """The report for people."""
     console = Console()
     title = f"{_in_words(report.from_us)} to {_in_words(report.to_us)}: {report.records:,} records read"

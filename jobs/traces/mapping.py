@@ -20,16 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
-
 from jobs.fleet.incidents import ScenarioError, duration_us
 from jobs.traces.fields import FIELDS, UNITS
 from jobs.traces.times import TimeError, read_time_us
+from pipeline.spec.plain import BYTES_MAX, plain_document
 from schemas import HOME
 
-BYTES_MAX, DEPTH_MAX, NODES_MAX = 1 << 20, 16, 10_000  # the longest shipped one has 4 KB
 TIME_FIELDS = ("received_at", "completed_at")
 TIME_FORMATS = ("iso", "unix_s", "unix_ms", "unix_us", "relative_s")
 CONDITIONS = ("empty", "equals", "one_of", "contains", "at_least", "less_than")
@@ -119,7 +115,7 @@ def load_mapping(path: Path | str) -> Mapping:
     found = mapping_path(str(path))
     try:
         document = _document(found)
-    except (OSError, ValueError, YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise MappingError(f"{found}: {error}") from error
     reading = _Reading()
     mapping = reading.mapping(document)
@@ -129,23 +125,8 @@ def load_mapping(path: Path | str) -> Mapping:
 
 
 def _document(path: Path) -> Any:
-    """Read one YAML document of a size and shape that a person writes.
-
-    Raises: OSError, YAMLError, ValueError.
-    """
     with path.open("rb") as file:
-        data = file.read(BYTES_MAX + 1)
-    if len(data) > BYTES_MAX:
-        raise ValueError(f"larger than {BYTES_MAX} bytes")
-    text, depth, nodes = data.decode("utf-8"), 0, 0
-    for event in YAML(typ="safe", pure=True).parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        nodes += isinstance(event, NodeEvent)
-        if isinstance(event, AliasEvent):
-            raise ValueError("aliases are not read: write it out")
-        if depth > DEPTH_MAX or nodes > NODES_MAX:
-            raise ValueError(f"deeper than {DEPTH_MAX}, or more than {NODES_MAX} values")
-    return YAML(typ="safe").load(text)
+        return plain_document(file.read(BYTES_MAX + 1))
 
 
 class _Reading:

@@ -108,7 +108,7 @@ def _jsonl(path: Path) -> Iterator[Row | Reject]:
                 continue
             try:
                 cells = json.loads(content)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 yield Reject(line, "", f"not JSON: {error}")
                 continue
             if isinstance(cells, dict):

@@ -60,6 +60,7 @@ class LimitedFold:
         yield Reading("burnline_series", len(events.bindings.labels))
         yield Reading("burnline_series_overflow", int(events.overflow.sum()))
         yield Reading("burnline_instances_refused", events.bindings.instances_refused)
+        yield Reading("burnline_trace_ids_too_long", events.trace_ids_too_long)
         yield Reading("burnline_dead_letter_ratio", self.window.ratio)
         yield Reading("burnline_dead_letters_cut", self.letters_cut)
         yield from (Reading(f"burnline_{name}", self.now.told[name]) for name in TOLD)

@@ -6,11 +6,12 @@ from weakref import WeakValueDictionary
 from faust.types import TP
 
 from pipeline.agents.parts import Agent, Parts
+from pipeline.health import stale
 from pipeline.judgement import JudgeFold, JudgeSpec
 from pipeline.metrics import Reading
 from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.spec import SloSet
-from pipeline.topics import ALERTS, COUNTS, STATE, STATUS
+from pipeline.topics import ALERTS, COUNTS, EVENTS, STATE, STATUS
 from pipeline.transport import FetchSpec, Step, StepSpec
 
 UNIT_S = 0.25  #: an alert waits for this at the most; a unit without news writes nothing
@@ -21,7 +22,7 @@ COUNTED = {
     "burnline_instances": "instances", "burnline_late_entries": "entries_late",
     "burnline_unknown_entries": "entries_unknown", "burnline_judge_refused": "instances_refused",
     "burnline_deferred_statuses": "statuses_deferred", "burnline_clipped_events": "events_clipped",
-    "burnline_waiting_entries": "entries_waiting",
+    "burnline_waiting_entries": "entries_waiting", "burnline_unreadable_blocks": "blocks_unreadable",
 }  # fmt: skip
 
 
@@ -105,5 +106,12 @@ def judge(parts: Parts) -> Agent:
                 yield Reading("burnline_unjudged_seconds", fold.unjudged_us / 1e6, labels)
             yield from (Reading(name, fold.counters[counter], labels) for name, counter in COUNTED.items())
 
-    agent.readings, agent.succeed = readings, succeed
+    limit_us = round(parts.settings.source_silence_s * 1e6)
+
+    def trouble() -> str:
+        """Every judge partition hears of every source: one of them speaks."""
+        clocks = [folds[tp.partition].now.judgement.clock for tp in list(agent.step.owned) if tp.partition in folds]
+        return stale(clocks[0].silent_us, limit_us, parts.topic(EVENTS)) if clocks else ""
+
+    agent.readings, agent.succeed, agent.trouble = readings, succeed, trouble
     return agent

@@ -8,9 +8,9 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -22,10 +22,18 @@ from pipeline.sinks.clickhouse import ClickHouse, Refused, Unavailable
 if TYPE_CHECKING:
     from pipeline.agents.parts import Agent
     from pipeline.settings import Settings
+    from pipeline.transport import Position
 
 REPORT_S = 5.0
 
 log = structlog.get_logger()
+
+
+class End(NamedTuple):
+    """A partition's end as the broker told it."""
+
+    offset: int
+    at_s: float
 
 
 class Reporter:
@@ -38,14 +46,19 @@ class Reporter:
         self._worker = f"{socket.gethostname()}/{os.getpid()}"
         self._sink = ClickHouse(settings) if "store" in settings.step_names else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reports")
-        self._level_at_s: dict[str, float] = {}  # step -> when it had no backlog last
+        self._unreached: dict[str, dict[Any, End]] = {}  # step -> partition -> what it had not reached when it was told
         self._was_lagging: dict[str, str] = {}
 
-    def behind_s(self, step: str, backlog_records: int, now_s: float) -> float:
-        """How long a step has not been at the end of its partitions."""
-        if not backlog_records:
-            self._level_at_s[step] = now_s
-        return now_s - self._level_at_s.setdefault(step, now_s)
+    def behind_s(self, step: str, positions: "Mapping[Any, Position]", now_s: float) -> float:
+        """How old the oldest end is that a step has not reached. Under a steady load something newer always waits."""
+        ends = self._unreached.setdefault(step, {})
+        for partition, at in positions.items():
+            told = ends.pop(partition, None)
+            if told is not None and at.folded < told.offset <= (told.offset if at.end is None else at.end):
+                ends[partition] = told
+            elif at.waiting:
+                ends[partition] = End(at.folded + at.waiting, now_s)
+        return now_s - min((ends[each].at_s for each in ends.keys() & positions.keys()), default=now_s)
 
     def lag(self, facts: StepFacts) -> str:
         return lag(facts, self._settings.limit_lag_s, self._allowed_s)
@@ -103,7 +116,7 @@ def facts_of(name: str, agent: "Agent", now_s: float, wall_s: float, reporter: R
         return int(sum(reading.value for reading in told if reading.name == metric))
 
     judged = min((r.value for r in told if r.name == "burnline_watermark_seconds"), default=None)
-    backlog = step.backlog_records()
+    positions = step.positions()
     return StepFacts(
         name,
         len(step.owned) if step.is_assigned else 0,  # while they are taken over nothing can be written
@@ -111,11 +124,12 @@ def facts_of(name: str, agent: "Agent", now_s: float, wall_s: float, reporter: R
         now_s - agent.tried_at_s(),
         step.oldest_in_flight_s(now_s),
         step.open_transaction_s(now_s),
-        backlog,
-        reporter.behind_s(name, backlog, now_s),
+        sum(position.waiting for position in positions.values()),
+        reporter.behind_s(name, positions, now_s),
         None if judged is None else wall_s - judged,
         greatest("burnline_unjudged_seconds"),
         step.counters.records,
         total("burnline_dead_letters"),
         total("burnline_late_entries"),
+        agent.trouble(),
     )

@@ -13,6 +13,7 @@ from pipeline.topics import TopicsError
 
 WAIT_S = 5.0  #: for a broker
 OK = "[green]ok[/green]    "
+TIMESTAMP_TYPE, APPEND_TIME = "message.timestamp.type", "LogAppendTime"
 
 
 class Finding(NamedTuple):
@@ -59,6 +60,28 @@ def check_permissions(settings: Settings) -> Finding:
     return Finding("permissions", True, "this user may do what a worker does")
 
 
+def check_duplicates(settings: Settings) -> Finding:
+    from confluent_kafka import KafkaException
+
+    from pipeline.topics import EVENTS, cluster, configurations, topic_name
+
+    if not settings.duplicates_window_s:
+        return Finding("duplicates", True, "no window is set: producers are trusted to be idempotent")
+    name = topic_name(settings, EVENTS)
+    try:
+        kind = configurations(cluster(settings, WAIT_S)[0], (name,))[name].get(TIMESTAMP_TYPE)
+    except KafkaException as error:
+        look = f"see that {TIMESTAMP_TYPE} of {name} is {APPEND_TIME}"
+        return Finding("duplicates", True, f"{name} cannot be looked at: {error.args[0].str()}", look)
+    told = f"{settings.duplicates_window_s} s of event ids, by the times of {name}"
+    if kind == APPEND_TIME:
+        return Finding("duplicates", True, f"{told}, which are the broker's")
+    return Finding(
+        "duplicates", True, f"{told}, which are the producers' ({kind}): one wrong clock makes retries count, or not",
+        f"set {TIMESTAMP_TYPE}={APPEND_TIME} on {name}",
+    )  # fmt: skip
+
+
 def check_clickhouse(settings: Settings) -> Finding:
     from pipeline.sinks.clickhouse import client
 
@@ -102,16 +125,23 @@ REMEDIES = {
     "kafka": "is a broker running at BURNLINE_KAFKA_BROKERS? `burnline up` starts one",
     "topics": "see the check of kafka",
     "permissions": "see the check of kafka",
+    "duplicates": "see the check of kafka",
     "clickhouse": "is a server at BURNLINE_CLICKHOUSE_URL, its password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
     "SLO files": "set BURNLINE_SLO_DIR to a directory of SLO files; `burnline slo new NAME` writes one",
     "events of SLOs": "run `burnline migrate`",
 }
 
-NEEDS = {"topics": ("kafka",), "permissions": ("kafka",), "events of SLOs": ("clickhouse", "SLO files")}
+NEEDS = {
+    "topics": ("kafka",),
+    "permissions": ("kafka",),
+    "duplicates": ("kafka", "topics"),
+    "events of SLOs": ("clickhouse", "SLO files"),
+}
 CHECKS: dict[str, Callable[[Settings], Finding]] = {
     "kafka": check_kafka,
     "topics": check_topics,
     "permissions": check_permissions,
+    "duplicates": check_duplicates,
     "clickhouse": check_clickhouse,
     "SLO files": check_slos,
     "events of SLOs": check_seen,

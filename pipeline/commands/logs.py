@@ -4,13 +4,22 @@ import logging
 import sys
 import time
 
-import structlog
-
 #: says every retry of a broker that is away; ours says it once
 NOISY = ("aiokafka", "faust", "mode", "clickhouse_driver", "numba")
 
 
 QUIET_S = 10.0  #: a line that a library repeats is said once in so long
+
+
+#: what would end a line of the log and begin a forged one, or move the terminal that shows it
+VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
+
+
+class OneLine(logging.Formatter):
+    """Writes what a library says, which may hold what a peer said, in one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name it overrides
+        return super().formatMessage(record).translate(VISIBLE)
 
 
 class Repeats(logging.Filter):
@@ -33,6 +42,8 @@ class Repeats(logging.Filter):
 
 def configure(level: str = "info", as_json: bool = False) -> None:
     """Send our logs and the libraries' warnings to stderr, for people or for machines."""
+    import structlog  # which brings rich's tracebacks: `--help` does without
+
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -49,8 +60,9 @@ def configure(level: str = "info", as_json: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(format="%(asctime)s %(name)s %(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
     for handler in logging.getLogger().handlers:
+        handler.setFormatter(OneLine("%(asctime)s %(name)s %(message)s"))
         handler.addFilter(Repeats())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -3,6 +3,7 @@
 Numba keeps compiled kernels as pickles, and reading a pickle runs what is in it: whoever can write there is us.
 """
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -29,7 +30,8 @@ def private_directory(path: Path) -> Path:
     is_closed = not path.stat().st_mode & 0o077  # nobody else has come this far: what it holds is ours
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
-            _check(Path(folder) / name, f"; remove {path}, it is only a cache", is_closed)
+            with contextlib.suppress(FileNotFoundError):  # a draft of another process, which has its final name now
+                _check(Path(folder) / name, f"; remove {path}, it is only a cache", is_closed)
     for parent in path.resolve().parents:
         found = parent.stat()
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:

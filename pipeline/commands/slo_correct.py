@@ -43,7 +43,8 @@ def correct(
 ) -> None:
     """Put the corrections of files in force: rows in ClickHouse, from which views say compliance with and without.
 
-    The second time nothing changes, but that maintenance that recurs is written out further ahead: run it daily.
+    Workers do so with what is in BURNLINE_SLO_DIR, at each change of it; this is for files elsewhere, and for --prune.
+    The second time nothing changes, but that maintenance that recurs is written out further ahead.
     """
     if prune and paths:
         raise typer.BadParameter("looks at all of BURNLINE_SLO_DIR: give no files with it", param_hint="--prune")

@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.slo_history import answers, print_answers
 from pipeline.commands.slo_output import counted, print_json, print_problems
 from pipeline.spec import load, presets
-from pipeline.spec.difference import differences
 from pipeline.spec.json_schema import json_schema, written
 
 Place = Annotated[Path, typer.Argument(exists=True, help="SLO file or directory")]
@@ -27,13 +25,19 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Say what a change of SLO files does to counts, budgets, windows and alerts; with --history, would have done."""
+    from pipeline.spec.difference import differences  # it asks what the judge's kernels keep
+
     before, after = load([old]), load([new])
     problems = (*before.problems, *after.problems)
     if problems:
         print_problems(problems, to_stderr=True)
         raise typer.Exit(1)
     found = differences(before, after)
-    told = answers(before, after, found, instances) if history else []
+    told = []
+    if history:
+        from pipeline.commands.slo_history import answers, print_answers
+
+        told = answers(before, after, found, instances)
     if as_json:
         past = {"history": [each.as_dict() for each in told]} if history else {}
         print_json({"differences": [each.as_dict() for each in found], **past})
@@ -43,7 +47,8 @@ def diff(
         for change in each.changes:
             typer.echo(f"  {change}")
     typer.echo(f"{counted(len(found), 'SLO')} differ{'s' if len(found) == 1 else ''}")
-    print_answers(told)
+    if history:
+        print_answers(told)
 
 
 def schema(as_json: Json = False) -> None:

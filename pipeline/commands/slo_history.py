@@ -62,9 +62,6 @@ SELECT DISTINCT toUnixTimestamp(slice_start) AS minute FROM counts_1m
 WHERE slice_start >= fromUnixTimestamp({first:Int64}) AND slice_start < fromUnixTimestamp({until:Int64})"""
 
 
-Both = tuple[Judged, Judged]  # under old and new rules
-
-
 class Instance(NamedTuple):
     """One SLO instance under both rules."""
 
@@ -112,13 +109,15 @@ def _answer(was: Slo, now: Slo, most: int) -> Answer:
     period = history.period_of((was, now), last[0]["last"] + history.MINUTE_S)
     sums = [_sums(slo, of, period.until) for slo in (was, now)]
     worst = sorted(set(sums[0]) | set(sums[1]), key=lambda each: -sums[1].get(each, NONE).bad)
-    played = _played(was, now, of, worst[:most], period)
-    instances = tuple(_under_both(was, now, each, sums, played.get(each)) for each in worst)
+    judged = played((was, now), of, worst[:most], period)
+    instances = tuple(_under_both(was, now, each, sums, judged.get(each)) for each in worst)
     left = f"; alerts of the {most} worst of {len(worst)} instances" if len(worst) > most else ""
     return Answer(was.name, f"judged by both rules, out of stored counts{left}", period, instances)
 
 
-def _under_both(was: Slo, now: Slo, name: str, sums: Sequence[dict[str, Sums]], played: Both | None) -> Instance:
+def _under_both(
+    was: Slo, now: Slo, name: str, sums: Sequence[dict[str, Sums]], played: Sequence[Judged] | None
+) -> Instance:
     sides = []
     for side, slo in enumerate((was, now)):
         told = played[side] if played else None
@@ -144,18 +143,19 @@ def _sums(slo: Slo, of: dict[str, str], until: int) -> dict[str, Sums]:
     return {row["instance"]: Sums(row["good"], row["bad"]) for row in found}
 
 
-def _played(was: Slo, now: Slo, of: dict[str, str], instances: Sequence[str], period: Period) -> dict[str, Both]:
-    """Play the slices of some instances under both rules."""
+def played(
+    slos: Sequence[Slo], of: dict[str, str], instances: Sequence[str], period: Period
+) -> dict[str, tuple[Judged, ...]]:
+    """Play the slices of some instances under the rules of each SLO; all count the same."""
     bounds = {"first": period.first, "until": period.until}
     measured = np.array([row["minute"] for row in rows(MEASURED_SQL, **bounds)], np.int64)
-    watched = [SloSet((slo,)).watched[0] for slo in (was, now)]
-    console, found = Console(stderr=True), dict[str, Both]()
-    for name in track(instances, f"playing {was.name}", console=console, disable=not console.is_terminal):
+    watched = [SloSet((slo,)).watched[0] for slo in slos]
+    console, found = Console(stderr=True), dict[str, tuple[Judged, ...]]()
+    for name in track(instances, f"playing {slos[-1].name}", console=console, disable=not console.is_terminal):
         slices = rows(SLICES_SQL, **of, **bounds, instance=name)
         names = ("slice_start_s", "good", "bad", "excluded")
         counted = Counted(name, *(np.array([row[column] for row in slices], np.int64) for column in names))
-        old, new = (history.judged(each, counted, measured, period) for each in watched)
-        found[name] = old, new
+        found[name] = tuple(history.judged(each, counted, measured, period) for each in watched)
     return found
 
 

@@ -2,16 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.commands.slo_output import counted, print_json, print_problems
-from pipeline.rehearsal import Played, Rehearsal, Suite, failures, play, read
-from pipeline.rehearsal.comparing import said
 from pipeline.settings import Settings
 from pipeline.spec import SloSet, load, presets
 from pipeline.spec.document import BYTES_MAX
+
+if TYPE_CHECKING:  # the judge and its kernels, imported when a test runs: other commands start without them
+    from pipeline.rehearsal import Played, Rehearsal, Suite
 
 
 def test(
@@ -35,8 +36,9 @@ def test(
         raise typer.Exit(1)
 
 
-def _suite(file: Path) -> Suite:
+def _suite(file: Path) -> "Suite":
     """Read a file of tests; the SLO files it names are beside it, and those of the settings when it names none."""
+    from pipeline.rehearsal import read
 
     def find(names: tuple[str, ...]) -> SloSet:
         return load([file.parent / name for name in names] or [Settings().slo_dir])
@@ -45,7 +47,9 @@ def _suite(file: Path) -> Suite:
         return read(str(file), stream.read(BYTES_MAX + 1), presets(), find)
 
 
-def _told(file: Path, rehearsal: Rehearsal) -> dict[str, Any]:
+def _told(file: Path, rehearsal: "Rehearsal") -> dict[str, Any]:
+    from pipeline.rehearsal import failures, play
+
     played = play(rehearsal)
     differing = failures(rehearsal, played)
     return {
@@ -56,7 +60,9 @@ def _told(file: Path, rehearsal: Rehearsal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _came(played: Played) -> list[str]:
+def _came(played: "Played") -> list[str]:
+    from pipeline.rehearsal.comparing import said
+
     return [said(each) for each in played.told]
 
 

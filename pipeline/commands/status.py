@@ -1,4 +1,4 @@
-"""`burnline status` and `burnline alerts`: what is true now, asked of ClickHouse in plain SQL."""
+"""`burnline status`: what is true now, asked of ClickHouse in plain SQL; and how others ask, write and show it."""
 
 import json
 from datetime import datetime
@@ -21,10 +21,6 @@ FROM compliance AS c
 INNER JOIN error_budget AS b USING (slo, instance)
 ORDER BY isNull(b.budget_remaining_ratio), b.budget_remaining_ratio, slo, instance"""
 
-ALERTS_SQL = """\
-SELECT slo, instance, kind, severity, fired_at, resolved_at, peak_burn_rate, detection_delay_ms, exemplar_trace_ids
-FROM alert_log ORDER BY fired_at DESC LIMIT {limit:UInt32}"""
-
 UNITS = {"percent": "{:.3%}", "factor": "{:,.1f}x", "milliseconds": "{:,.0f} ms"}
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")]
@@ -35,22 +31,31 @@ def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
 
     Raises: typer.Exit with 1, after saying why, when it does not answer.
     """
+    found, columns = _asked(
+        sql, parameters or None, with_column_types=True, settings={"server_side_params": 1} if parameters else None
+    )
+    return [dict(zip((name for name, _ in columns), row, strict=True)) for row in found]
+
+
+def write(table: str, *found: dict[str, Any]) -> None:
+    """Add rows to a table, all with the columns of the first.
+
+    Raises: typer.Exit with 1, after saying why, when ClickHouse does not take them.
+    """
+    _asked(f"INSERT INTO {table} ({', '.join(found[0])}) VALUES", list(found))
+
+
+def _asked(*arguments: Any, **options: Any) -> Any:
     from pipeline.sinks.clickhouse import FAILURES, client, translated
 
     connection = client(Settings())
     try:
-        found, columns = connection.execute(
-            sql,
-            parameters or None,
-            with_column_types=True,
-            settings={"server_side_params": 1} if parameters else None,
-        )
+        return connection.execute(*arguments, **options)
     except FAILURES as error:
         typer.echo(f"{translated(error)}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
         raise typer.Exit(1) from error
     finally:
         connection.disconnect()
-    return [dict(zip((name for name, _ in columns), row, strict=True)) for row in found]
 
 
 def shown(value: Any, kind: str = "") -> str:
@@ -103,30 +108,3 @@ def exhausted_in(row: dict[str, Any]) -> str:
         return "-"
     rest, rate = shown(row["time_to_exhaustion_s"], "seconds"), row["exhaustion_burn_rate"]
     return rest if rate is None else f"{rest} at {shown(rate, 'factor')}"
-
-
-def alerts(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many, newest first")] = 50,
-    as_json: Json = False,
-) -> None:
-    """Alerts, newest first: what of, when they fired, when they cleared, how fast the budget burnt, bad requests."""
-    found = rows(ALERTS_SQL, limit=limit)
-    if as_json:
-        print_json(found)
-        return
-    screen().print(alerts_table(found))
-
-
-def alerts_table(found: list[dict[str, Any]]) -> Table:
-    """Lay out rows of alert_log for people."""
-    table = Table("SLO", "instance", "kind", "severity", "fired", "cleared", "peak burn", "delay", "traces")
-    for row in found:
-        first, *more = row["exemplar_trace_ids"] or ["-"]
-        traces = f"{first} +{len(more)}" if more else first
-        cleared = shown(row["resolved_at"]) if row["resolved_at"] else "[red]still firing[/red]"
-        table.add_row(
-            row["slo"], row["instance"] or "-", row["kind"].lower().replace("_", " "), row["severity"],
-            shown(row["fired_at"]), cleared, shown(row["peak_burn_rate"], "factor"),
-            shown(row["detection_delay_ms"], "milliseconds"), traces,
-        )  # fmt: skip
-    return table

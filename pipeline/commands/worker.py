@@ -26,7 +26,7 @@ def worker(
     warm: Annotated[bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")] = False,
     lifeline_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
-    """Run ingest, judge and store until SIGTERM or Ctrl-C; then flush and leave in order."""
+    """Run ingest, judge, store, and deliver where somebody is to be told, until SIGTERM or Ctrl-C; leave in order."""
     settings = Settings(steps=steps) if steps else Settings()
     compile_kernels(settings)
     if warm:
@@ -37,7 +37,7 @@ def worker(
         stop_at_eof(lifeline_fd)
 
     def ready(address: str) -> None:
-        said = {"pid": os.getpid(), "http": address, "steps": settings.steps}
+        said = {"pid": os.getpid(), "http": address, "steps": ",".join(settings.step_names)}
         typer.echo(json.dumps(said) if as_json else f"ready: {said['http']} runs {said['steps']}")
 
     sys.setswitchinterval(SWITCH_S)
@@ -74,7 +74,7 @@ def compile_kernels(settings: Settings) -> None:
 
     from pipeline.framing import SINGLE_OBJECT
     from pipeline.ingest import warm as warm_ingest
-    from pipeline.kernels import judging, record_batches, states
+    from pipeline.kernels import fields, judging, longs, record_batches, states
     from pipeline.spec import load
 
     objectives = load([settings.slo_dir]).objectives
@@ -86,7 +86,7 @@ def compile_kernels(settings: Settings) -> None:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("transport, judge and store", total=None)
-        for module in (record_batches, judging, states):
+        for module in (record_batches, longs, judging, fields, states):
             module.warm()
         warm_ingest(
             cache, SINGLE_OBJECT, objectives,

@@ -152,7 +152,6 @@ class EmbeddedClickHouse:
 
         for part in ("etc", "log", "store/metadata", "backup", "tmp"):
             (self.data_dir / part).mkdir(parents=True, exist_ok=True)
-        self.data_dir.chmod(0o700)
         spec = ServerSpec(
             self.data_dir,
             self.port,

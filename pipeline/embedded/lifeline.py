@@ -49,9 +49,11 @@ def write_secret(path: Path, text: str) -> None:
 def locked(directory: Path) -> Iterator[int]:
     """Hold the directory's lock; a child that inherits the descriptor holds it on until it ends.
 
+    What the server keeps there, other users of the machine do not read.
     Raises: EmbeddedError when another server keeps the directory.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + LOCK_WAIT_S
     try:

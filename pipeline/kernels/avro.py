@@ -19,6 +19,8 @@ NULL = -(1 << 63)  #: an absent optional number in a row
 #: ids, as long in one record as in the next
 SAME_LENGTH = {"event_id", "request_id", "trace_id", "span_id"}
 
+FIXED_BYTES_MOST = 1 << 30  #: a longer step would leave all memory, and past 2^63 come back in front of it
+
 _INTEGRAL = {"int", "long"}
 _TEXT = {"string", "bytes"}
 
@@ -234,6 +236,8 @@ class Generator:
             yield "return p"
         elif t in {"double", "float", "boolean", "fixed", "null"}:
             size = {"double": 8, "float": 4, "boolean": 1, "null": 0, "fixed": getattr(kind, "size", 0)}[t]
+            if not 0 <= size <= FIXED_BYTES_MOST:
+                raise SchemaMismatch(f"a fixed of {size} bytes is longer than any event")
             yield f"return p + {size}"
         elif t in _TEXT:
             yield from ("x, p = read_long(p)", "if p > e or x < 0 or x > e - p: return BAD", "return p + x")

@@ -12,9 +12,11 @@ from pipeline.kernels.bits import ld_u8
 
 # verdicts, as in sli.Verdict
 EXCLUDED, GOOD, BAD, COMPARE, CENSORED = range(5)
+JOINT, UNFINISHED, SUM, AMOUNT = range(6, 10)
 OWN_BITS = 2  #: for each case, of a rule's own verdicts: 0 where it has none, else the verdict + 1
 # kinds, as in sli.Kind
-ERRORS, E2E, TTFT, TPOT, TTFO, QUEUE, PREFILL, DECODE, ITL_MAX = range(9)
+(ERRORS, E2E, TTFT, TPOT, TTFO, QUEUE, PREFILL, DECODE, ITL_MAX, SHED, ATTEMPT, RUNNING, GOODPUT, SERVED, TOKENS,
+ COST) = range(16)  # fmt: skip
 NULL = -(1 << 63)
 FAILURE_NONE, FAILURE_TRUNCATED = 0, 5  # as in sli.FAILURE_KINDS
 
@@ -36,7 +38,8 @@ def moved(own, case, state):
 
 @njit(forceinline=True)
 def verdict_of(state, value, scale, threshold, at_least):
-    """Decide one event for one objective by what its case left to decide: EXCLUDED, GOOD or BAD.
+    """Decide one event for one objective by what its case left to decide: EXCLUDED, GOOD or BAD; a state of several
+    values is left as it is.
 
     Units: value / scale and threshold in microseconds, compared as value <= threshold x scale: no division.
            at_least: -1 for >=, 0 for <=.

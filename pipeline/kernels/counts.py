@@ -2,40 +2,15 @@
 keys.
 
 A sketch insert is one appended u32 key (coarse slot << 12 | metric x 1184 + bin), counted once a unit: that needs
-memory for what came and nothing else, and gives the sparse form that travels. What an event means for each kind of
-SLI is written down once, as state, value and scale; then each rule of its series only compares.
+memory for what came and nothing else, and gives the sparse form that travels. What an event means for each objective is
+in `kernels.verdicts`.
 """
 
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.bits import (
-    ld_i32,
-    ld_i64,
-    ld_u8,
-    out_of_line,
-    prefetch,
-    st_i64,
-    st_u8,
-    st_u32,
-)
-from pipeline.kernels.classify import (
-    BAD,
-    COMPARE,
-    DECODE,
-    E2E,
-    ERRORS,
-    ITL_MAX,
-    NULL,
-    PREFILL,
-    QUEUE,
-    TPOT,
-    TTFO,
-    TTFT,
-    case_index,
-    moved,
-    verdict_of,
-)  # fmt: skip
+from pipeline.kernels.bits import ld_i64, ld_u8, out_of_line, prefetch, st_i64, st_u8, st_u32
+from pipeline.kernels.classify import COMPARE, E2E, ERRORS, NULL, TPOT, TTFT, case_index
 from pipeline.kernels.ddsketch import BINS, bin_of
 from pipeline.kernels.reasons import (
     BAD_WEIGHT,
@@ -50,20 +25,14 @@ from pipeline.kernels.slots import (
     AGE_US,
     BIN_TABLE,
     BIN_TABLE_SIZE,
-    BINDING_START,
     CASES,
     CLAMPED,
     COUNTERS,
-    DURATIONS,
     EVENT_TIME_MAX,
-    EXEMPLARS,
-    EXEMPLARS_OF,
-    EXEMPLARS_USED,
     FUTURE_US,
-    INSTANCES,
+    KINDS_NEEDED,
     LANE_BYTES,
     LANES,
-    RULES,
     SKETCH_KEYS,
     SKETCH_USED,
     TALLIES,
@@ -74,29 +43,42 @@ from pipeline.kernels.slots import (
     WEIGHTED_USED,
     enter,
 )  # fmt: skip
+from pipeline.kernels.verdicts import (
+    ATTEMPT_NUMBER,
+    CASE_BYTES,
+    CASE_COUNTER,
+    COLD_START,
+    COMPLETED_AT,
+    COST_PICOUSD,
+    DECODE_US,
+    E2E_US,
+    FAILURE_KIND,
+    GPU_US,
+    HTTP_STATUS,
+    INPUT_TOKENS,
+    OUTCOME,
+    OUTPUT_TOKENS,
+    PRIORITY,
+    RECEIVED_AT,
+    ROW_BYTES,
+    SAMPLE_WEIGHT,
+    SERIES,
+    TTFT_US,
+    VALUE_BYTES,
+    add,
+    judge,
+    mean,
+    mean_more,
+    or_zero,
+)  # fmt: skip
 
-# row columns, byte offsets; pipeline.events.COLUMNS has the same order
-(RECEIVED_AT, COMPLETED_AT, E2E_US, TTFT_US, DECODE_US, INPUT_TOKENS, OUTPUT_TOKENS, OUTCOME, FAILURE_KIND,
- HTTP_STATUS, PRIORITY, ATTEMPT, FINAL_ATTEMPT, COLD_START, COST_PICOUSD, GPU_US, SAMPLE_WEIGHT,
- TTFO_US, QUEUE_US, PREFILL_US, ITL_MAX_US, SERIES) = range(0, 176, 8)  # fmt: skip
-ROW_BYTES = 176
 TALLY_MASK = (1 << TALLY_BITS) - 1
 AHEAD = 6  #: rows between asking for a row's counters and adding to them
 
 COUNTER_COUNT = 14
 # counters, in the order of pipeline.ingest.SLICE_COUNTERS; the first eight are indexed by the case
-(RETRIES, COLD_STARTS, TOKENS_IN, TOKENS_OUT, COST, GPU) = range(8, 14)
+(RETRIES, COLD_STARTS, TOKENS_IN, TOKENS_OUT, COSTS, GPU) = range(8, 14)
 METRIC_BITS = 12  #: three rows of 1184 bins fit in 4096
-
-CASE_BYTES, KNOWN_BYTES = 32, 16  #: of the table of verdicts: case x (value unknown, value known) x kind
-CASE_COUNTER = 15  #: where a case's outcome counter stands in the table
-VALUE_BYTES = 24  #: state, value, scale of one kind
-RULE_BYTES = (
-    40  #: kind x VALUE_BYTES, threshold us, -1 for at least and 0 for at most, final attempts only, own verdicts
-)
-EXEMPLAR_BYTES = 16  #: record, instance
-NOTED_MOST = 256  #: exemplars of a block; what comes later is not noted: the next block has room again
-NOTED_EACH = 4  #: exemplars of one instance in a unit; not every event has a trace
 
 SECOND_US = 1_000_000
 LAST_SECOND = 1 << 32  #: a slot key has 32 bits for its second: the year 2106
@@ -161,61 +143,22 @@ def _why_refused(row, event_time, stamp_us, age_us):
 
 
 @njit(forceinline=True)
-def _add(address, amount):
-    st_i64(address, ld_i64(address) + amount)
-
-
-@njit(forceinline=True)
-def _or_zero(value):
-    """An optional amount, which is not negative."""
-    return value & ~(value >> 63)
-
-
-@njit(forceinline=True)
 def _count(c, row, weight, written):
     """Add to a slice's counters, but that of the case."""
-    _add(c + 8 * TOKENS_IN, weight * _or_zero(ld_i64(row + INPUT_TOKENS)))
-    _add(c + 8 * TOKENS_OUT, weight * _or_zero(written))
+    add(c + 8 * TOKENS_IN, weight * or_zero(ld_i64(row + INPUT_TOKENS)))
+    add(c + 8 * TOKENS_OUT, weight * or_zero(written))
     attempt, cold, cost, gpu = (
-        ld_i64(row + ATTEMPT),
+        ld_i64(row + ATTEMPT_NUMBER),
         ld_i64(row + COLD_START),
         ld_i64(row + COST_PICOUSD),
         ld_i64(row + GPU_US),
     )
     if attempt != 1 or cold != 0:
-        _add(c + 8 * RETRIES, weight * np.int64(attempt > 1))
-        _add(c + 8 * COLD_STARTS, weight * cold)
+        add(c + 8 * RETRIES, weight * np.int64(attempt > 1))
+        add(c + 8 * COLD_STARTS, weight * cold)
     if (cost & gpu) != NULL:
-        _add(c + 8 * COST, weight * _or_zero(cost))
-        _add(c + 8 * GPU, weight * _or_zero(gpu))
-
-
-@njit(forceinline=True)
-def _mean(values, meant, kind, is_known, value):
-    """Write down what is left to decide for a kind, and its value; return the state."""
-    state = np.int64(ld_u8(meant + KNOWN_BYTES * np.int64(is_known) + kind))
-    st_i64(values + VALUE_BYTES * kind, state)
-    st_i64(values + VALUE_BYTES * kind + 8, value)
-    return state
-
-
-@njit(forceinline=True)
-def _mean_duration(values, meant, kind, value, is_defined):
-    """The same of an optional duration. A negative one is none: what only some SLOs look at refuses no event."""
-    _mean(values, meant, kind, value >= 0 and is_defined, value)
-
-
-@njit(forceinline=False)
-def _mean_durations(values, meant, row):
-    """The same of those that only some SLOs look at; columns that none does are as the decoder left them."""
-    out_of_line()
-    written = ld_i64(row + OUTPUT_TOKENS)
-    has_gap = written >= 2 or written == NULL
-    _mean_duration(values, meant, TTFO, ld_i64(row + TTFO_US), True)
-    _mean_duration(values, meant, QUEUE, ld_i64(row + QUEUE_US), True)
-    _mean_duration(values, meant, PREFILL, ld_i64(row + PREFILL_US), True)
-    _mean_duration(values, meant, DECODE, ld_i64(row + DECODE_US), has_gap)
-    _mean_duration(values, meant, ITL_MAX, ld_i64(row + ITL_MAX_US), has_gap)
+        add(c + 8 * COSTS, weight * or_zero(cost))
+        add(c + 8 * GPU, weight * or_zero(gpu))
 
 
 @njit(forceinline=False)
@@ -242,40 +185,6 @@ def _insert(fold, keys, used, key, state, weight):
     return used
 
 
-@njit(forceinline=False)
-def _note_exemplar(fold, series, number, record):
-    """Note a record that is bad for an instance of which few are noted in this unit."""
-    out_of_line()
-    start = ld_i32(ld_i64(fold + 8 * BINDING_START) + 4 * series)
-    instance = np.int64(ld_i32(ld_i64(fold + 8 * INSTANCES) + 4 * (start + number)))
-    noted, used = ld_i64(fold + 8 * EXEMPLARS_OF) + instance, ld_i64(fold + 8 * EXEMPLARS_USED)
-    if ld_u8(noted) < np.uint64(NOTED_EACH) and used < NOTED_MOST:
-        st_u8(noted, ld_u8(noted) + np.uint64(1))
-        at = ld_i64(fold + 8 * EXEMPLARS) + EXEMPLAR_BYTES * used
-        st_i64(at, record)
-        st_i64(at + 8, instance)
-        st_i64(fold + 8 * EXEMPLARS_USED, used + 1)
-
-
-@njit(forceinline=True)
-def _judge(fold, row, record, case, rules, tally, values):
-    """Add one event to the tallies of its series' rules."""
-    is_final, weight = ld_i64(row + FINAL_ATTEMPT), ld_i64(row + SAMPLE_WEIGHT)
-    rule = ld_i64(fold + 8 * RULES) + RULE_BYTES * (rules >> 32)
-    for number in range(rules & 0xFFFFFFFF):
-        at = values + ld_i64(rule)
-        state, value, scale, own = ld_i64(at), ld_i64(at + 8), ld_i64(at + 16), ld_i64(rule + 32)
-        if own != 0:
-            state = moved(own, case, state)
-        verdict = verdict_of(state, value, scale, ld_i64(rule + 8), ld_i64(rule + 16))
-        if is_final != 0 or ld_i64(rule + 24) == 0:
-            if verdict == BAD and ld_i64(tally + 16) == 0:
-                _note_exemplar(fold, ld_i64(row + SERIES), number, record)
-            _add(tally + 8 * verdict, weight)
-        rule += RULE_BYTES
-        tally += 24
-
-
 @njit(forceinline=True)
 def _decide(fold, row, record, lane, keys, used):
     """Count one row whose lane is at its second; return how many sketch keys there are."""
@@ -290,7 +199,7 @@ def _decide(fold, row, record, lane, keys, used):
     meant = verdicts + CASE_BYTES * case
     slots = ld_i64(lane + 16)
     c = ld_i64(fold + 8 * COUNTERS) + 8 * COUNTER_COUNT * (slots >> TALLY_BITS)
-    _add(c + 8 * np.int64(ld_u8(meant + CASE_COUNTER)), weight)
+    add(c + 8 * np.int64(ld_u8(meant + CASE_COUNTER)), weight)
     _count(c, row, weight, written)
 
     has_ttft = ttft >= 0
@@ -298,13 +207,13 @@ def _decide(fold, row, record, lane, keys, used):
     has_tpot = has_ttft and written >= 2 and decode >= 0
     # what is missing is 1: a zero would be the one value in three that takes the sketch's rare branch
     decode, tokens = decode if has_tpot else np.int64(1), written - 1 if has_tpot else np.int64(1)
-    _mean(values, meant, ERRORS, False, np.int64(0))
-    e2e_state = _mean(values, meant, E2E, True, e2e)
-    ttft_state = _mean(values, meant, TTFT, has_ttft, ttft if has_ttft else e2e)  # no token yet, after e2e
-    tpot_state = _mean(values, meant, TPOT, has_tpot, decode)
+    mean(values, meant, ERRORS, False, np.int64(0))
+    e2e_state = mean(values, meant, E2E, True, e2e)
+    ttft_state = mean(values, meant, TTFT, has_ttft, ttft if has_ttft else e2e)  # no token yet, after e2e
+    tpot_state = mean(values, meant, TPOT, has_tpot, decode)
     st_i64(values + VALUE_BYTES * TPOT + 16, tokens)
-    if ld_i64(fold + 8 * DURATIONS) != 0:
-        _mean_durations(values, meant, row)
+    if ld_i64(fold + 8 * KINDS_NEEDED) != 0:
+        mean_more(fold, values, meant, row)
     ttft = ttft if has_ttft else np.int64(1)
 
     sketch = (slots >> TALLY_BITS) << METRIC_BITS
@@ -315,7 +224,7 @@ def _decide(fold, row, record, lane, keys, used):
     used = _insert(fold, keys, used, ttft_key, ttft_state, weight)
     used = _insert(fold, keys, used, tpot_key, tpot_state, weight)
     tally = ld_i64(fold + 8 * TALLIES) + 8 * (slots & TALLY_MASK)
-    _judge(fold, row, record, case, ld_i64(lane + 24), tally, values)
+    judge(fold, row, record, case, ld_i64(lane + 24), tally, values)
     return used
 
 

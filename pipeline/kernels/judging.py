@@ -47,6 +47,7 @@ from pipeline.kernels.rings import (
     SEVERITY,
     SHORT,
     SLA_STEPS,
+    SLICE_COLUMNS,
     SLICE_S,
     SPAN_S,
     SPENT,
@@ -76,7 +77,7 @@ from pipeline.kernels.rings import (
     turn,
     window,
 )  # fmt: skip
-from pipeline.kernels.slices import amend, close, gather
+from pipeline.kernels.slices import amend, close, evidence, gather
 from pipeline.kernels.wide import at_least
 
 
@@ -222,7 +223,7 @@ def _enter(row, plan, due, t, newest):
         entry = due + ENTRY_BYTES * i
         good, bad, excluded = load(entry, GOOD), load(entry, BAD), load(entry, LEFT_OUT)
         _begin(row, plan, t, t)
-        increase(row.words, TOTAL, good + bad + excluded)
+        increase(row.words, TOTAL, evidence(plan, good, bad, excluded))
         if plan.slice_s > 0:
             gather(row, plan, t, good, bad)
         else:
@@ -328,8 +329,8 @@ def amend_rows(rows, tables, late, lost):
         plan = plan_of(tables, load(row.words, OBJECTIVE))
         good, bad, excluded, at = late[i, GOOD], late[i, BAD], late[i, LEFT_OUT], load(row.words, AT)
         _begin(row, plan, late[i, SECOND], at)
-        increase(row.words, LATE, good + bad + excluded)
-        increase(row.words, TOTAL, good + bad + excluded)
+        increase(row.words, LATE, evidence(plan, good, bad, excluded))
+        increase(row.words, TOTAL, evidence(plan, good, bad, excluded))
         store(row.words, MOVED, 1)
         if plan.slice_s > 0:
             amend(row, plan, late[i, SECOND], at, good, bad)
@@ -341,7 +342,7 @@ def warm() -> None:
     """Compile every kernel, or load it from the cache."""
     numbers = [
         np.zeros(shape, np.int64)
-        for shape in ((1, 1, 4), (1, 1, 2), (1, 1, 8), (1, 4), (1, 4), (1, 6, 8), (1, 2), (1, 4))
+        for shape in ((1, 1, 4), (1, 1, 2), (1, 1, 8), (1, 4), (1, 4), (1, 6, 8), (1, 2), (1, SLICE_COLUMNS))
     ]
     rows = Rows(
         np.zeros((1, 1, 2), np.uint32),

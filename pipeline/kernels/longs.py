@@ -52,6 +52,12 @@ def _write(w, p):
     return p + 1
 
 
+@njit(forceinline=True)
+def write_long(value, p):
+    """Write the number at an address as a varint at p, which has 8 bytes to spare; return the position behind it."""
+    return _write(_zigzag(value), p)
+
+
 @njit(cache=True)
 def write_longs(values, count, out):
     """Write count varints; return how many bytes.
@@ -141,7 +147,26 @@ def read_longs(p, end, out, count):
     return p
 
 
+@njit(cache=True)
+def read_texts(p, end, places, count):
+    """Note where `count` strings lie in [p, end); return the position behind them, or BAD.
+
+    Shapes: addresses: places (count, 2) i64, start and stop of each, counted from p.
+    """
+    start, i = p, np.int64(0)
+    while i < count:
+        n, p = _read_checked(p, end)
+        if p == BAD or n < 0 or n > end - p:
+            return np.int64(BAD)
+        st_u64(places + 16 * i, np.uint64(p - start))
+        p += n
+        st_u64(places + 16 * i + 8, np.uint64(p - start))
+        i += 1
+    return p
+
+
 def warm() -> None:
     values, out = np.arange(4), np.zeros(64, np.uint8)
     used = write_longs(address_of(values), 4, address_of(out))
     read_longs(address_of(out), address_of(out) + used, address_of(values), 4)
+    read_texts(address_of(out), address_of(out), address_of(values), 0)

@@ -39,8 +39,10 @@ TIERS, WINDOWS, PAIRS, COMPLIANCE_TIER = range(4)
 NO_TIER = -1  #: of a calendar's window
 # columns of an objective's period
 SINCE, UNTIL = range(2)
-# columns of an objective's timeslices: 0 seconds: events are counted; scale 0: a slice is shared by its ratio
-LENGTH_S, KEPT_AT, TARGET, SCALE = range(4)
+# columns of an objective's timeslices: 0 seconds: events are counted; scale 0: a slice is shared by its ratio; the rule
+# that makes a slice good, and the load in millionths a second from which on it is judged
+LENGTH_S, KEPT_AT, TARGET, SCALE, RULE, OFFERED = range(6)
+SLICE_COLUMNS = 6
 # columns of an entry
 ROW, SECOND, GOOD, BAD, LEFT_OUT = range(5)
 ENTRY_BYTES = 40
@@ -64,7 +66,7 @@ class Tables(NamedTuple):
     """Spec. Shapes: tiers (objective, tier, 4); windows (objective, window, 2), the compliance window last;
     pairs (objective, pair, PAIR_COLUMNS); guards (objective, 4); sizes (objective, 4); steps (objective,
     BUDGET_STEPS + SLA_STEPS, PAIR_COLUMNS), zeros: no step; periods (objective, 2), of calendars, and changed as
-    time goes on; slices (objective, 4); all i64."""
+    time goes on; slices (objective, SLICE_COLUMNS); all i64."""
 
     tiers: Any
     windows: Any
@@ -104,6 +106,8 @@ class Plan(NamedTuple):
     kept_at: int
     slice_target: int
     slice_scale: int
+    slice_rule: int  # of kernels.slices
+    slice_offered: int
 
 
 @njit(forceinline=True)
@@ -170,6 +174,8 @@ def plan_of(tables, o):
         tables.slices[o, KEPT_AT],
         tables.slices[o, TARGET],
         tables.slices[o, SCALE],
+        tables.slices[o, RULE],
+        tables.slices[o, OFFERED],
     )
 
 

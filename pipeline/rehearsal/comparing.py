@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import zip_longest
 
+from pipeline.alerts import Kind
 from pipeline.rehearsal.playing import Played, Seen, Told
-from pipeline.rehearsal.reading import Expected, Rehearsal, Status, clock
+from pipeline.rehearsal.reading import Expected, Rehearsal, Status, clock, event_text
 
 #: figure of a file -> of a judgement
 FIGURES = {
@@ -27,6 +28,13 @@ def failures(rehearsal: Rehearsal, played: Played) -> list[str]:
 
 
 def _alerts(expected: tuple[Expected, ...], told: tuple[Told, ...]) -> Iterator[str]:
+    """Compare kind by kind: burn rates always, others where one of them is expected."""
+    for kind in dict.fromkeys([Kind.BURN_RATE.name, *(each.kind for each in expected)]):
+        wanted = tuple(each for each in expected if each.kind == kind)
+        yield from _of_a_kind(wanted, tuple(each for each in told if each.kind == kind))
+
+
+def _of_a_kind(expected: tuple[Expected, ...], told: tuple[Told, ...]) -> Iterator[str]:
     for wanted, came in zip_longest(expected, told):
         if came is None:
             yield f"{wanted} did not come"
@@ -40,7 +48,7 @@ def _alerts(expected: tuple[Expected, ...], told: tuple[Told, ...]) -> Iterator[
 
 def said(told: Told) -> str:
     """Write an alert event as a file expects it."""
-    return f"{told.event} {told.severity} at {clock(told.at_s)}"
+    return event_text(told.event, told.severity, told.kind, told.at_s)
 
 
 def _status(status: Status, seen: Seen) -> Iterator[str]:

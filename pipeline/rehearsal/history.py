@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import slo as formulas
-from pipeline.alerts import Watched
+from pipeline.alerts import Kind, Watched
 from pipeline.rehearsal.notation import Ints
 from pipeline.rehearsal.playing import Told, play
 from pipeline.rehearsal.reading import Rehearsal, Status
@@ -101,7 +101,8 @@ def judged(watched: Watched, counted: Counted, measured: NDArray[np.int64], peri
     stream = _stream(counted, measured, first, period.until)
     last = Status(period.until - first, (), (), (), ())
     played = play(Rehearsal(counted.instance, watched, stream, None, (last,), first))
-    told = (replace(each, at_s=each.at_s + first) for each in played.told)
+    burning = (each for each in played.told if each.kind == Kind.BURN_RATE.name)
+    told = (replace(each, at_s=each.at_s + first) for each in burning)
     inside = tuple(each for each in told if period.since < each.at_s <= period.until)
     return Judged(inside, Sums(played.seen[0].good, played.seen[0].bad))
 

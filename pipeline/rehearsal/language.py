@@ -10,13 +10,17 @@
         expect: [{event: FIRED, severity: CRITICAL, at: 240s}]
         status: [{at: 10m, state: FIRING, burnRate: {1h: 25}}]
 
+Alerts of a budget are expected with `kind: BUDGET` (or SLA), and compared where one of the kind is expected.
 In place of `stream`, series of counts by `interval` (1m): good: 6000x9 5100x9 6000x29, bad: ..., excluded: ...
+A composite has streams of its `members: {chat-ttft: {stream: [...]}, chat-errors: {good: ..., bad: ...}}`, all of the
+same length; a member that is not named has no traffic. Tokens and cost: see `pipeline.rehearsal.sums`.
 """
 
 import re
 
-from pipeline.alerts import Notice, Severity, State
-from pipeline.rehearsal import notation
+from pipeline.alerts import Kind, Notice, Severity, State
+from pipeline.rehearsal import notation, sums
+from pipeline.rehearsal.streams import COUNTS
 from pipeline.spec import calendars, scalars
 from pipeline.spec.problems import Refused
 from pipeline.spec.reading import Field, Language
@@ -64,9 +68,9 @@ def _window_name(value: str) -> str:
 
 EVENT = one_of([notice.name for notice in Notice])
 SEVERITY = one_of([severity.name for severity in Severity])
+KIND = one_of([kind.name for kind in (Kind.BURN_RATE, Kind.BUDGET, Kind.SLA)])
 STATE = one_of([state.name for state in State])
 FIGURES = ("complianceRatio", "budgetRemainingRatio", "coverageRatio")
-COUNTS = ("good", "bad", "excluded")
 
 
 def _stretch(prefix: str) -> dict[str, Field]:
@@ -75,6 +79,7 @@ def _stretch(prefix: str) -> dict[str, Field]:
         f"{prefix}.#.rate": Field(notation.rate),
         f"{prefix}.#.bad": Field(notation.rate),
         f"{prefix}.#.excluded": Field(notation.rate),
+        **{f"{prefix}.#.{name}": Field(notation.rate) for name in sums.FIELDS},
         f"{prefix}.#.every": Field(every),
         f"{prefix}.#.late": Field(moment),
         f"{prefix}.#.silent": Field(scalars.boolean),
@@ -95,6 +100,8 @@ def _test(p: str) -> dict[str, Field]:
         f"{p}history": Field(moment),
         **_stretch(f"{p}history"),
         **_stretch(f"{p}stream"),
+        **_stretch(f"{p}members.*.stream"),
+        **{f"{p}members.*.{name}": Field(notation.series) for name in COUNTS},
         f"{p}repeat": Field(scalars.count),
         f"{p}interval": Field(length),
         **{f"{p}{name}": Field(notation.series) for name in COUNTS},
@@ -102,6 +109,7 @@ def _test(p: str) -> dict[str, Field]:
         f"{p}expect.#.severity": Field(SEVERITY, "write severity: CRITICAL"),
         f"{p}expect.#.at": Field(moment, "write at: 240s"),
         f"{p}expect.#.within": Field(moment),
+        f"{p}expect.#.kind": Field(KIND),
         f"{p}status.#.at": Field(moment, "write at: 10m"),
         f"{p}status.#.state": Field(STATE),
         f"{p}status.#.severity": Field(SEVERITY),
@@ -115,8 +123,11 @@ def _language(p: str, more: dict[str, Field], required: dict[str, str]) -> Langu
     return Language(
         {**more, **_test(p)},
         required=required,
-        keys={f"{p}status.#.burnRate": _window_name},
-        items_max={"tests": TESTS_MAX, f"{p}stream": STRETCHES_MAX, f"{p}history": STRETCHES_MAX},
+        keys={f"{p}status.#.burnRate": _window_name, f"{p}members": scalars.name},
+        items_max={
+            "tests": TESTS_MAX,
+            **dict.fromkeys((f"{p}stream", f"{p}history", f"{p}members.*.stream"), STRETCHES_MAX),
+        },
         may_be_empty=frozenset({f"{p}expect"}),
     )
 

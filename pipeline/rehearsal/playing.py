@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import slo
 from pipeline.alerts import Kind
 from pipeline.judgement import Judgement, JudgeSpec
-from pipeline.notices import Reading
+from pipeline.notices import status_columns
 from pipeline.rehearsal.reading import Rehearsal
-from pipeline.rehearsal.streams import Stream
+from pipeline.rehearsal.streams import COUNTS, Stream
 
 BLOCK_S = 10
 SILENCE_S = 1_800  #: for so long a silence is played block by block; then nothing comes of it but more of the same
 SECOND_US = 1_000_000
+SEEN = ("state", "severity", *COUNTS, "compliance_ratio", "budget_remaining_ratio", "coverage_ratio")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Told:
     at_s: int
     event: str
     severity: str
+    kind: str
     long_burn_rate: float | None
     short_burn_rate: float | None
 
@@ -61,8 +62,8 @@ class Played:
 
 def play(rehearsal: Rehearsal) -> Played:
     """Judge a rehearsal's stream, second by second, from before its history to its end."""
-    watched, stream = rehearsal.watched, rehearsal.stream
-    spec = JudgeSpec((watched,))
+    stream, composed = rehearsal.stream, rehearsal.composed
+    spec = JudgeSpec((rehearsal.watched,)) if composed is None else JudgeSpec((), (composed,))
     grace_s = -(-spec.grace_us // SECOND_US)
     judgement = Judgement(spec)
     moments = sorted({status.at_s for status in rehearsal.statuses})
@@ -72,11 +73,11 @@ def play(rehearsal: Rehearsal) -> Played:
         judgement.observe(_block(rehearsal, start, end))
         judgement.judge()
         if end - grace_s in moments:
-            seen[end - grace_s] = _seen(judgement, end - grace_s)
+            seen[end - grace_s] = _seen(rehearsal, judgement, end - grace_s)
         start = end
-    burning = [each for each in judgement.told if each.kind is Kind.BURN_RATE]
-    told = tuple(_told(each, rehearsal.begins_s) for each in sorted(burning, key=lambda each: each.reading.second))
-    return Played(told, tuple(seen[at] for at in moments))
+    ours = [each for each in judgement.told if each.kind is not Kind.NO_DATA]
+    ours.sort(key=lambda each: (each.reading.second, each.kind))
+    return Played(tuple(_told(each, rehearsal.begins_s) for each in ours), tuple(seen[at] for at in moments))
 
 
 def _cuts(stream: Stream, moments: list[int], grace_s: int) -> list[int]:
@@ -100,10 +101,14 @@ def _silences(stream: Stream, last: int) -> list[tuple[int, int]]:
 
 def _block(rehearsal: Rehearsal, start: int, end: int) -> dict[str, Any]:
     """Make the block of what is heard in [start, end)."""
-    stream, objective, begins_s = rehearsal.stream, rehearsal.watched.objective, rehearsal.begins_s
-    chosen = stream.arrivals(start, end)
-    at = stream.first + chosen
+    stream, begins_s, counted = rehearsal.stream, rehearsal.begins_s, rehearsal.counted
+    chosen = [each.arrivals(start, end) for _, each in counted]
+    at = stream.first + np.concatenate(chosen)
     newest, newly = _heard(stream, start, end)
+    columns = {
+        name: np.concatenate([getattr(each, name)[part] for (_, each), part in zip(counted, chosen, strict=True)])
+        for name in COUNTS
+    }
     return {
         "source_topic": "inference.events", "source_partition": 0, "source_partitions": 1,
         "first_offset": 0, "next_offset": 0, "part": 0, "parts": 1,
@@ -111,9 +116,9 @@ def _block(rehearsal: Rehearsal, start: int, end: int) -> dict[str, Any]:
         "idle_us": 0 if newest is not None else (end - _last_heard(stream, end)) * SECOND_US,
         "flushed_at": (begins_s + end) * SECOND_US,
         "measured_slices": np.unique((begins_s + np.concatenate([newly, at])) // 10),
-        "slos": [objective.name], "revisions": [objective.indicator_revision], "instances": [""],
-        "instance_index": np.zeros(len(chosen), np.int64), "slice_start_s": begins_s + at,
-        "good": stream.good[chosen], "bad": stream.bad[chosen], "excluded": stream.excluded[chosen],
+        "slos": [each.name for each, _ in counted], "revisions": [each.indicator_revision for each, _ in counted],
+        "instances": [""] * len(counted), "instance_index": np.repeat(np.arange(len(counted)), list(map(len, chosen))),
+        "slice_start_s": begins_s + at, **columns,
         "exemplar_instances": np.zeros(0, np.int64), "exemplar_trace_ids": [],
     }  # fmt: skip
 
@@ -139,21 +144,23 @@ def _told(told: Any, begins_s: int) -> Told:
     watched, reading = told.watched, told.reading
     pair = watched.policy.pairs[told.pair]
     burns = (reading.burn(watched, reading.spans_s.index(us // SECOND_US)) for us in (pair.long_us, pair.short_us))
-    return Told(reading.second - begins_s, told.notice.name, told.alert.severity.name, *burns)
+    return Told(reading.second - begins_s, told.notice.name, told.alert.severity.name, told.kind.name, *burns)
 
 
-def _seen(judgement: Judgement, at_s: int) -> Seen:
-    instances = judgement.instances
-    rows = list(instances.known)
-    if not rows or judgement.judged_s is None:
+def _seen(rehearsal: Rehearsal, judgement: Judgement, at_s: int) -> Seen:
+    columns = _status(rehearsal, judgement)
+    if columns is None or judgement.judged_s is None:
         return Seen(at_s, "OK", "NONE", 0, 0, 0, None, None, 0.0, ())
-    row = rows[0]
-    reading: Reading = instances.reading(row, judgement.coverage)
-    watched, alert = instances.watched(row), instances.known[row].alert
-    good, bad = reading.sums[-1]
-    windows = range(len(reading.spans_s) - 1)
-    return Seen(
-        at_s, alert.state.name, alert.severity.name, good, bad, reading.excluded,
-        slo.compliance_ratio(good, bad), slo.budget_remaining_ratio(watched.objective.target, good, bad),
-        reading.coverage(-1), tuple((reading.spans_s[w], reading.burn(watched, w)) for w in windows),
-    )  # fmt: skip
+    burns = zip(columns["windows_s"], columns["windows_burn_rate"], strict=True)
+    return Seen(at_s=at_s, **{name: columns[name] for name in SEEN}, burn_rates=tuple(burns))
+
+
+def _status(rehearsal: Rehearsal, judgement: Judgement) -> dict[str, Any] | None:
+    """Columns of the status that a worker would write; None: there is nothing to judge yet."""
+    instances, composed, watched = judgement.instances, rehearsal.composed, rehearsal.watched
+    if composed is not None and watched.objective.timeslices is None:
+        return judgement.composites.status(composed, judgement.coverage, 0)
+    row = instances.rows.get(instances.key_of(watched.objective.name))
+    if row is None:
+        return None
+    return status_columns(watched, "", instances.known[row].alert, instances.reading(row, judgement.coverage), 0)

@@ -9,11 +9,21 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from pipeline.alerts import AlertPolicy, Guards, Watched
-from pipeline.rehearsal import language
+from pipeline.alerts import AlertPolicy, Composed, Guards, Kind, Watched
+from pipeline.rehearsal import language, sums
 from pipeline.rehearsal.notation import Rate
-from pipeline.rehearsal.streams import NOTHING, Samples, Stream, Stretch, after, of_series, of_stretches
-from pipeline.slo import Indicator, Objective
+from pipeline.rehearsal.streams import (
+    COUNTS,
+    NOTHING,
+    Samples,
+    Stream,
+    Stretch,
+    after,
+    of_series,
+    of_stretches,
+    together,
+)
+from pipeline.slo import PART, Indicator, Objective
 from pipeline.spec import Problem, SloSet
 from pipeline.spec.document import Mapping, Node, Report, read_documents, text_of
 from pipeline.spec.problems import FILE_START, Refused
@@ -36,9 +46,10 @@ class Expected:
     severity: str
     at_s: int
     within_s: int
+    kind: str = Kind.BURN_RATE.name
 
     def __str__(self) -> str:
-        return f"{self.event} {self.severity} at {clock(self.at_s)}"
+        return event_text(self.event, self.severity, self.kind, self.at_s)
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,19 @@ class Rehearsal:
 
     name: str
     watched: Watched
-    stream: Stream
+    stream: Stream  # of a composite, of its members together
     expected: tuple[Expected, ...] | None  # None: alerts are not looked at
     statuses: tuple[Status, ...]
     begins_s: int = BEGINS_S  # second 0, since the epoch
+    composed: Composed | None = None
+    members: tuple[Stream, ...] = ()  # of a composite, in the order of its parts
+
+    @property
+    def counted(self) -> list[tuple[Objective, Stream]]:
+        """What is counted, under which name."""
+        if self.composed is None:
+            return [(self.watched.objective, self.stream)]
+        return list(zip(self.composed.parts, self.members, strict=True))
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,12 @@ class Suite:
 
     rehearsals: tuple[Rehearsal, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+
+def event_text(event: str, severity: str, kind: str, at_s: int) -> str:
+    """Write an alert event as a file expects it."""
+    of = "" if kind == Kind.BURN_RATE.name else f" of {kind}"
+    return f"{event} {severity} at {clock(at_s)}{of}"
 
 
 def clock(second: int) -> str:
@@ -113,11 +139,17 @@ def _document(node: Node, report: Report, presets: Presets, find: Find, problems
 
 
 def _rehearsal(reading: Reading, prefix: str, index: int, presets: Presets, slos: SloSet) -> Rehearsal | None:
-    watched = _watched(reading, prefix, presets, slos)
+    composed = _composed(reading, prefix, slos)
+    watched = _watched(reading, prefix, presets, slos) if composed is None else composed.watched
     if not reading.is_given(f"{prefix}expect") and not reading.is_given(f"{prefix}status"):
         place = reading.at(prefix.rstrip("."))
         reading.refuse(f"{prefix}expect", "is missing", language.EXPECT_NEEDED, place, "")
-    stream = _stream(reading, prefix)
+    members = None if composed is None else _members(reading, prefix, composed)
+    stream = _stream(reading, prefix, prefix) if composed is None else together(members) if members else None
+    if watched is not None and composed is None:
+        stretches = [*_items(reading, f"{prefix}stream"), *_items(reading, f"{prefix}history")]
+        series = [f"{prefix}{name}" for name in COUNTS if reading.is_given(f"{prefix}{name}")]
+        sums.check(reading, stretches, series, watched.objective.indicator.metric)
     if watched is None or stream is None or reading.report.problems or reading.is_incomplete:
         return None
     name = reading.get(f"{prefix}name") or f"{watched.objective.name} {index + 1}"
@@ -126,11 +158,49 @@ def _rehearsal(reading: Reading, prefix: str, index: int, presets: Presets, slos
     statuses = tuple(_status(reading, path, watched, stream) for path in _items(reading, f"{prefix}status"))
     begins: datetime | None = reading.get(f"{prefix}begins")
     begins_s = BEGINS_S if begins is None else int(begins.replace(tzinfo=UTC).timestamp())
-    return Rehearsal(name, watched, stream, expected, statuses, begins_s)
+    return Rehearsal(name, watched, stream, expected, statuses, begins_s, composed, tuple(members or ()))
 
 
 def _items(reading: Reading, path: str) -> list[str]:
     return [f"{path}[{index}]" for index in range(reading.lengths.get(path, 0))]
+
+
+def _composed(reading: Reading, prefix: str, slos: SloSet) -> Composed | None:
+    """The composite that a test is about; None: it is about one SLO."""
+    name = reading.get(f"{prefix}slo")
+    composed = next((each for each in slos.composed if each.watched.objective.name == name), None)
+    if composed is None and reading.is_given(f"{prefix}members") and not slos.problems:
+        reading.refuse(f"{prefix}members", "are of a composite, and this is one SLO", "write its stream")
+    return composed
+
+
+def _members(reading: Reading, prefix: str, composed: Composed) -> list[Stream] | None:
+    """Streams of a composite's members, in the order of its parts."""
+    path, names = f"{prefix}members", [part.name.rpartition(PART)[2] for part in composed.parts]
+    given = reading.keys.get(path, ())
+    for key in (name for name in ("stream", *COUNTS) if reading.is_given(f"{prefix}{name}")):
+        reading.refuse(f"{prefix}{key}", "is of one SLO, and this is a composite", "move it to members")
+    for name in (name for name in given if name not in names):
+        meant = nearest(name, names)
+        remedy = f"did you mean {meant}?" if meant else f"its members are {listed(names)}"
+        reading.refuse(f"{path}.{name}", f"is no member of {composed.watched.objective.name}", remedy)
+    if not given:
+        place = reading.at(path, prefix.rstrip("."))
+        reading.refuse(
+            path, "are missing: this is a composite", f"write members: {{{names[0]}: {{stream: [...]}}}}", place, ""
+        )
+    streams = {name: _stream(reading, f"{path}.{name}.", prefix) for name in given}
+    found = {name: each for name, each in streams.items() if each is not None}
+    if len(found) < len(given) or not found:
+        return None
+    lengths = {each.end: name for name, each in found.items()}
+    if len(lengths) > 1:
+        rule = f"must all be as long: {listed(f'{name} is {clock(end)}' for end, name in sorted(lengths.items()))}"
+        reading.refuse(path, rule, "lengthen the shorter ones")
+        return None
+    first = next(iter(found.values()))
+    none = of_stretches([Stretch(len(first.good), NOTHING, NOTHING, NOTHING)], first.first)
+    return [found.get(name, none) for name in names]
 
 
 def _watched(reading: Reading, prefix: str, presets: Presets, slos: SloSet) -> Watched | None:
@@ -168,36 +238,41 @@ def _watched(reading: Reading, prefix: str, presets: Presets, slos: SloSet) -> W
     return Watched(objective, AlertPolicy(policy.pairs, guards, policy.clear))
 
 
-def _stream(reading: Reading, prefix: str) -> Stream | None:
-    given = [name for name in language.COUNTS if reading.is_given(f"{prefix}{name}")]
+def _stream(reading: Reading, prefix: str, home: str) -> Stream | None:
+    """Read a stream under `prefix`; `home`: of the test, which says what is common to all of its streams."""
+    given = [name for name in COUNTS if reading.is_given(f"{prefix}{name}")]
     stream_path = f"{prefix}stream"
     if reading.is_given(stream_path) == bool(given):
         rule = "must be given, or series of good and bad" if not given else f"must not be given beside {given[0]}"
         place = reading.at(stream_path, prefix.rstrip("."))
         reading.refuse(stream_path, rule, "write stream: [{for: 10m, rate: 100, bad: 15}]", place)
         return None
-    times = reading.get(f"{prefix}repeat", 1)
+    times = reading.get(f"{home}repeat", 1)
     if given:
         samples = _samples(reading, prefix)
-        interval_s = reading.get(f"{prefix}interval", 60)
-        if samples is None or not _is_short(reading, prefix, len(samples[0]) * interval_s, times):
+        interval_s = reading.get(f"{home}interval", 60)
+        if samples is None or not _is_short(reading, home, len(samples[0]) * interval_s, times):
             return None
         first = Rate(*[Fraction(samples[0][0] or 0, interval_s)] * 2)
         good, bad, excluded = (each * times for each in samples)
-        return _with_history(reading, prefix, of_series((good, bad, excluded), interval_s), first)
+        return _with_history(reading, home, of_series((good, bad, excluded), interval_s), first)
     parts = [_stretch(reading, path) for path in _items(reading, stream_path)]
     stretches = [part for part in parts if part is not None]
     if not stretches or len(stretches) < len(parts):
         return None
-    if not _is_short(reading, prefix, sum(each.seconds for each in stretches), times):
+    if not _is_short(reading, home, sum(each.seconds for each in stretches), times):
         return None
-    quiet = Rate(stretches[0].rate.first, stretches[0].rate.first)
-    return _with_history(reading, prefix, of_stretches(stretches * times, 0), quiet, stretches[0].every)
+    begin = stretches[0]
+    quiet, load = Rate(begin.rate.first, begin.rate.first), NOTHING
+    if sums.rates(reading, f"{stream_path}[0]") is not None:  # what is held against it goes on too
+        load = Rate(begin.bad.first, begin.bad.first)
+    return _with_history(reading, home, of_stretches(stretches * times, 0), quiet, begin.every, load)
 
 
 def _stretch(reading: Reading, path: str) -> Stretch | None:
     is_silent = reading.get(f"{path}.silent", False)
     rate, bad, excluded = (reading.get(f"{path}.{name}", NOTHING) for name in ("rate", "bad", "excluded"))
+    rate, bad = sums.rates(reading, path) or (rate, bad)
     seconds = reading.get(f"{path}.for")
     if seconds is None:
         return None
@@ -214,18 +289,18 @@ def _stretch(reading: Reading, path: str) -> Stretch | None:
 
 
 def _samples(reading: Reading, prefix: str) -> tuple[Samples, Samples, Samples] | None:
-    found = [reading.get(f"{prefix}{name}") for name in language.COUNTS if reading.is_given(f"{prefix}{name}")]
+    found = [reading.get(f"{prefix}{name}") for name in COUNTS if reading.is_given(f"{prefix}{name}")]
     if None in found:
         return None
     lengths = {len(each) for each in found}
     if len(lengths) > 1:
-        path = next(f"{prefix}{name}" for name in language.COUNTS if reading.is_given(f"{prefix}{name}"))
+        path = next(f"{prefix}{name}" for name in COUNTS if reading.is_given(f"{prefix}{name}"))
         reading.refuse(
             path, f"must all have as many samples: they have {listed(map(str, sorted(lengths)))}", "mend one"
         )
         return None
     nothing: Samples = (None,) * lengths.pop()
-    good, bad, excluded = (reading.get(f"{prefix}{name}", nothing) for name in language.COUNTS)
+    good, bad, excluded = (reading.get(f"{prefix}{name}", nothing) for name in COUNTS)
     return good, bad, excluded
 
 
@@ -241,12 +316,14 @@ def _is_short(reading: Reading, prefix: str, seconds: int, times: int) -> bool:
     return False
 
 
-def _with_history(reading: Reading, prefix: str, stream: Stream, quiet: Rate, every: int = 1) -> Stream | None:
+def _with_history(
+    reading: Reading, prefix: str, stream: Stream, quiet: Rate, every: int = 1, load: Rate = NOTHING
+) -> Stream | None:
     path = f"{prefix}history"
     if reading.lengths.get(path):
         parts = [_stretch(reading, each) for each in _items(reading, path)]
     else:
-        parts = [Stretch(reading.get(path, 0), quiet, NOTHING, NOTHING, every)]
+        parts = [Stretch(reading.get(path, 0), quiet, load, NOTHING, every)]
     stretches = [part for part in parts if part is not None]
     if len(stretches) < len(parts):
         return None
@@ -255,14 +332,15 @@ def _with_history(reading: Reading, prefix: str, stream: Stream, quiet: Rate, ev
 
 def _expected(reading: Reading, path: str) -> Expected:
     event, severity, at_s = (reading.get(f"{path}.{key}") for key in ("event", "severity", "at"))
-    return Expected(event, severity, at_s, reading.get(f"{path}.within", WITHIN_S))
+    kind = reading.get(f"{path}.kind", Kind.BURN_RATE.name)
+    return Expected(event, severity, at_s, reading.get(f"{path}.within", WITHIN_S), kind)
 
 
 def _status(reading: Reading, path: str, watched: Watched, stream: Stream) -> Status:
     status = Status(
         reading.get(f"{path}.at"),
         _given(reading, path, ("state", "severity")),
-        _given(reading, path, language.COUNTS),
+        _given(reading, path, COUNTS),
         _given(reading, path, language.FIGURES),
         tuple(
             (language.length(window), reading.get(f"{path}.burnRate.{window}"))

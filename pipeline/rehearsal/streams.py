@@ -3,7 +3,7 @@
 Pure. Second 0 is where the stream of a file begins; history has negative seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.rehearsal.notation import Ints, Rate, evenly, spread
 
 NOTHING = Rate(Fraction(0), Fraction(0))
+COUNTS = ("good", "bad", "excluded")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,13 @@ def of_series(counts: tuple[Samples, Samples, Samples], interval_s: int) -> Stre
     silent = [all(each is None for each in samples) for samples in zip(*counts, strict=True)]
     heard = np.repeat(~np.array(silent, np.bool_), interval_s)
     return Stream(0, good, bad, excluded, np.arange(len(heard)), heard)
+
+
+def together(streams: Sequence[Stream]) -> Stream:
+    """Add up streams of the same seconds: somebody reports where any does."""
+    good, bad, excluded = (np.sum([getattr(each, name) for each in streams], axis=0) for name in COUNTS)
+    heard_at = np.max([each.heard_at for each in streams], axis=0)
+    return Stream(streams[0].first, good, bad, excluded, heard_at, np.any([each.is_heard for each in streams], axis=0))
 
 
 def after(history: Stream, stream: Stream) -> Stream:

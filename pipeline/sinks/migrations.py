@@ -1,9 +1,11 @@
-"""Forward-only migrations of the ClickHouse schema: infra/clickhouse/NNNN_name.sql, by their numbers.
+"""Forward-only migrations of the ClickHouse schema: infra/clickhouse/NNNN_name.sql, by their numbers; then views.
 
-Law: migrate() twice changes nothing the second time. Each file's checksum is recorded once all its
-statements have run; a recorded file that has changed since is refused, since nobody can say which of the
-two the server has. Every statement must bear repetition (IF NOT EXISTS), because a crash may come between a
-statement and its record.
+Views that changed more than once stand in infra/clickhouse/views, each whole: a file runs when its content is not what
+ran last, and after any migration, which may have replaced what it says.
+
+Law: migrate() twice changes nothing the second time. Each file's checksum is recorded once all its statements have run;
+a migration that has changed since is refused, since nobody can say which of the two the server has. Every statement
+must bear repetition (IF NOT EXISTS), because a crash may come between a statement and its record.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clickhouse_driver import Client, errors
 
@@ -59,6 +61,23 @@ class Migration:
         return statements(self.text)
 
 
+@dataclass(frozen=True)
+class ViewFile:
+    """One file of views; `after`: the last migration, on which it stands."""
+
+    name: str
+    text: str
+    after: int
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(f"{self.after}\n{self.text}".encode()).hexdigest()
+
+    @property
+    def statements(self) -> list[str]:
+        return statements(self.text)
+
+
 def statements(text: str) -> list[str]:
     """Split SQL at semicolons; comments stay out."""
     found = [""]
@@ -87,10 +106,17 @@ def load(home: Path = HOME) -> list[Migration]:
     return migrations
 
 
-def views(migrations: Sequence[Migration]) -> tuple[str, ...]:
+def load_views(home: Path = HOME) -> list[ViewFile]:
+    """Read the files of views beside a directory's migrations."""
+    after = len(load(home))
+    return [ViewFile(each.name, each.read_text("utf-8"), after) for each in sorted((home / "views").glob("*.sql"))]
+
+
+def views(migrations: Sequence[Migration], home: Path = HOME) -> tuple[str, ...]:
     """Return the names of the views that are there once all of them have run: what a reader may read."""
     found: dict[str, None] = {}
-    for statement in (statement for migration in migrations for statement in migration.statements):
+    files: list[Migration | ViewFile] = [*migrations, *load_views(home)]
+    for statement in (statement for each in files for statement in each.statements):
         for verb, name in VIEW.findall(statement):
             if verb.upper() == "CREATE":
                 found[name] = None
@@ -117,7 +143,7 @@ def pending(migrations: Sequence[Migration], applied: Mapping[int, str]) -> list
     return [migration for migration in migrations if migration.number not in applied]
 
 
-def migrate(target: "Client | Settings", home: Path = HOME, dry_run: bool = False) -> list[Migration]:
+def migrate(target: "Client | Settings", home: Path = HOME, dry_run: bool = False) -> list[Migration | ViewFile]:
     """Bring a database up to date; return what ran, or with `dry_run` what would run.
 
     `target`: Settings, whose database is created when it is missing, or a client of an existing database.
@@ -131,18 +157,27 @@ def migrate(target: "Client | Settings", home: Path = HOME, dry_run: bool = Fals
         return _migrate(connection, home, dry_run)
 
 
-def _migrate(connection: Client, home: Path, dry_run: bool) -> list[Migration]:
+def _migrate(connection: Client, home: Path, dry_run: bool) -> list[Migration | ViewFile]:
     todo = pending(load(home), _applied(connection))
+    recorded = dict(_rows(connection, "SELECT name, checksum FROM view_files FINAL"))
+    changed = [each for each in load_views(home) if recorded.get(each.name) != each.checksum]
     if dry_run:
-        return todo
+        return [*todo, *changed]
     _run(connection, "the journal", JOURNAL)
     for migration in todo:
-        for number, statement in enumerate(migration.statements, 1):
-            _run(connection, f"{migration.name}, statement {number}", statement)
+        _run_all(connection, migration)
         row = (migration.number, migration.name, migration.checksum)
         connection.execute("INSERT INTO migrations (number, name, checksum) VALUES", [row])
+    for each in changed:
+        _run_all(connection, each)
+        connection.execute("INSERT INTO view_files (name, checksum) VALUES", [(each.name, each.checksum)])
     _open_views(connection)
-    return todo
+    return [*todo, *changed]
+
+
+def _run_all(connection: Client, file: Migration | ViewFile) -> None:
+    for number, statement in enumerate(file.statements, 1):
+        _run(connection, f"{file.name}, statement {number}", statement)
 
 
 def _open_views(connection: Client) -> None:
@@ -180,9 +215,15 @@ def _create_database(settings: "Settings", name: str) -> None:
 
 def _applied(connection: Client) -> dict[int, str]:
     """What the server has recorded; nothing when there is no journal yet."""
+    return dict(_rows(connection, "SELECT number, checksum FROM migrations FINAL"))
+
+
+def _rows(connection: Client, sql: str) -> list[tuple[Any, ...]]:
+    """Ask a journal; it has no rows before it is there."""
     try:
-        return dict(connection.execute("SELECT number, checksum FROM migrations FINAL"))
+        found: list[tuple[Any, ...]] = connection.execute(sql)
     except errors.ServerException as error:
         if error.code in {errors.ErrorCodes.UNKNOWN_TABLE, errors.ErrorCodes.UNKNOWN_DATABASE}:
-            return {}
+            return []
         raise
+    return found

@@ -60,6 +60,8 @@ TABLES: dict[str, dict[str, Kind]] = {
         **_all(MAYBE_RATIO, "exhaustion_burn_rate", "sla_target", "sla_budget_remaining_ratio"),
         **_all(MAYBE_RATIO, "budget_alert_ratio", "sla_alert_ratio"),
         "exhaustion_window_s": Kind("Nullable(Int64)"), "counts_revision": Kind("Nullable(String)"),
+        "slice_us": Kind("Nullable(Int64)"), "slice_target": MAYBE_RATIO, "counted_since": MAYBE_TIME,
+        **_all(Kind("Array(String)"), "parts", "part_revisions"), "part_weights": Kind("Array(Int64)"),
         **_all(Kind("Array(Int64)"), "windows_s", "windows_good", "windows_bad"),
         "windows_coverage_ratio": Kind("Array(Float64)"),
         "windows_burn_rate": Kind("Array(Nullable(Float64))"),

@@ -31,7 +31,7 @@ def framing(url: str, events_topic: str, outputs: Mapping[str, str]) -> Framing:
     `outputs`: topic -> schema name. Raises: RegistryError, whatever the registry answers.
     """
     try:
-        client = httpx.Client(base_url=url, timeout=TIMEOUT_S, headers={"Content-Type": MEDIA_TYPE})
+        client = httpx.Client(base_url=url, timeout=TIMEOUT_S, headers={"Content-Type": MEDIA_TYPE})  # no redirects
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise RegistryError(f"BURNLINE_SCHEMA_REGISTRY_URL is no address: {type(error).__name__}") from None
     with client:
@@ -89,7 +89,7 @@ def _asked(client: httpx.Client, method: str, path: str, body: Any = None, missi
     if answer.status_code == NOT_FOUND and missing is not None:
         return missing
     if not answer.is_success:
-        said = text[:300].decode("utf-8", "replace")
+        said = "".join(char if char.isprintable() else "?" for char in text[:300].decode("utf-8", "replace"))
         raise RegistryError(
             f"the schema registry refuses {method} {path} with {answer.status_code}: {said}. Check the "
             "compatibility rule of the subject, and who may write to it"

@@ -7,10 +7,9 @@ or a composite; with a matrix, one for each combination. What is wrong in all of
 from collections.abc import Mapping as Named
 from dataclasses import dataclass, field, replace
 
-from pipeline import timeslices
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, WindowPair
 from pipeline.slo import Indicator, Objective
-from pipeline.spec import calendars, corrections, language, rules
+from pipeline.spec import calendars, corrections, language, rules, thresholds
 from pipeline.spec.classification import verdicts
 from pipeline.spec.composites import good_composites
 from pipeline.spec.corrections import Correction
@@ -236,20 +235,12 @@ def _objective(reading: Reading, presets: Presets) -> Objective:
 
 def _indicator(reading: Reading, presets: Presets) -> Indicator:
     path = "spec.indicator."
-    metric = reading.get(f"{path}metric")
-    op, threshold_us = reading.get(f"{path}op"), reading.get(f"{path}threshold")
-    if reading.is_given(rules.MODEL):
-        op, threshold_us = "lte", presets.models[reading.get(rules.MODEL)].thresholds_us[metric]
-    strictly = {"lt": -1, "gt": 1}.get(op, 0)  # times are whole microseconds: < x is <= x - 1
-    return Indicator(
-        metric,
-        None if threshold_us is None else threshold_us + strictly,
-        op not in {"gte", "gt"},
-        selected(reading),
-        reading.get(f"{path}groupBy", ()),
-        reading.get(f"{path}vantage"),
-        reading.get(f"{path}attempts", "final") == "final",
-        verdicts(reading),
+    return replace(
+        thresholds.indicator_of(reading, presets),
+        where=selected(reading),
+        group_by=reading.get(f"{path}groupBy", ()),
+        vantage=reading.get(f"{path}vantage"),
+        verdicts=verdicts(reading),
     )
 
 
@@ -259,7 +250,7 @@ def _policy(reading: Reading, prefix: str, pairs: tuple[WindowPair, ...]) -> Ale
     own = tuple(_pair(reading, f"{prefix}pairs[{index}].") for index in written)
     pairs = own or pairs
     slices, clear = calendars.timeslices(reading), ClearRule()
-    plain = timeslices.guards(slices, min((pair.long_us for pair in pairs), default=0))
+    plain = calendars.guards(slices, min((pair.long_us for pair in pairs), default=0))
     guards = Guards(
         reading.get("spec.guards.minEvents", plain.min_events),
         reading.get("spec.guards.minBad", plain.min_bad),

@@ -8,8 +8,10 @@ from datetime import date, datetime
 from functools import cache
 from zoneinfo import available_timezones
 
+from pipeline.alerts import Guards
 from pipeline.periods import UNITS, Calendar
-from pipeline.slo import Timeslices
+from pipeline.sli import METRICS
+from pipeline.slo import Ratio, Timeslices
 from pipeline.spec import scalars
 from pipeline.spec.problems import Refused
 from pipeline.spec.reading import Reading
@@ -18,6 +20,7 @@ from pipeline.spec.scalars import UNITS_US, duration_text, nearest
 WINDOW = "spec.timeWindow"
 DURATION = f"{WINDOW}.duration"
 CALENDAR = f"{WINDOW}.calendar"
+WHOLE = Ratio(1, 1)
 METHODS = ("Occurrences", "Timeslices", "RatioTimeslices")
 YEARS = (1970, 2199)
 LOCAL_TIME = "must be a date, or a date and a time of day, of the years 1970 to 2199"
@@ -103,7 +106,26 @@ def timeslices(reading: Reading) -> Timeslices | None:
     slice_us, method = reading.get("spec.timeSliceWindow"), reading.get("spec.budgetingMethod")
     if slice_us is None or method not in METHODS[1:]:
         return None
-    return Timeslices(slice_us, reading.get("spec.timeSliceTarget"))
+    is_whole = is_of_slices(reading)
+    return Timeslices(slice_us, WHOLE if is_whole else reading.get("spec.timeSliceTarget"), is_whole)
+
+
+def is_of_slices(reading: Reading) -> bool:
+    """Tell whether the metric is of slices as a whole: there is no share of a slice to ask for."""
+    metric = METRICS.get(reading.get("spec.indicator.metric", ""))
+    return metric is not None and metric.is_of_slices
+
+
+def guards(slices: Timeslices | None, long_us: int) -> Guards:
+    """Least evidence where a file asks for none; `long_us`: the shortest long window.
+
+    A slice is evidence as such, and a window has few: half of them are enough, and one that is bad.
+    """
+    plain = Guards()
+    if slices is None:
+        return plain
+    most = max(long_us // slices.slice_us // 2, 1)
+    return Guards(min(plain.min_events, most), 0 if slices.target is None else 1, plain.min_coverage)
 
 
 def check_window(reading: Reading) -> None:
@@ -150,7 +172,11 @@ def check_budgeting(reading: Reading) -> None:
         ("spec.timeSliceTarget", METHODS[1:2], "0.95"),
     ):
         key = path.rpartition(".")[2]
-        if method in methods and not reading.is_given(path):
+        if key == "timeSliceTarget" and is_of_slices(reading):
+            if reading.get(path, WHOLE) != WHOLE:
+                name = reading.get("spec.indicator.metric")
+                reading.refuse(path, f"must be 1, or not given: {name} is of a slice as a whole", "remove it")
+        elif method in methods and not reading.is_given(path):
             place = reading.at("spec.budgetingMethod")
             reading.refuse(path, f"is missing: {method} judges slices", f"write {key}: {example}", place)
         elif method not in methods and reading.is_given(path):

@@ -67,6 +67,9 @@ def _check_window(composite: Composite, slo: Slo, path: str, reading: Reading) -
     if (objective.window_us, objective.calendar) != (composite.window_us, composite.calendar):
         rule = f"has another window than this composite ({slo.source})"
         reading.refuse(path, rule, "give both the same timeWindow")
-    if objective.timeslices is not None and composite.timeslices is None:
+    if objective.timeslices is not None and objective.timeslices.is_whole:
+        rule = f"compares slices as a whole, and a composite counts requests ({slo.source})"
+        reading.refuse(path, rule, "give it an SLO of requests")
+    elif objective.timeslices is not None and composite.timeslices is None:
         rule = f"counts slices, and this composite counts events ({slo.source})"
         reading.refuse(path, rule, "give it an SLO with budgetingMethod: Occurrences")

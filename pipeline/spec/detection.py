@@ -46,8 +46,8 @@ def reset_s(target: Ratio, pair: WindowPair, clear: ClearRule, error_ratio: Frac
 
 
 def bad_share(slices: Timeslices | None, error_ratio: Fraction) -> Fraction:
-    """Share of what is counted that is bad: of slices with a target, all or nothing."""
-    if slices is None or slices.target is None:
+    """Share of what is counted that is bad: of slices with a target, all or nothing; of whole ones, that share."""
+    if slices is None or slices.target is None or slices.is_whole:
         return error_ratio
     return Fraction(1 - error_ratio < fraction(slices.target))
 

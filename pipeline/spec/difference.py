@@ -9,7 +9,9 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from pipeline import slo as formulas
-from pipeline.slo import Indicator, Ratio, Timeslices
+from pipeline import timeslices
+from pipeline.slo import Ratio, Timeslices
+from pipeline.spec import thresholds
 from pipeline.spec.classification import policy_text
 from pipeline.spec.detection import timings
 from pipeline.spec.explanation import ERROR_RATIOS, chosen_values, percent, together, window_text
@@ -81,7 +83,7 @@ def _renamed(
 def _meaning(old: Slo, new: Slo) -> str:
     if old.objective.indicator_revision != new.objective.indicator_revision:
         return f"{ANEW}; {OPEN_ALERTS}"
-    if old.objective.timeslices != new.objective.timeslices:
+    if timeslices.form(old.objective) != timeslices.form(new.objective):
         return f"{RECOUNTED}; {OPEN_ALERTS}"
     if old.objective.revision != new.objective.revision:
         return f"{KEPT}; {OPEN_ALERTS}"
@@ -103,7 +105,7 @@ def _kept(old: Slo, new: Slo, what: str) -> str:
         return ""
     if what == "budgeting":
         return "counts of another kind: compliance, budget and windows that alert begin anew"
-    if what != "window" or old.objective.timeslices != new.objective.timeslices:
+    if what != "window" or timeslices.form(old.objective) != timeslices.form(new.objective):
         return ""
     was, now = (slo.objective.calendar is not None for slo in (old, new))
     if was and not now:
@@ -124,7 +126,7 @@ def _texts(slo: Slo) -> tuple[str, ...]:
     objective, indicator, policy = slo.objective, slo.objective.indicator, slo.policy
     guards, clear = policy.guards, policy.clear
     return (
-        objective.service, indicator.metric, _threshold(indicator),
+        objective.service, indicator.metric, thresholds.text_of(indicator),
         " and ".join(f"{label} {chosen_values(accepted)}" for label, accepted in indicator.where),
         ", ".join(indicator.group_by), indicator.vantage or "any",
         "final" if indicator.final_attempts_only else "all",
@@ -138,16 +140,12 @@ def _texts(slo: Slo) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _threshold(indicator: Indicator) -> str:
-    if indicator.threshold_us is None:
-        return ""
-    return f"at {'most' if indicator.at_most else 'least'} {duration_text(indicator.threshold_us)}"
-
-
 def _budgeting(slices: Timeslices | None) -> str:
     if slices is None:
         return "by requests"
     said = duration_text(slices.slice_us)
+    if slices.is_whole:
+        return f"by slices of {said}"
     if slices.target is None:
         return f"by the ratios of slices of {said}"
     return f"by slices of {said} with {percent(fraction(slices.target))} good"

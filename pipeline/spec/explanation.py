@@ -10,7 +10,9 @@ from typing import Any
 
 from pipeline import slo as formulas
 from pipeline.alerts import STEPS, AlertPolicy, Kind, WindowPair
-from pipeline.slo import Accepted, Objective, Selector
+from pipeline.sli import METRICS
+from pipeline.slo import Accepted, Indicator, Objective, Selector
+from pipeline.spec import thresholds
 from pipeline.spec.classification import policy_text
 from pipeline.spec.detection import Timing, bad_share, budget_spent, exhaustion_s, firing_ratio, timings
 from pipeline.spec.scalars import duration_text, fraction, listed, written
@@ -55,7 +57,10 @@ def _indicator(slo: Slo) -> dict[str, Any]:
     indicator = slo.objective.indicator
     where = {label: asdict(v) if isinstance(v, Selector) else list(v) for label, v in indicator.where}
     moved = {case.name.lower(): verdict.name.lower() for case, verdict in indicator.verdicts}
-    return {**asdict(indicator), "where": where, "verdicts": moved, "preset": slo.model_preset}
+    metric = METRICS.get(indicator.metric)  # None: of a composite
+    told = {"where": where, "verdicts": moved, "objectives": dict(indicator.objectives), "preset": slo.model_preset}
+    unit = thresholds.KEPT_IN.get(metric.unit) if metric else None
+    return {**asdict(indicator), **told, "unit": unit, "compared": thresholds.text_of(indicator)}
 
 
 def _sla(slo: Slo) -> dict[str, Any] | None:
@@ -103,17 +108,28 @@ def sentence(slo: Slo) -> str:
     if slo.members:
         return f"{percent(fraction(objective.target))} of {together(slo)}, over {window_text(objective)}"
     target, when = objective.target, ""
-    if slices is not None and slices.target is not None:
+    if slices is not None and slices.is_whole:
+        when = f"{percent(fraction(target))} of slices of {duration_text(slices.slice_us)} of "
+    elif slices is not None and slices.target is not None:
         when, target = f"in {percent(fraction(target))} of slices of {duration_text(slices.slice_us)} ", slices.target
     elif slices is not None:
         when = f"in the mean of slices of {duration_text(slices.slice_us)} "
-    share = f"{when}{percent(fraction(target))} of {objective.service} requests"
+    each = "" if slices is not None and slices.is_whole else f"{percent(fraction(target))} of "
+    share = f"{when}{each}{objective.service} requests"
     chosen = " and ".join(f"{label} {chosen_values(accepted)}" for label, accepted in indicator.where)
-    promise = "do not fail"
-    if indicator.threshold_us is not None:
-        least = "most" if indicator.at_most else "least"
-        promise = f"have {indicator.metric} of at {least} {duration_text(indicator.threshold_us)}"
-    return f"{share}{f' with {chosen}' if chosen else ''} {promise}, over {window_text(objective)}"
+    return f"{share}{f' with {chosen}' if chosen else ''} {promised(indicator)}, over {window_text(objective)}"
+
+
+#: what good requests do, of metrics without a threshold
+_PLAIN = {"shed_rate": "are not shed", "retry_amplification": "are first attempts"}
+
+
+def promised(indicator: Indicator) -> str:
+    """Say what a good request does, or a good slice of them."""
+    compared = thresholds.text_of(indicator)
+    if indicator.objectives:
+        return f"are served with {compared}"
+    return f"have {indicator.metric} of {compared}" if compared else _PLAIN.get(indicator.metric, "do not fail")
 
 
 def together(slo: Slo) -> str:

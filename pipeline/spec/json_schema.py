@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.sli import METRICS
-from pipeline.spec import calendars, corrections, language, matrix, recurrence, scalars
+from pipeline.spec import calendars, corrections, language, matrix, recurrence, scalars, thresholds
 from pipeline.spec.language import API_VERSION
 from pipeline.spec.reading import ITEMS_MAX, KEYS_MAX, Field, Language, joined
 from pipeline.spec.rules import Presets
@@ -20,6 +20,7 @@ Schema = dict[str, Any]
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)$"
 _LENGTH = r"^(\d+(\.\d+)?(us|ms|s|m|h|d|w))+$"
+_RATE = r"^ *(\d+(\.\d*)?|\.\d+) */ *[smh] *$"
 _DAY = r"\d{4}-\d\d-\d\d"
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
 
@@ -45,6 +46,14 @@ READERS: Mapping[Callable[[str], Any], Schema] = {
     scalars.severity: {"enum": ["info", "warning", "critical"]},
     scalars.duration: {"type": "string", "pattern": _LENGTH},
     scalars.window: {"type": "string", "pattern": _LENGTH},
+    scalars.threshold: {"type": ["string", "integer"], "examples": ["500ms", "64", "10/s", "0.002 USD"]},
+    scalars.requests: {"anyOf": [{"type": "integer", "minimum": 0}, _text(r"^\d+( ?requests)?$")]},
+    scalars.money: _text(r"^(\d+(\.\d*)?|\.\d+)\s*USD$"),
+    scalars.rate: {"type": "string", "pattern": _RATE, "examples": ["10/s", "600/m"]},
+    scalars.objective: {
+        "anyOf": [{"type": "string", "pattern": _LENGTH}, {"const": scalars.PER_REQUEST}],
+        "examples": ["1s"],
+    },
     calendars.duration: {"type": "string", "pattern": rf"{_LENGTH}|^[1-9]\d{{0,2}}[dwMQyY]$"},
     calendars.local_time: {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?$"},
     corrections.moment: {"type": "string", "pattern": rf"^{_DAY}([T ]\d\d:\d\d(:00)?(Z|[+-]\d\d:?\d\d)?)?$"},
@@ -66,10 +75,13 @@ READERS: Mapping[Callable[[str], Any], Schema] = {
 ABOUT = {
     "metadata.name": "unique over all files",
     "metadata.labels": "owner or team: who answers for it",
-    "metadata.annotations": "runbook: sent with every alert",
+    "metadata.annotations": "runbook, and budget-policy (what to do when it is spent): sent with every alert",
     "spec.service": "`service` of the events",
     "spec.indicator.metric": "; ".join(f"{m.name}: {m.formula}" for m in METRICS.values()),
-    "spec.indicator.threshold": "with a unit: us, ms, s, m or h",
+    "spec.indicator.threshold": "with the metric's unit: 500ms; 64 requests; 10/s, /m or /h; 0.002 USD",
+    "spec.indicator.offered": "of a throughput: the rate of requests from which on a slice is judged",
+    "spec.indicator.objectives": "of goodput: a duration for each metric, or perRequest: slo_ttft_ms, slo_tpot_ms",
+    "spec.indicator.strict": "of goodput: an objective that a request has no value for is missed",
     "spec.indicator.preset": "thresholds that others promise for a model, such as llama2-70b/interactive",
     "spec.indicator.where": "which events count: a value, a list of values, or {in, not, notIn, prefix}",
     "spec.indicator.groupBy": "one budget and one alert for each combination of values",
@@ -105,6 +117,16 @@ MATRIX: Schema = {
         {"type": "null"},
     ],
 }  # fmt: skip
+
+
+#: of an indicator: the threshold is written in the metric's unit
+THRESHOLDS: list[Schema] = [
+    {
+        "if": {"properties": {"metric": {"enum": [m.name for m in METRICS.values() if m.unit == unit]}}},
+        "then": {"properties": {"threshold": {"anyOf": [READERS[reader], PARAMETER, {"type": "null"}]}}},
+    }
+    for unit, reader in thresholds.READERS.items()
+]
 
 
 def json_schema(presets: Presets) -> Schema:
@@ -148,7 +170,8 @@ class _Maker(NamedTuple):
             properties = {**properties, "apiVersion": {"const": API_VERSION}, "kind": kind, "matrix": MATRIX}
         made: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
         required = [name for name in under if self._is_required(joined(pattern, name))]
-        return {**made, "required": required} if required else made
+        made |= {"required": required} if required else {}
+        return made | ({"allOf": THRESHOLDS} if pattern == thresholds.INDICATOR else {})
 
     def _free(self, pattern: str) -> Schema:
         key, value = self.language.keys[pattern], self.node(joined(pattern, "*"))

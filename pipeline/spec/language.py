@@ -3,7 +3,7 @@
 Pure. Rules that need more than one field are in `pipeline.spec.rules`.
 """
 
-from pipeline.sli import VANTAGES
+from pipeline.sli import OBJECTIVES, VANTAGES
 from pipeline.spec import calendars, classification, scalars
 from pipeline.spec.reading import Field, Language
 from pipeline.spec.scalars import one_of
@@ -124,7 +124,10 @@ SLO = Language(
         "spec.service": Field(scalars.word, "write service: and the service's name in the events"),
         "spec.indicator.metric": Field(scalars.metric, "write metric: ttft, or another of the catalogue"),
         "spec.indicator.op": Field(one_of(OPS)),
-        "spec.indicator.threshold": Field(scalars.duration),
+        "spec.indicator.threshold": Field(scalars.threshold),
+        "spec.indicator.offered": Field(scalars.rate),
+        "spec.indicator.objectives.*": Field(scalars.objective),
+        "spec.indicator.strict": Field(scalars.boolean),
         "spec.indicator.preset": Field(scalars.word),
         "spec.indicator.where.*": Field(scalars.label_value, many=True),
         "spec.indicator.where.*.in": Field(scalars.label_value, many=True),
@@ -143,6 +146,7 @@ SLO = Language(
         **_KEYS,
         "spec.indicator.where": scalars.label_name,
         "spec.indicator.policy": one_of(classification.CASES),
+        "spec.indicator.objectives": one_of(OBJECTIVES),
     },
     later={
         **_LATER,

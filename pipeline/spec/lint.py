@@ -51,8 +51,16 @@ def hardly_reachable(slo: Slo) -> Iterator[Warned]:
 
 def slow_is_good(slo: Slo) -> Iterator[Warned]:
     indicator = slo.objective.indicator
-    if METRICS[indicator.metric].kind is not Kind.ERRORS and not indicator.at_most:
+    if METRICS[indicator.metric].unit == "us" and not indicator.at_most:
         yield "spec.indicator.op", "gte or gt", "counts slow requests as good", "write op: lte"
+
+
+def slices_hold_generations(slo: Slo) -> Iterator[Warned]:
+    """All tokens of a request count when it is complete."""
+    slices = slo.objective.timeslices
+    if METRICS[slo.objective.indicator.metric].kind is Kind.TOKENS and slices and slices.slice_us < UNITS_US["m"]:
+        rule = "is short for tokens: those of a long generation all land where it ends"
+        yield "spec.timeSliceWindow", duration_text(slices.slice_us), rule, "write 1m or more"
 
 
 def alerts_that_disappoint(slo: Slo) -> Iterator[Warned]:
@@ -87,6 +95,7 @@ RULES: tuple[Rule, ...] = (
     many_instances,
     hardly_reachable,
     slow_is_good,
+    slices_hold_generations,
     alerts_that_disappoint,
     sla_without_room,
 )

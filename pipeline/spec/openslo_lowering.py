@@ -32,6 +32,10 @@ BRANCHES = {
     "vantage": "spec.indicator.vantage", "attempts": "spec.indicator.attempts", "policy": "spec.indicator.policy",
 }  # fmt: skip
 TURNED = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
+#: unit of a metric -> what to write beside it
+UNITS = {"us": "ms, or another,", "1/s": "/s", "USD": "USD"}
+#: keys of an indicator that say which events are good
+CONDITION = {"op", "threshold", "objectives", "strict", "offered"}
 SLICES = {"Timeslices": ("timeSliceTarget", "timeSliceWindow"), "RatioTimeslices": ("timeSliceWindow",)}
 NAME_CHARS_MAX = 100  # of an SLO
 HOW = f"to have Burnline judge it, write metricSource: {{type: {BURNLINE}, spec: {{metric: ...}}}}"
@@ -288,8 +292,8 @@ def _threshold(draft: Draft, entries: dict[str, tuple[Scalar, Node]], source: Pa
 def _with_unit(value: Scalar, unit: Node | None, entries: dict[str, tuple[Scalar, Node]], objective: Part) -> Node:
     metric = entries["metric"][1] if "metric" in entries else None
     found = METRICS.get(metric.text) if isinstance(metric, Scalar) else None
-    if unit is None and found is not None and found.unit == "us":
-        remedy = f"write unit: ms, or another, beside metric: {found.name}"
+    if unit is None and found is not None and found.unit in UNITS:
+        remedy = f"write unit: {UNITS[found.unit]} beside metric: {found.name}"
         objective.refuse("value", "has no unit", remedy)
         return Unknown(value.place)
     return Scalar(value.text + (unit.text if isinstance(unit, Scalar) else ""), False, value.place)
@@ -307,7 +311,7 @@ def _total(sli: Part) -> None:
         return
     for key in dict.fromkeys(key.text for key, _ in (*theirs.entries, *ours.entries)):
         mine, its = ours.get(key), theirs.get(key)
-        if key in {"op", "threshold"}:
+        if key in CONDITION:
             if its is not None:
                 total.refuse("spec", f"must have no {key}: it counts good and bad", f"remove {key} from total")
         elif _plain(mine) != _plain(its):

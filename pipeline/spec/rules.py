@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.alerts import AlertPolicy, WindowPair
-from pipeline.sli import METRICS, Kind
 from pipeline.slo import Ratio
-from pipeline.spec import calendars, selectors
+from pipeline.spec import calendars, selectors, thresholds
 from pipeline.spec.reading import Reading
 from pipeline.spec.scalars import (
     FACTOR_DECIMALS_MAX,
@@ -41,29 +40,9 @@ class Presets:
 
 Rule = Callable[[Reading, Presets], None]
 
-INDICATOR = "spec.indicator"
-MODEL = f"{INDICATOR}.preset"
+INDICATOR, MODEL = thresholds.INDICATOR, thresholds.MODEL
 PAIRS = "spec.alerting.pairs"
 DEFAULT_PRESET = "default"
-
-#: so that threshold x tokens stays within 64 bits for tpot; beyond it, no request is meant
-THRESHOLD_US_MAX = {Kind.TPOT: UNITS_US["h"]}  # of the others: a day
-
-
-def threshold_of_the_metric(reading: Reading, presets: Presets) -> None:
-    """Latency metrics need op and threshold, of their own or of a preset; ratio metrics take none."""
-    name = reading.get(f"{INDICATOR}.metric")
-    if name is None or reading.is_given(MODEL):
-        return
-    for key, remedy in (
-        ("op", "write op: lte"),
-        ("threshold", f"write threshold: with a unit; typical is {METRICS[name].typical}"),
-    ):
-        path = f"{INDICATOR}.{key}"
-        if METRICS[name].has_threshold and not reading.is_given(path):
-            reading.refuse(path, f"is missing: {name} compares a value", remedy, reading.at(f"{INDICATOR}.metric"))
-        elif not METRICS[name].has_threshold and reading.is_given(path):
-            reading.refuse(path, f"must not be given: {name} compares nothing", "remove it")
 
 
 def model_preset(reading: Reading, presets: Presets) -> None:
@@ -75,28 +54,12 @@ def model_preset(reading: Reading, presets: Presets) -> None:
         meant = nearest(name, presets.models)
         remedy = f"did you mean {meant}?" if meant else "write one of them, or op and threshold"
         reading.refuse(MODEL, f"must be one of {listed(presets.models)}", remedy)
-    elif metric is not None and metric not in presets.models[name].thresholds_us:
+    elif metric not in {None, "goodput", *presets.models[name].thresholds_us}:
         known = " or ".join(presets.models[name].thresholds_us)
         reading.refuse(MODEL, f"has no threshold for {metric}", f"write metric: {known}, or op and threshold")
     for key in ("op", "threshold"):
         if reading.is_given(f"{INDICATOR}.{key}"):
             reading.refuse(f"{INDICATOR}.{key}", "is already said by preset", "remove one of them")
-
-
-def threshold_in_range(reading: Reading, presets: Presets) -> None:
-    name, threshold_us = reading.get(f"{INDICATOR}.metric"), reading.get(f"{INDICATOR}.threshold")
-    if name is None or threshold_us is None or not METRICS[name].has_threshold:
-        return
-    most = THRESHOLD_US_MAX.get(METRICS[name].kind, UNITS_US["d"])
-    if threshold_us > most:
-        reading.refuse(f"{INDICATOR}.threshold", f"must be at most {duration_text(most)} for {name}", "lower it")
-
-
-def op_of_the_metric(reading: Reading, presets: Presets) -> None:
-    """tpot is a fraction of microseconds, so `lt x` is no `lte x - 1us`."""
-    op = reading.get(f"{INDICATOR}.op")
-    if reading.get(f"{INDICATOR}.metric") == "tpot" and op in {"lt", "gt"}:
-        reading.refuse(f"{INDICATOR}.op", "is not supported yet for tpot", f"write op: {op}e")
 
 
 def selector_says_each_thing_once(reading: Reading, presets: Presets) -> None:
@@ -251,10 +214,8 @@ PROMISE: tuple[Rule, ...] = (
     sla_is_looser,
 )
 RULES: tuple[Rule, ...] = (
-    threshold_of_the_metric,
     model_preset,
-    threshold_in_range,
-    op_of_the_metric,
+    _alone(thresholds.check),
     selector_says_each_thing_once,
     _alone(selectors.check_values_exist),
     _alone(selectors.check_operators),

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.alerts import Severity
 from pipeline.series import LABELS
-from pipeline.sli import METRICS, METRICS_LATER
+from pipeline.sli import METRICS
 from pipeline.slo import Ratio
 from pipeline.spec.problems import Refused
 
@@ -26,6 +26,11 @@ UNITS_US = {
 TARGET_DECIMALS_MAX = 7  # 99.99999 %: 3 s in a year
 FACTOR_DECIMALS_MAX = 2  # with the target's, and the clear margin's: products of a year fit into 63 bits
 DIGITS_MAX = 12  # before the decimal point
+RATE_UNITS_S = {"s": 1, "m": 60, "h": 3_600}
+RATE_MAX = 100_000_000  # a second
+PICO = 10**12
+MONEY_MAX = 1_000_000  # USD
+PER_REQUEST = "perRequest"
 WINDOW_US_MAX = 366 * UNITS_US["d"]
 
 _DECIMAL = re.compile(rf"[+-]?(\d{{1,{DIGITS_MAX}}}(\.\d{{0,12}})?|\.\d{{1,12}})", re.ASCII)
@@ -74,7 +79,7 @@ def one_of(known: Iterable[str], later: Mapping[str, str] | None = None) -> OneO
     return OneOf(tuple(known), later or {})
 
 
-metric = one_of(METRICS, dict.fromkeys(METRICS_LATER, f"use one of {listed(METRICS)}"))
+metric = one_of(METRICS)
 label_name = one_of(LABELS)
 
 
@@ -184,6 +189,77 @@ def count(value: str) -> int:
     if not re.fullmatch(r"\d{1,12}", value, re.ASCII):
         raise Refused("must be a whole number, 0 or more", "write digits only, such as 30")
     return int(value)
+
+
+def requests(value: str) -> int:
+    """Read how many requests: `64`, or `64 requests`."""
+    match = re.fullmatch(r"(\d{1,9})( ?requests)?", value, re.ASCII)
+    if match is None:
+        raise Refused("must be a whole number of requests", "write digits only, such as 64")
+    return int(match[1])
+
+
+def rate(value: str) -> int:
+    """Read `10/s`, `0.5/s`, `600/m` or `36000/h` as millionths a second; a unit is required, nothing is rounded."""
+    number, slash, unit = value.partition("/")
+    number, unit = number.strip(), unit.strip()
+    if _DECIMAL.fullmatch(number) and not slash:
+        raise Refused("must carry a unit", f"write {number}/s, {number}/m or {number}/h")
+    if not _DECIMAL.fullmatch(number) or unit not in RATE_UNITS_S:
+        raise Refused("must be a rate: a number a second, minute or hour", "write a number and /s, /m or /h, as 10/s")
+    found = fraction(Ratio.parse(number)) * 1_000_000 / RATE_UNITS_S[unit]
+    if not 0 < found <= RATE_MAX * 1_000_000:
+        raise Refused(f"must be greater than 0 and at most {RATE_MAX}/s", "write a rate such as 10/s")
+    if found.denominator != 1:
+        raise Refused("must be whole in millionths a second", f"write {rate_text(max(int(found), 1))}")
+    return int(found)
+
+
+def rate_text(millionths: int) -> str:
+    """Write a rate a second. Law: rate(rate_text(n)) == n for n > 0."""
+    return f"{written(Fraction(millionths, 1_000_000))}/s"
+
+
+def money(value: str) -> int:
+    """Read `0.002 USD` as pico-USD; the currency is required, nothing is rounded."""
+    number = value.removesuffix("USD").rstrip()
+    bare = value.strip().lstrip("$")
+    if number == value and _DECIMAL.fullmatch(bare):
+        raise Refused("must carry its currency", f"write {bare} USD")
+    if number == value or not _DECIMAL.fullmatch(number):
+        raise Refused("must be an amount of money in USD", "write a number and USD, such as 0.002 USD")
+    found = fraction(Ratio.parse(number)) * PICO
+    if not 0 < found <= MONEY_MAX * PICO:
+        raise Refused(f"must be greater than 0 and at most {MONEY_MAX} USD", "write an amount such as 0.002 USD")
+    return int(found)
+
+
+def money_text(picousd: int) -> str:
+    """Write an amount of money. Law: money(money_text(n)) == n for n > 0."""
+    return f"{written(Fraction(picousd, PICO), 12)} USD"
+
+
+def threshold(value: str) -> str:
+    """Read a threshold of any metric: the text, once it is one, or may want a unit; its metric says which.
+
+    Raises: Refused.
+    """
+    if _DECIMAL.fullmatch(value):
+        return value
+    found: list[Refused] = []
+    for reader in (duration, requests, rate, money):
+        try:
+            reader(value)
+        except Refused as refused:
+            found.append(refused)
+        else:
+            return value
+    raise found[2 if "/" in value else 3 if "USD" in value or "$" in value else 0]
+
+
+def objective(value: str) -> int:
+    """Read what goodput asks of a metric: a duration, or 0 for what each request asks for itself."""
+    return 0 if value == PER_REQUEST else duration(value)
 
 
 def boolean(value: str) -> bool:

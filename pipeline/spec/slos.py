@@ -177,10 +177,13 @@ def with_revisions(objective: Objective, policy: AlertPolicy) -> Objective:
     Law: the order of `where`, ways of writing a number, names and descriptions change no revision.
     """
     indicator = objective.indicator
+    is_whole = objective.timeslices is not None and objective.timeslices.is_whole  # its counts know no threshold
     counted = _digest(
-        CLASSIFICATION, objective.service, indicator.metric, indicator.threshold_us, indicator.at_most,
+        CLASSIFICATION, objective.service, indicator.metric, None if is_whole else indicator.threshold,
+        indicator.at_most,
         sorted((label, _selection(accepted)) for label, accepted in indicator.where), indicator.group_by,
         indicator.vantage, indicator.final_attempts_only, *_given(indicator.verdicts),
+        *_given(indicator.objectives), *_given("strict" if indicator.is_strict else ""),
     )  # fmt: skip
     pairs = [(p.severity.name, _exact(p.factor), p.long_us, p.short_us) for p in policy.pairs]
     guards, clear = policy.guards, policy.clear
@@ -189,6 +192,7 @@ def with_revisions(objective: Objective, policy: AlertPolicy) -> Objective:
         guards.min_events, guards.min_bad, _exact(guards.min_coverage), _exact(clear.margin), clear.hold_us,
         *_given(objective.calendar and _period(objective.calendar)), *_given(_slices(objective.timeslices)),
         *_given(objective.sla_target and _exact(objective.sla_target)),
+        *_given([indicator.threshold, indicator.offered] if is_whole else ()),
     )  # fmt: skip
     return replace(objective, revision=judged, indicator_revision=counted)
 

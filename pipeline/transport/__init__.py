@@ -8,9 +8,9 @@ from pipeline.transport.consumer import FetchSpec, Transport, block_topic
 from pipeline.transport.counters import StepCounters
 from pipeline.transport.ledger import KafkaLedger, Ledger
 from pipeline.transport.owned import Fold
-from pipeline.transport.steps import OffsetsGone, Source, Step, StepFailed, StepSpec
+from pipeline.transport.steps import OffsetsGone, Position, Source, Step, StepFailed, StepSpec
 
 __all__ = [
-    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "OffsetsGone", "Source", "Step",
-    "StepCounters", "StepFailed", "StepSpec", "Transport", "block_topic", "run_step", "step_app",
+    "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "OffsetsGone", "Position", "Source",
+    "Step", "StepCounters", "StepFailed", "StepSpec", "Transport", "block_topic", "run_step", "step_app",
 ]  # fmt: skip

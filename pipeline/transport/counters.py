@@ -11,6 +11,7 @@ class StepCounters:
     records: int = 0
     bytes: int = 0
     stale_blocks: int = 0
+    queue_waits: int = 0  # blocks that had to wait for room
     units: int = 0
     units_failed: int = 0
     fenced: int = 0

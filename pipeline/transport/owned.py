@@ -54,11 +54,13 @@ class Owned:
     queued_bytes: int = 0  # of the blocks and of what is being folded
     quiet_since_s: float | None = None  # read to its end and silent
     gap_since_s: float | None = None  # blocks come that do not follow
+    short_since_s: float | None = None  # the log ends before what was read of it
     queued_since_s: float | None = None
     in_flight_since_s: deque[float | None] = field(default_factory=deque)  # of units not yet written
     flush: asyncio.Task[None] | None = None
     writing: asyncio.Task[None] | None = None
     writing_since_s: float | None = None
+    is_starting: bool = False  # its flush was made and has not begun
     is_leaving: bool = False
     is_void: bool = False
 
@@ -81,6 +83,15 @@ class Owned:
         self.quiet_since_s = self.gap_since_s = None
         self.queued_since_s = self.queued_since_s or now_s
         return block
+
+    def short_s(self, end: int | None, now_s: float) -> float:
+        """For how long the log has ended before what was read of it.
+
+        One answer alone may say so: a broker notes the end first, and then reads what came meanwhile.
+        """
+        is_short = end is not None and 0 <= end < self.expected
+        self.short_since_s = (self.short_since_s or now_s) if is_short else None
+        return 0.0 if self.short_since_s is None else now_s - self.short_since_s
 
     def freeze(self, end: int | None, now_s: float, now_us: int) -> Frozen:
         """Take the queue and what a fold may know, in one go. `end`: the partition's, None: not known."""

@@ -9,8 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka.errors import ProducerFenced
@@ -25,6 +25,7 @@ TICK_S = 0.02
 RELEASE_S = 20.0  #: a revocation waits so long for what is being written
 #: blocks that do not follow are what was read before a seek, and over at once; or offsets that are no more
 GAP_S = 10.0
+SHORT_S = 3.0  #: longer than an end is believed: another answer has said the same
 UNASSIGNED_S = 180.0  #: a group that rebalances for so long has lost us; the assignment may be of no partition
 
 log = structlog.get_logger()
@@ -39,9 +40,14 @@ class StepSpec:
     make_fold: Callable[[TP], Fold]
     state_topic: str | None = None  # same partition number as the topic's
     unit_s: float = 1.0
+    unit_s_of: Mapping[str, float] = field(default_factory=dict)  # topics with another one
     unit_bytes: int = 16 << 20
     queue_bytes: int = 64 << 20  # of all partitions; what is over waits in Kafka
     threads: int = 1
+
+    def seconds(self, topic: str) -> float:
+        """Longest unit of a topic."""
+        return self.unit_s_of.get(topic, self.unit_s)
 
 
 class StepFailed(RuntimeError):
@@ -50,6 +56,18 @@ class StepFailed(RuntimeError):
 
 class OffsetsGone(RuntimeError):
     """The log does not hold the offsets that come next; the message says what to do."""
+
+
+class Position(NamedTuple):
+    """Where a partition is read to: every unit below `folded` is written or being written."""
+
+    folded: int
+    end: int | None  # None: the broker has not told it lately
+
+    @property
+    def waiting(self) -> int:
+        """Offsets behind what was folded."""
+        return max((self.end or 0) - self.folded, 0)
 
 
 class Source(Protocol):
@@ -146,7 +164,7 @@ class Step:
         first = self._inside(tp, position, *await source.bounds(tp))
         lost = 0 if position is None else first - position
         partitions = source.partition_count(tp.topic)
-        phase_s = self.spec.unit_s * (tp.partition + 1) / partitions  # partitions take turns
+        phase_s = self.spec.seconds(tp.topic) * (tp.partition + 1) / partitions  # partitions take turns
         self.owned[tp] = Owned(tp, partitions, fold, first, time.monotonic() + phase_s, lost)
 
     def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
@@ -200,6 +218,7 @@ class Step:
     # -- blocks
     async def take(self, tp: TP, block: RecordBlock) -> None:
         """Queue a block if it is the expected one; waits while too much is queued."""
+        self.counters.queue_waits += not self._room.is_set()
         while not self._room.is_set() and not self.failed.done():
             await self._room.wait()
         owned = self.owned.get(tp)
@@ -225,6 +244,8 @@ class Step:
         """
         if self.counters.queued_bytes < self.spec.queue_bytes // 2 or self._turn.locked():
             return
+        if any(owned.is_starting for owned in self.owned.values()):
+            return
         idle = [owned for owned in self.owned.values() if owned.blocks and not owned.is_flushing]
         if idle:
             self._start_flush(max(idle, key=lambda owned: owned.queued_bytes))
@@ -245,12 +266,11 @@ class Step:
         since = [owned.writing_since_s for owned in self.owned.values() if owned.writing_since_s is not None]
         return now_s - min(since, default=now_s)
 
-    def backlog_records(self) -> int:
-        """Offsets of our partitions that lie behind what was folded, as far as the broker has told their ends."""
+    def positions(self) -> dict[TP, Position]:
+        """How far each of our partitions is folded, and how far it goes."""
         if self._source is None:
-            return 0
-        ends = {owned.tp: self._source.end(owned.tp) for owned in self.owned.values()}
-        return sum(max((ends[owned.tp] or 0) - owned.folded, 0) for owned in self.owned.values())
+            return {}
+        return {tp: Position(owned.folded, self._source.end(tp)) for tp, owned in self.owned.items()}
 
     # -- units
     def start(self) -> None:
@@ -283,20 +303,22 @@ class Step:
         of a topic made anew would be dropped as read before, up to the old topic's end.
         """
         place, end = f"{owned.tp.topic}/{owned.tp.partition}", self._source.end(owned.tp) if self._source else None
-        if end is not None and 0 <= end < owned.expected:
+        if owned.short_s(end, now_s) > SHORT_S:
             self._fail(OffsetsGone(f"{place} ends at offset {end}, but was read up to {owned.expected}: made anew?"))
         elif owned.gap_since_s is not None and now_s - owned.gap_since_s > GAP_S:
             self._fail(OffsetsGone(f"what comes of {place} does not follow offset {owned.expected}"))
 
     def _start_flush(self, owned: Owned) -> None:
         if not (owned.is_flushing or owned.is_leaving or owned.is_void or self.failed.done()):
+            owned.is_starting = True
             owned.flush = asyncio.create_task(self._flush(owned))
 
     async def _flush(self, owned: Owned) -> None:
         """Fold what is queued and give it to the ledger, again while there is enough for a unit."""
+        owned.is_starting = False
         try:
             while True:
-                owned.due_s = time.monotonic() + self.spec.unit_s
+                owned.due_s = time.monotonic() + self.spec.seconds(owned.tp.topic)
                 await self._fold(owned)
                 if owned.is_leaving or owned.is_void or owned.queued_bytes < self.spec.unit_bytes:
                     break

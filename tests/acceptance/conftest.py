@@ -7,12 +7,9 @@ import pytest
 pytest.register_assert_rewrite("tests.acceptance.harness")
 
 from pipeline.embedded.site import Site  # noqa: E402
-from tests.compiled import compiled_once  # noqa: E402
-
-__all__ = ["compiled_once"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Site(tmp_path_factory.mktemp("site")) as running:
         yield running

@@ -17,8 +17,9 @@ from fastavro import parse_schema, schemaless_reader
 from pipeline import blocks
 from pipeline.commands.children import Worker, environment
 from pipeline.embedded.site import Site
-from pipeline.topics import create_topics, topic_name
+from pipeline.topics import topic_name
 from schemas import avro_text
+from tests.narrow import create_narrow_topics
 
 DRAIN_S = 120.0
 HEADER_BYTES = 10  #: of single-object framing
@@ -64,7 +65,7 @@ class Pipeline:
         finally:
             client.disconnect()
 
-    def records(self, base: str, patience_s: float = 30.0) -> Iterator[Any]:
+    def records(self, base: str, patience_s: float = DRAIN_S) -> Iterator[Any]:
         """Every committed record of a topic up to its end now; those of one partition in order of offset."""
         config = {
             "bootstrap.servers": self.settings.kafka_brokers,
@@ -78,7 +79,7 @@ class Pipeline:
         topic = topic_name(self.settings, base)
         consumer = Consumer(config)
         try:
-            left = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+            left = set(consumer.list_topics(topic, timeout=60).topics[topic].partitions)
             consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
             deadline = time.monotonic() + patience_s
             while left:
@@ -112,23 +113,31 @@ class Pipeline:
 
         Raises: AssertionError with the workers' logs when it does not come.
         """
-        deadline = time.monotonic() + patience_s
-        while not condition():
-            dead = [w for w in self.workers if w.process.poll() not in (None, -9, -15, 0)]
-            if time.monotonic() > deadline or dead:
-                logs = "\n".join(f"{w.log}:\n{w.log.read_text()[-3000:]}" for w in self.workers)
-                raise AssertionError(f"{what}: not within {patience_s} s, or a worker died\n{logs}")
-            time.sleep(0.25)
+        for _ in looks(patience_s):
+            if condition():
+                return
+            if any(worker.process.poll() not in (None, -9, -15, 0) for worker in self.workers):
+                break
+        logs = "\n".join(f"{w.log}:\n{w.log.read_text()[-3000:]}" for w in self.workers)
+        raise AssertionError(f"{what}: not within {patience_s} s, or a worker died\n{logs}")
 
     def wait_stored(self, requests: int, patience_s: float = DRAIN_S) -> None:
         self.wait_until(lambda: self.requests_stored() >= requests, f"{requests} requests in ClickHouse", patience_s)
 
-    def becomes(self, read: Callable[[], Any], expected: Any, patience_s: float = 40.0) -> None:
+    def becomes(self, read: Callable[[], Any], expected: Any, patience_s: float = DRAIN_S) -> None:
         """Wait for a reading to be what it should be in the end; compare it for the last time when it is not."""
-        deadline = time.monotonic() + patience_s
-        while (found := read()) != expected and time.monotonic() < deadline:
-            time.sleep(0.5)
+        for _ in looks(patience_s):
+            if (found := read()) == expected:
+                return
         assert found == expected
+
+
+def looks(patience_s: float) -> Iterator[None]:
+    """Turns to look, while there is patience; between two, others have the machine for as long as a look takes."""
+    deadline = time.monotonic() + patience_s
+    while (began := time.monotonic()) < deadline:
+        yield
+        time.sleep(max(0.25, time.monotonic() - began))
 
 
 def read_avro(value: bytes, schema: Any) -> dict[str, Any]:
@@ -154,7 +163,7 @@ def pipeline_on(site: Site, name: str, slo_dir: Path, **overrides: Any) -> Itera
     """Hand out a pipeline with topics of its own on a site that others use too."""
     own = {"topic_prefix": f"{name}.", "slo_dir": slo_dir, **overrides}
     running = Pipeline(site, site.data_dir / "log" / name, **own)
-    create_topics(running.settings)
+    create_narrow_topics(running.settings)
     try:
         yield running
     finally:

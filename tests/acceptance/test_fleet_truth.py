@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 from faust.types import TP
 
-from jobs.event_sink import KafkaEventSink
 from jobs.fleet import FleetSpec, Incident, Truth
-from jobs.simulate import SimulationSpec, run
+from jobs.simulation import SimulationSpec, run
 from pipeline.agents.judge import judge
 from pipeline.agents.parts import Parts
 from pipeline.alerts import Watched
@@ -29,6 +28,7 @@ from pipeline.embedded.site import Site
 from pipeline.records import OutRecord, UnitFacts
 from pipeline.spec import SloSet, load
 from pipeline.topics import ALERTS, COUNTS
+from tests.acceptance.fleet_traces import NotingSink
 from tests.acceptance.harness import Pipeline, pipeline_on
 from tests.judging import record_block
 from tests.naive.judge import NaiveJudge, Pair, Rules
@@ -46,6 +46,7 @@ OUTCOMES = {
     "rejected": ("rejected",), "unknown": ("unknown",),
 }  # fmt: skip
 OTHERS = ("retries", "cold_starts", "input_tokens", "output_tokens", "cost_picousd", "gpu_us")
+MINE = "startsWith(slo, 'fleet-') AND kind = 'BURN_RATE'"
 LABELS = ("service", "request_model", "tenant_id", "region", "operation", "priority_class", "variant", "vantage")
 SLO = """---
 apiVersion: burnline/v1
@@ -77,6 +78,23 @@ class Run(NamedTuple):
     start_s: int
     incident_s: int
     end_s: int
+    bad: set[tuple[str, str]]  # model, trace id
+
+    @property
+    def totals(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(slo, instance) -> good, bad, as the truth has it."""
+        totals = self.truth.totals()
+        return {(slo, labels): (n["good"], n["bad"]) for slo, each in totals.items() for labels, n in each.items()}
+
+    def judged(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """The same as ClickHouse has it: the window of a day holds all once the watermark has passed the last event."""
+        rows = self.pipeline.ask("SELECT slo, instance, good, bad FROM compliance WHERE startsWith(slo, 'fleet-')")
+        return {(slo, labels): tuple(n) for slo, labels, *n in rows}
+
+    def alert_log(self) -> set[tuple[Any, ...]]:
+        """(alert, fired, resolved, highest severity) as ClickHouse has it."""
+        rows = self.pipeline.ask(f"SELECT dedup_key, fired_at, resolved_at, severity FROM alert_log WHERE {MINE}")
+        return {(key, _second(fired), _second(resolved), severity) for key, fired, resolved, severity in rows}
 
     @property
     def sli(self) -> str:
@@ -100,13 +118,13 @@ def fleet(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]
         bad_build = Incident("bad-build", "errors", *incident_us, 0.15, (("request_model", (MODEL,)),))
         spec = FleetSpec(rate=RATE, tenants=3, incidents=(bad_build,), zero_us=start_s * 1_000_000)
         length_us = (HEALTHY_S + INCIDENT_S + RECOVERY_S) * 1_000_000
-        report = run(
-            SimulationSpec(spec, SEED, start_s * 1_000_000, length_us, None), KafkaEventSink(running.settings), truth
-        )
+        sink = NotingSink(running.settings)
+        report = run(SimulationSpec(spec, SEED, start_s * 1_000_000, length_us, None), sink, truth)
         assert report.failed == 0 and report.events == truth.events > 100_000
         running.start_worker()
-        made = Run(running, slos, truth, start_s, start_s + HEALTHY_S, start_s + length_us // 1_000_000)
-        running.becomes(lambda: running.ask(f"SELECT sum(requests) FROM {made.sli}")[0][0], truth.events, 90)
+        made = Run(running, slos, truth, start_s, start_s + HEALTHY_S, start_s + length_us // 1_000_000, sink.bad)
+        running.becomes(lambda: running.ask(f"SELECT sum(requests) FROM {made.sli}")[0][0], truth.events)
+        running.becomes(made.judged, made.totals)  # all of it, and so is every alert told
         yield made
 
 
@@ -239,6 +257,18 @@ def test_alerts_are_cloud_events_in_binary_mode(fleet: Run) -> None:
         assert alert["event"] != "RESOLVED" or alert["reason"], "a resolved event has its data"
 
 
+def test_a_live_alert_has_traces_of_its_own_bad_requests(fleet: Run) -> None:
+    def told() -> list[dict[str, Any]]:
+        return [alert for _, alert in _alerts(fleet) if alert["dedup_key"] == f"fleet-errors|request_model={MODEL}"]
+
+    fleet.pipeline.becomes(lambda: "RESOLVED" in {alert["event"] for alert in told()}, True)
+    mine, bad = told(), {trace for model, trace in fleet.bad if model == MODEL}
+    fired = [alert for alert in mine if alert["event"] != "RESOLVED"]
+    assert fired and all(1 <= len(alert["exemplar_trace_ids"]) <= 5 for alert in fired)
+    assert all(bad.issuperset(alert["exemplar_trace_ids"]) for alert in fired)
+    assert not any(alert["exemplar_trace_ids"] for alert in mine if alert["event"] == "RESOLVED")
+
+
 def test_clickhouse_has_the_alerts_of_the_topic(fleet: Run) -> None:
     columns = (
         "dedup_key", "sequence", "event", "severity", "long_good", "long_bad", "short_good", "short_bad",
@@ -268,15 +298,8 @@ def _second(time: datetime | None) -> float | None:
 def test_the_alert_log_has_each_alert_from_fired_to_resolved(
     fleet: Run, arithmetic: dict[str, list[tuple[int, str, str]]]
 ) -> None:
-    mine = "startsWith(slo, 'fleet-') AND kind = 'BURN_RATE'"
-    ask = f"SELECT dedup_key, fired_at, resolved_at, severity FROM alert_log WHERE {mine}"
-
-    def found() -> set[tuple[Any, ...]]:
-        rows = fleet.pipeline.ask(ask)
-        return {(key, _second(fired), _second(resolved), severity) for key, fired, resolved, severity in rows}
-
-    fleet.pipeline.becomes(found, _log(arithmetic))
-    ask = f"SELECT min(peak_burn_rate), min(detection_delay_ms) FROM alert_log WHERE {mine}"
+    fleet.pipeline.becomes(fleet.alert_log, _log(arithmetic))
+    ask = f"SELECT min(peak_burn_rate), min(detection_delay_ms) FROM alert_log WHERE {MINE}"
     peak, delay_ms = fleet.pipeline.ask(ask)[0]
     assert peak >= 2 and delay_ms > 0
 
@@ -285,13 +308,7 @@ def test_the_alert_log_has_each_alert_from_fired_to_resolved(
 
 
 def test_status_agrees_with_the_truth(fleet: Run) -> None:
-    """The window of a day holds all of it once the watermark has passed the last event."""
-    expected = {
-        (slo, labels): (n["good"], n["bad"]) for slo, each in fleet.truth.totals().items() for labels, n in each.items()
-    }
-
-    ask = "SELECT slo, instance, good, bad FROM compliance WHERE startsWith(slo, 'fleet-')"
-    fleet.pipeline.becomes(lambda: {(slo, labels): tuple(n) for slo, labels, *n in fleet.pipeline.ask(ask)}, expected)
+    expected = fleet.totals
     mine = [row for row in fleet.pipeline.run("status") if row["slo"].startswith("fleet-")]
     assert {(row["slo"], row["instance"]): (row["good"], row["bad"]) for row in mine} == expected
     for row in mine:
@@ -304,6 +321,7 @@ def test_status_agrees_with_the_truth(fleet: Run) -> None:
 def test_alerts_as_the_command_line_tells_them_are_those_of_the_log(
     fleet: Run, arithmetic: dict[str, list[tuple[int, str, str]]]
 ) -> None:
+    fleet.pipeline.becomes(fleet.alert_log, _log(arithmetic))
     found = fleet.pipeline.run("alerts", "--limit", "10000")
     mine = [row for row in found if row["slo"].startswith("fleet-") and row["kind"] == "BURN_RATE"]
     told = {

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.event_sink import KafkaEventSink
 from jobs.fleet import FleetSpec, Truth
-from jobs.simulate import SimulationSpec, run
+from jobs.simulation import SimulationSpec, run
 from pipeline.embedded.site import Site
 from pipeline.spec import load
 from pipeline.topics import COUNTS
@@ -66,5 +66,5 @@ def test_no_event_of_history_is_late(idle: Pipeline) -> None:
         rows = idle.ask("SELECT slo, instance, good, bad FROM compliance WHERE slo = 'history'")
         return {(slo, labels): tuple(numbers) for slo, labels, *numbers in rows}
 
-    idle.becomes(judged, expected, 90)
+    idle.becomes(judged, expected)
     assert idle.ask("SELECT count(), sum(late) FROM late_events WHERE slo = 'history'") == [(len(expected), 0)]

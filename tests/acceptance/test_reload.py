@@ -13,14 +13,14 @@ import pytest
 
 from jobs.event_sink import KafkaEventSink
 from jobs.fleet import FleetSpec, Truth
-from jobs.simulate import SimulationSpec, run
+from jobs.simulation import SimulationSpec, run
 from pipeline.embedded.site import Site
 from pipeline.spec import load
 from tests.acceptance.harness import Pipeline, pipeline_on
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(300)]
 
-RATE = 3_000.0
+RATE = 1_500.0
 SLO = """\
 apiVersion: burnline/v1
 kind: SLO
@@ -78,11 +78,11 @@ class Reloading:
     address: str = ""
 
     def metric(self, name: str) -> float:
-        lines = httpx.get(f"{self.address}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.address}/metrics", timeout=60).text.splitlines()
         return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
     def is_ready(self) -> tuple[int, Any]:
-        said = httpx.get(f"{self.address}/readyz")
+        said = httpx.get(f"{self.address}/readyz", timeout=60)
         return said.status_code, said.json().get("notes", [])
 
     def wait_reloads(self, count: int) -> None:

@@ -1,7 +1,6 @@
 """Law: a unit that puts aside more than the limit allows is never written; at the limit it is."""
 
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,6 +12,7 @@ from pipeline.duplicates import WindowSpec
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold
 from pipeline.settings import Settings
+from tests.compiled import KERNELS
 from tests.event_samples import objectives, sample
 from tests.ingest_reading import SPEC, block_of, facts_of, framed
 
@@ -20,9 +20,8 @@ LIMIT = LimitSpec(ratio=0.5, records_least=10, window_us=60_000_000)
 
 
 @pytest.fixture
-def fold(pytestconfig: pytest.Config) -> LimitedFold:
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
-    return LimitedFold(IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir)), LIMIT)
+def fold() -> LimitedFold:
+    return LimitedFold(IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS)), LIMIT)
 
 
 def test_at_the_limit_units_are_written_and_counted_by_reason(fold: LimitedFold) -> None:
@@ -54,11 +53,8 @@ def test_event_ids_are_remembered_only_where_a_window_is_set() -> None:
 
 
 @pytest.mark.parametrize(("behind_us", "is_put_aside"), [(0, False), (1, True)], ids=["at the limit", "past it"])
-def test_an_event_older_than_the_limit_of_age_is_a_dead_letter(
-    pytestconfig: pytest.Config, behind_us: int, is_put_aside: bool
-) -> None:
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
-    events = EventFold(fold_spec(Settings(limit_age_s=60.0)), objectives(), SINGLE_OBJECT, cache_dir)
+def test_an_event_older_than_the_limit_of_age_is_a_dead_letter(behind_us: int, is_put_aside: bool) -> None:
+    events = EventFold(fold_spec(Settings(limit_age_s=60.0)), objectives(), SINGLE_OBJECT, KERNELS)
     limited = LimitedFold(IngestFold(SPEC, events), LIMIT)
     append_ms = 1_800_000_000_000
     event = sample(Random(1))

@@ -207,3 +207,18 @@ def test_a_successor_takes_over_between_two_units() -> None:
 def test_a_partition_may_judge_its_share_of_all_instances(limit: int, partitions: int, most: int) -> None:
     assert instances_of_one(limit, partitions) == most
     assert partitions * most >= limit
+
+
+def test_what_was_refused_and_what_did_not_fit_is_still_counted_after_the_turn() -> None:
+    driver = Driver(spec(watched(policy=QUICK), limit_instances=1))
+    driver.feed(counts([*steady(T0, T0 + 20, 3), *steady(T0, T0 + 20, 3, labels="region=eu")]))
+    driver.feed(counts([("chat", "", T0 + 20, 1 << 33, 0, 0)]))
+    driver.feed(counts(steady(T0 + 21, T0 + 30, 1)))
+    names = ("instances_refused", "events_clipped", "entries_unknown")
+    before = {name: driver.fold.counters[name] for name in names}
+    assert before["instances_refused"] == 1
+    assert before["events_clipped"] > 0
+    driver.spec = spec(watched(policy=LONG), limit_instances=1)
+    driver.fold = driver.fold.succeeded(driver.spec)
+    driver.unit()
+    assert {name: driver.fold.counters[name] for name in names} == before

@@ -4,7 +4,6 @@ Limits of SLO files are problems with a line and a remedy: tests/spec. The queue
 """
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,11 +20,13 @@ from pipeline.duplicates import Window
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold, IngestSpec
 from pipeline.metrics import CATALOGUE, Reading, render
+from pipeline.records import UnitFacts
 from pipeline.settings import Settings
 from pipeline.transport.record_blocks import RawMemoryRecords, RawPartitionRecords
+from tests.compiled import KERNELS
 from tests.event_samples import START_US, objectives, sample
 from tests.ingest_reading import APPEND_MS, block_of, facts_of, framed
-from tests.judging import T0, Driver, counts, spec, steady, watched
+from tests.judging import T0, Driver, counts, record_block, spec, steady, watched
 from tests.naive.record_batches import GZIP, Batch, Record, written
 
 Values = Iterable[bytes | None]
@@ -49,9 +50,8 @@ def read(readings: Iterable[Reading], name: str, *labels: str) -> float:
 
 
 @pytest.fixture
-def folding(pytestconfig: pytest.Config) -> Callable[..., Any]:
+def folding() -> Callable[..., Any]:
     """Fold values under settings; gives readings before and behind."""
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
 
     def fold(values: Values, append_ms: int = APPEND_MS, **limits: Any) -> tuple[list[Reading], list[Reading]]:
         letter_bytes = limits.pop("letter_bytes", 15 << 20)
@@ -60,7 +60,7 @@ def folding(pytestconfig: pytest.Config) -> Callable[..., Any]:
             "slo.counts", "slo.slices", "inference.events.dlq", 3, 2,
             max_block_bytes=settings.limit_block_bytes, max_dead_letter_bytes=letter_bytes,
         )  # fmt: skip
-        within = EventFold(fold_spec(settings), objectives(), SINGLE_OBJECT, cache_dir)
+        within = EventFold(fold_spec(settings), objectives(), SINGLE_OBJECT, KERNELS)
         limited = LimitedFold(IngestFold(made, within), LimitSpec(1.0, 1, 1_000_000))
         window = window_spec(settings)
         mine = limited if window is None else PartitionFold(limited, 3, Window(window))
@@ -75,15 +75,19 @@ LETTERS = "burnline_dead_letters"
 LATER_MS = START_US // 1000 + 900
 OLD = {"completed_at": START_US, "received_at": START_US}
 VARIANTS, MODELS = (events(60, lambda n, name=name: {name: f"v{n}"}) for name in ("variant", "request_model"))
+BAD = {"outcome": "ERROR", "final_attempt": True}
+EVENT = list(one())
+SIZE = len(EVENT[0] or b"")
 IDS, ONE_ID = events(30, lambda n: {"event_id": f"id {n}"}), events(3, lambda n: {"event_id": "same"})
 SOME = None  #: more than none
 INGEST = [
     pytest.param(VARIANTS, {"limit_series": 4}, "burnline_series_overflow", 56, id="series"),
     pytest.param(MODELS, {"limit_instances": 8}, "burnline_instances_refused", SOME, id="instances"),
     pytest.param(one(region="x" * 9), {"limit_label_bytes": 8}, f"{LETTERS} label_too_long", 1, id="label bytes"),
-    pytest.param(one(), {"limit_event_bytes": 50}, f"{LETTERS} too_large", 1, id="event bytes"),
-    pytest.param(one(**OLD), {"limit_age_s": 0.5, "append_ms": LATER_MS}, f"{LETTERS} too_old", 1, id="age"),
-    pytest.param([b"x" * 90], {"letter_bytes": 50}, "burnline_dead_letters_cut", 1, id="dead letter bytes"),
+    pytest.param(EVENT, {"limit_event_bytes": SIZE - 1}, f"{LETTERS} too_large", 1, id="event bytes"),
+    pytest.param(one(**OLD), {"limit_age_s": 0.899, "append_ms": LATER_MS}, f"{LETTERS} too_old", 1, id="age"),
+    pytest.param([b"x" * 90], {"letter_bytes": 94}, "burnline_dead_letters_cut", 1, id="dead letter bytes"),
+    pytest.param(one(**BAD, trace_id="t" * 129), {}, "burnline_trace_ids_too_long", SOME, id="a trace id"),
     pytest.param(VARIANTS, {"limit_block_bytes": 900}, "burnline_cut_blocks", SOME, id="block bytes"),
     pytest.param(IDS, {"limit_event_ids": 1, "duplicates_window_s": 60}, "burnline_event_ids_forgotten", 22, id="ids"),
     pytest.param(ONE_ID, {"duplicates_window_s": 60}, "burnline_duplicates", 2, id="duplicates"),
@@ -97,8 +101,29 @@ def test_a_limit_of_ingest_is_reached_and_counted(
     before, behind = folding(values, **limits)
     moved = read(behind, *metric.split()) - read(before, *metric.split())
     assert moved == moves if moves is not SOME else moved > 0
-    _, roomy = folding(values, append_ms=limits.get("append_ms", APPEND_MS))
-    assert read(roomy, *metric.split()) == 0
+
+
+AT = [
+    pytest.param(VARIANTS, {"limit_series": 60}, "burnline_series_overflow", id="series"),
+    pytest.param(MODELS, {}, "burnline_instances_refused", id="instances"),
+    pytest.param(one(region="x" * 9), {"limit_label_bytes": 9}, f"{LETTERS} label_too_long", id="label bytes"),
+    pytest.param(EVENT, {"limit_event_bytes": SIZE}, f"{LETTERS} too_large", id="event bytes"),
+    pytest.param(one(**OLD), {"limit_age_s": 0.9, "append_ms": LATER_MS}, f"{LETTERS} too_old", id="age"),
+    pytest.param([b"x" * 90], {"letter_bytes": 95}, "burnline_dead_letters_cut", id="dead letter bytes"),
+    pytest.param(one(**BAD, trace_id="t" * 128), {}, "burnline_trace_ids_too_long", id="a trace id"),
+    pytest.param(VARIANTS, {}, "burnline_cut_blocks", id="block bytes"),
+    pytest.param(IDS, {"duplicates_window_s": 60}, "burnline_event_ids_forgotten", id="ids"),
+    pytest.param(IDS, {"duplicates_window_s": 60}, "burnline_duplicates", id="duplicates"),
+    pytest.param(ONE_ID, {}, "burnline_duplicates", id="duplicates that nobody looks for"),
+]
+
+
+@pytest.mark.parametrize(("values", "limits", "metric"), AT)
+def test_at_a_limit_of_ingest_nothing_is_left_out(
+    folding: Any, values: Values, limits: dict[str, Any], metric: str
+) -> None:
+    _, behind = folding(values, **limits)
+    assert read(behind, *metric.split()) == 0
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="thousands of events")
@@ -112,9 +137,10 @@ def test_a_unit_of_too_many_slices_is_taken_in_pieces(folding: Any, monkeypatch:
 def test_a_batch_that_inflates_too_far_is_counted() -> None:
     before = RawPartitionRecords.oversized
     raw = written(Batch(0, (Record(0, 1, None, bytes(100_000)),), 1, GZIP))
-    limits = (None, 0, None, None, True, 0, 10_000)
-    [block] = RawPartitionRecords(TopicPartition("t", 0), RawMemoryRecords(raw), *limits)
-    assert (len(block), RawPartitionRecords.oversized - before) == (1, 1)
+    for most, oversized in ((whole := 100_000 + 11, 0), (whole - 1, 1)):  # at it, and past it
+        limits = (None, 0, None, None, True, 0, most)
+        [block] = RawPartitionRecords(TopicPartition("t", 0), RawMemoryRecords(raw), *limits)
+        assert (len(block), RawPartitionRecords.oversized - before) == (1, oversized)
     assert "burnline_oversized_batches" in CATALOGUE
 
 
@@ -142,6 +168,13 @@ def test_a_limit_of_the_judge_is_reached_and_counted(
     assert told() == 0
     driver.feed(counts(entries, newest=T0 + newest))
     assert told() == moves if moves is not SOME else told() > 0
+
+
+def test_a_block_of_counts_that_is_none_is_counted() -> None:
+    driver = Driver(spec(watched()))
+    driver.fold.fold([record_block([b"\xc3\x01nonsense", b""])], UnitFacts("slo.counts", 0, 1, 0, 2, 0))
+    assert driver.fold.counters[COUNTED["burnline_unreadable_blocks"]] == 2
+    assert "burnline_unreadable_blocks" in CATALOGUE
 
 
 def test_ingest_passes_on_no_trace_id_that_the_judge_would_drop() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,6 +23,7 @@ from pipeline.records import UnitFacts
 from pipeline.settings import Settings
 from pipeline.topics import EVENTS, TopicSpec, aiokafka_config, create_topics, topic_name, topics
 from pipeline.transport.log import Log
+from tests.compiled import KERNELS
 from tests.event_samples import objectives, sample
 from tests.ingest_reading import SPEC, block_of, decoded, facts_of, framed
 
@@ -40,7 +40,7 @@ def topic(kafka: EmbeddedKafka, topic_prefix: str) -> Iterator[tuple[dict[str, A
     producer = Producer({"bootstrap.servers": kafka.brokers})
     for value in [*values, *values[:100]]:
         producer.produce(name, value=value, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     yield aiokafka_config(settings), name
 
 
@@ -63,11 +63,11 @@ async def commit(options: dict[str, Any], group: str, name: str, offset: int) ->
     ],
 )
 def test_the_next_owner_leaves_out_what_the_former_would_have(
-    topic: tuple[dict[str, Any], str], pytestconfig: pytest.Config, committed: int | None, retries: int
+    topic: tuple[dict[str, Any], str], committed: int | None, retries: int
 ) -> None:
     options, name = topic
-    tp, group, cache_dir = TP(name, 0), f"group of {name}", Path(pytestconfig.cache.mkdir("kernels"))
-    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+    tp, group = TP(name, 0), f"group of {name}"
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
     limited = LimitedFold(fold, LimitSpec(1.0, 1, 1_000_000))
 
     async def take_over() -> dict[str, int]:
@@ -89,11 +89,10 @@ def test_the_next_owner_leaves_out_what_the_former_would_have(
     assert counters["events"] == 300 - (committed or 0) - retries
 
 
-def test_other_slos_are_put_in_force_and_windows_go_on(pytestconfig: pytest.Config) -> None:
-    cache_dir = Path(pytestconfig.cache.mkdir("kernels"))
+def test_other_slos_are_put_in_force_and_windows_go_on() -> None:
 
     def made() -> IngestFold:
-        return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, cache_dir))
+        return IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, KERNELS))
 
     limited = LimitedFold(made(), LimitSpec(1.0, 1, 1_000_000))
     mine = PartitionFold(limited, 3, Window(WINDOW))

@@ -11,17 +11,35 @@ from pipeline.embedded import EmbeddedClickHouse
 from pipeline.health import StepFacts
 from pipeline.metrics import CATALOGUE
 from pipeline.settings import Settings
+from pipeline.transport import Position
 from tests.sinks.storing import settings_of
 
 FACTS = StepFacts("store", 4, oldest_in_flight_s=45.0, open_transaction_s=2.0, backlog_records=12, records=99)
 
 
-def test_a_step_is_behind_since_it_was_at_its_end_last() -> None:
+@pytest.mark.parametrize(
+    ("looks", "told"),
+    [
+        pytest.param(
+            [(10.0, 5, 9), (12.0, 5, 20), (13.0, 9, 30), (20.0, 10, 31)], [0, 2, 0, 7], id="until it is reached"
+        ),
+        pytest.param([(10.0, 5, 9), (20.0, 9, 19), (30.0, 19, 29), (40.0, 29, 39)], [0, 0, 0, 0], id="a steady load"),
+        pytest.param([(10.0, 5, 5), (90.0, 5, 6), (91.0, 5, 6)], [0, 0, 1], id="nothing waited before"),
+        pytest.param([(10.0, 5, 9), (50.0, 5, None), (60.0, 9, None)], [0, 40, 0], id="the broker is away"),
+        pytest.param([(10.0, 5, 900), (50.0, 0, 9), (51.0, 9, 9)], [0, 0, 0], id="the log was made anew"),
+    ],
+)
+def test_a_step_is_behind_since_the_end_was_told_that_it_has_not_reached(
+    looks: list[tuple[float, int, int | None]], told: list[float]
+) -> None:
     reporter = Reporter(Settings(steps="ingest"))
-    told = [
-        reporter.behind_s("ingest", backlog, now_s) for backlog, now_s in [(5, 10.0), (9, 12.0), (0, 13.0), (1, 20.0)]
-    ]
-    assert told == [0.0, 2.0, 0.0, 7.0]
+    assert [reporter.behind_s("ingest", {0: Position(folded, end)}, now_s) for now_s, folded, end in looks] == told
+
+
+def test_a_step_is_as_far_behind_as_the_slowest_of_its_partitions() -> None:
+    reporter, slow = Reporter(Settings(steps="ingest")), Position(5, 9)
+    looks = [(10.0, {0: slow}), (20.0, {0: slow, 1: slow}), (30.0, {1: slow}), (40.0, {0: slow, 1: slow}), (50.0, {})]
+    assert [reporter.behind_s("ingest", positions, now_s) for now_s, positions in looks] == [0, 10, 10, 30, 0]
 
 
 def test_every_gauge_is_in_the_catalogue_and_a_lag_is_one() -> None:

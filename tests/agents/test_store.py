@@ -145,7 +145,7 @@ async def test_the_ledger_waits_while_clickhouse_is_away(mortal: EmbeddedClickHo
     await asyncio.sleep(0.7)
     assert not writing.done()
     await asyncio.to_thread(mortal.start)
-    await asyncio.wait_for(writing, 30)
+    await asyncio.wait_for(writing, 60)
     assert stored(mortal, told, topic_prefix)
     await ledger.close()
 
@@ -163,7 +163,7 @@ async def test_a_server_too_full_for_inserts_is_waited_for(mortal: EmbeddedClick
         assert not writing.done()
         client.execute("SYSTEM START MERGES")
         client.execute("ALTER TABLE counts_1m RESET SETTING parts_to_throw_insert, parts_to_delay_insert")
-    await asyncio.wait_for(writing, 30)
+    await asyncio.wait_for(writing, 60)
     assert stored(mortal, told, topic_prefix)
     await ledger.close()
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [all|ingest|kernel|latency|soak|presets|judge]`: what Burnline does in a second, at what cost.
+"""`python -m tests.bench [all|ingest|kernel|latency|alerting|soak|presets|judge]`: what Burnline does, at what cost.
 
 Real servers, started for the purpose and gone afterwards. Results go to bench-results/. Wrong results fail the run;
 slow ones are only shown.
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tests.bench import alerting as alerting_bench
 from tests.bench import ingest as ingest_bench
 from tests.bench import judge as judge_bench
 from tests.bench import kernel as kernel_bench
@@ -20,9 +21,11 @@ from tests.bench import latency as latency_bench
 from tests.bench import presets as presets_bench
 from tests.bench import report
 from tests.bench import soak as soak_bench
+from tests.bench import views as views_bench
 from tests.bench.paced import PacePlan
 
 RESULTS = Path("bench-results")
+DOCS = Path(__file__).parents[2] / "docs"
 DATA_DIR = Path(".burnline")  #: compiled kernels are kept here
 
 cli = typer.Typer(no_args_is_help=False, add_completion=False, help=__doc__)
@@ -144,6 +147,37 @@ def _show_latency(result: dict[str, Any], around: dict[str, Any]) -> None:
 
 
 @cli.command()
+def alerting(
+    rate: Annotated[int, typer.Option(help="events a second, of the load that is asked for")] = 100_000,
+    killed_rate: Annotated[int, typer.Option(help="events a second while the worker is killed")] = 20_000,
+    idle_rate: Annotated[int, typer.Option(help="events a second when there is little to do")] = 400,
+    models: Annotated[int, typer.Option(help="SLO instances of each of three SLOs")] = 24,
+    every_s: Annotated[float, typer.Option(help="between two models turning bad")] = 2.0,
+    only: Annotated[str, typer.Option(help="idle, load, crash: those of them")] = "idle,load,crash",
+    out: Out = RESULTS,
+) -> None:
+    """Time alerts from when they are due until they are known, beside a Prometheus that sees the same stream."""
+    known = {
+        "idle": alerting_bench.Load("idle", idle_rate), "load": alerting_bench.Load("load", rate),
+        "crash": alerting_bench.Load("crash", killed_rate, is_killed=True),
+    }  # fmt: skip
+    loads = [known[name] for name in only.split(",")]
+    with _measuring("alerting") as (home, around):
+        result = alerting_bench.measure(loads, models, every_s, home, DATA_DIR)
+    report.save("alerting", result, around, out)
+    alerting_bench.plot(result, out / "alerting.png")
+    title = (
+        f"Seconds until an alert is known; goal for slo.alerts: P99 within grace and {alerting_bench.GOAL_S:g} s, and "
+        f"{alerting_bench.GOAL_TIMES} times faster than Prometheus"
+    )
+    columns = ["", "slo.alerts P50", "P99", "Alertmanager P50", "P99", "Prometheus P50", "P99", "faster", "known"]
+    report.show(title, columns, alerting_bench.rows(result), around)
+    missing = [load["load"] for load in result["loads"] if len(load["topic"]["seconds"]) != load["due"]]
+    if missing:
+        _fail(f"alerts that were due never came: {', '.join(missing)}")
+
+
+@cli.command()
 def soak(
     minutes: Annotated[float, typer.Option(help="how long")] = 30.0,
     rate: Annotated[int, typer.Option(help="events a second")] = 30_000,
@@ -159,8 +193,8 @@ def soak(
     report.save("soak", result, around, out)
     report.plot_soak(result, out / "soak.png")
     _show_soak(result, around)
-    if not result["events"] == result["counted"] == result["stored"]:
-        _fail(f"{result['events']} sent, {result['counted']} counted, {result['stored']} stored")
+    if wrong := soak_bench.wrong(result):
+        _fail(wrong)
 
 
 def _show_soak(result: dict[str, Any], around: dict[str, Any]) -> None:
@@ -170,13 +204,16 @@ def _show_soak(result: dict[str, Any], around: dict[str, Any]) -> None:
         f"{result['peak_bytes'] / 1e6:.0f}",
         f"{last / 1e6:.0f}", f"{result['slope_bytes_per_min'] / 1e6:+.2f}", f"{result['intruders']:,}",
         f"{result['series_overflow']:,}", f"{result['instances_refused']:,}",
-        f"{result['events'] - result['stored']:,}",
+        f"{result['missing']:,}", f"{result['extra']:,}",
     ]  # fmt: skip
     columns = [
         "", "events/s", "peak MB", "at the end MB", "MB/min in the second half", "new tenants", "events as `other`",
-        "instances as `other`", "missing",
+        "instances as `other`", "missing", "extra",
     ]  # fmt: skip
-    title = f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB at 1,000 series, and flat under the attack"
+    title = (
+        f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB at 1,000 series, and under the attack flat below "
+        f"{result['bound_bytes'] / 1e6:.0f} MB, the bound that the limits give"
+    )
     report.show(title, columns, [row], around)
 
 
@@ -206,9 +243,29 @@ def presets(out: Out = RESULTS) -> None:
         result = presets_bench.measure()
     report.save("presets", result, around, out)
     presets_bench.plot(result, out / "presets.png")
+    presets_bench.publish(result, DOCS)
     title = f"Alert policies on {len(result['scenarios'])} scenarios; median / most, then detection / reset of one"
     columns = ["", "recall", "precision", "detection", "reset", "trouble", "judged", "SRE Workbook"]
     report.show(title, columns, presets_bench.rows(result), around)
+
+
+@cli.command()
+def views(
+    instances: Annotated[int, typer.Option(help="SLO instances of each of a hundred SLOs")] = 100,
+    days: Annotated[int, typer.Option(help="of history")] = 30,
+    out: Out = RESULTS,
+) -> None:
+    """Ask every view about one SLO, with everybody else's history around it."""
+    with _measuring("views") as (home, around):
+        result = views_bench.measure(views_bench.Size(instances=instances, days=days), home)
+    report.save("views", result, around, out)
+    views_bench.plot(result, out / "views.png")
+    stored = sum(result["rows"].values())
+    title = (
+        f"Views, one SLO of a hundred, {100 * instances:,} instances, {days} days, {stored:,} rows; goal "
+        f"{views_bench.GOAL_MS} ms"
+    )
+    report.show(title, ["", "least, ms", "median, ms", "most, ms", "rows"], views_bench.rows(result), around)
 
 
 @contextmanager

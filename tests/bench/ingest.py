@@ -150,7 +150,7 @@ def reader(settings: Settings) -> Consumer:
 def ends(settings: Settings, base: str) -> list[int]:
     """Where each partition of a topic ends."""
     consumer, name = reader(settings), topics.topic_name(settings, base)
-    count = len(consumer.list_topics(name, timeout=10).topics[name].partitions)
+    count = len(consumer.list_topics(name, timeout=60).topics[name].partitions)
     found = [consumer.get_watermark_offsets(TopicPartition(name, p), timeout=10)[1] for p in range(count)]
     consumer.close()
     return found

@@ -9,7 +9,7 @@ full second reach the factor. Its tick's sending began before its append, so a d
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -86,8 +86,10 @@ def write_slos(directory: Path) -> Path:
     return directory
 
 
-def run_steadily(settings: Settings, plan: PacePlan, home: Path) -> tuple[Sent, processes.Usage]:
-    """Run a worker under watch, and a producer beside it until that is done."""
+def run_steadily(
+    settings: Settings, plan: PacePlan, home: Path, look: Callable[[Sent], None] = lambda sent: None
+) -> tuple[Sent, processes.Usage]:
+    """Run a worker under watch, and a producer beside it until that is done; then `look`, before the worker stops."""
     plan = replace(plan, brokers=settings.kafka_brokers, topic=topics.topic_name(settings, topics.EVENTS))
     wanted, out = home / "plan.json", home / "sent.json"
     wanted.write_text(json.dumps(asdict(plan)))
@@ -98,12 +100,14 @@ def run_steadily(settings: Settings, plan: PacePlan, home: Path) -> tuple[Sent, 
         with processes.module("tests.bench.paced", wanted, out) as producer:
             processes.finished(producer, plan.seconds * 1.5 + 120)
         time.sleep(plan.settle_s)
+        sent = Sent(**json.loads(out.read_text()))
+        look(sent)
         usage = watch.stop()
         if worker.process.poll() is not None:
             raise RuntimeError(f"the worker ended:\n{worker.log.read_text()[-2000:]}")
     finally:
         worker.stop()
-    return Sent(**json.loads(out.read_text())), usage
+    return sent, usage
 
 
 def measure_latency(plan: PacePlan, home: Path, data_dir: Path) -> dict[str, Any]:

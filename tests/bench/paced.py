@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.encoding import EventColumns, EventEncoder, Words
 from pipeline.sli import FAILURE_KINDS, OUTCOMES
+from tests.bench.exporter import Exporter
 from tests.bench.fleet_events import fleet_columns, series_of
 from tests.bench.topic import OPTIONS, PARTITIONS, send
 
@@ -42,6 +43,7 @@ class PacePlan:
     settle_s: float = 10.0  # after the last event, for the last alerts
     attack_from_s: float = 1e9  # from then on one event in `attack_every` has a tenant nobody has seen
     attack_every: int = 50
+    metrics_port: int = 0  # where counters of what was sent are shown; 0: nowhere
 
 
 @dataclass
@@ -109,6 +111,7 @@ def run(plan: PacePlan) -> Sent:
     producer = Producer({"bootstrap.servers": plan.brokers} | OPTIONS | {"linger.ms": 5, "compression.type": "lz4"})
     due_of = plan.bad_from_s + plan.bad_every_s * np.arange(plan.models)
     steady.values(steady.stretch(100), time.time_ns() // 1000, np.zeros(100, np.bool_))  # compiles
+    exporter = Exporter(plan.metrics_port, plan.models) if plan.metrics_port else None
     began, count = time.monotonic(), round(plan.rate * TICK_S)
     for tick in range(round(plan.seconds / TICK_S)):
         behind_s = time.monotonic() - began - tick * TICK_S
@@ -121,9 +124,10 @@ def run(plan: PacePlan) -> Sent:
         values = steady.values(rows, at_us, is_bad, is_attack=tick * TICK_S >= plan.attack_from_s)
         for partition in range(PARTITIONS):
             send(producer, plan.topic, partition, values[partition::PARTITIONS])
-        _note(
-            sent, at_us, np.bincount(models, minlength=plan.models), np.bincount(models[is_bad], minlength=plan.models)
-        )
+        every, bad = (np.bincount(each, minlength=plan.models) for each in (models, models[is_bad]))
+        _note(sent, at_us, every, bad)
+        if exporter is not None:
+            exporter.count(every, bad)
     while producer.flush(1.0):
         pass
     sent.elapsed_s, sent.intruders = time.monotonic() - began, steady.intruders

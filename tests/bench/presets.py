@@ -1,8 +1,8 @@
 """Benchmark `presets`: what alert policies are worth on the scenarios: detection, reset, precision, recall.
 
 Every policy is judged by the real judge, from histories as long as its windows to the last alert's end: after a stream
-its traffic goes on from the beginning, without a failure. The streams are those of tests/scenarios, each once, whatever
-the preset and the trouble on the way that the file has it for.
+its traffic goes on from the beginning, without a failure. The streams are those of tests/scenarios that count requests
+over rolling windows, each once, whatever the preset and the trouble on the way that the file has it for.
 
 An incident is what its scenario marks: 2 % of the month's budget spent, the least that the SRE Workbook would page for.
 It is detected when an alert is open in it, or within 15 min of its end; detection is counted from its first failure,
@@ -13,8 +13,10 @@ SLOs", https://sre.google/workbook/alerting-on-slos/, tables 5-1, 5-2, 5-5 and s
 formula above table 5-5.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -29,6 +31,10 @@ from tests.scenarios.delivery import episodes, told
 from tests.scenarios.reading import FILES, Ints, Scenario, Stream, read
 
 WITHIN_GRACE_S = 1
+PUBLISHED = (
+    "name", "incidents", "detected", "alerts", "right", "precision", "recall", "detection_median_s",
+    "detection_most_s", "reset_median_s", "reset_most_s", "trouble", "measured_s", "printed",
+)  # fmt: skip
 AFTERWARDS_S = 900  #: an alert that comes so late still belongs to the incident
 ANY = ("INFO", "WARNING", "CRITICAL")
 
@@ -91,7 +97,7 @@ class Worth:
 
 def measure(strategies: Sequence[Strategy] = STRATEGIES) -> dict[str, Any]:
     """Judge every distinct stream under every strategy."""
-    scenarios = list(distinct([read(path) for path in FILES]))
+    scenarios = list(distinct([each for each in map(read, FILES) if each.is_plain]))
     return result_of([worth_of(each, scenarios) for each in strategies], [each.name for each in scenarios])
 
 
@@ -99,6 +105,23 @@ def result_of(worths: Sequence[Worth], scenarios: Sequence[str]) -> dict[str, An
     """Make the result that is saved, shown and drawn."""
     strategies = [{**asdict(w), "precision": w.precision, "recall": w.recall, **_middles(w)} for w in worths]
     return {"scenarios": list(scenarios), "strategies": strategies}
+
+
+def digest() -> str:
+    """Name what the table is made of: scenarios that count, and policies."""
+    told = sha256(repr([(each.name, each.policy, each.trouble) for each in STRATEGIES]).encode())
+    for path in FILES:
+        if "slos:" not in (text := path.read_text()):
+            told.update(f"{path.stem}\0{text}".encode())
+    return told.hexdigest()
+
+
+def publish(result: dict[str, Any], home: Path) -> None:
+    """Write the table and the plot that the README shows; tests tell when they are of other scenarios or policies."""
+    figures = [{name: value for name, value in each.items() if name in PUBLISHED} for each in result["strategies"]]
+    told = {"digest": digest(), "scenarios": len(result["scenarios"]), "strategies": figures}
+    (home / "presets.json").write_text(json.dumps(told, indent=1) + "\n")
+    plot(result, home / "presets.png")
 
 
 def distinct(scenarios: Sequence[Scenario]) -> Iterator[Scenario]:

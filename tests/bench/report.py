@@ -161,6 +161,7 @@ def plot_soak(result: dict[str, Any], path: Path) -> None:
     )  # fmt: skip
     axes.plot([s / 60 for s in result["seconds"]], [b / 1e6 for b in result["rss_bytes"]], color=OURS)
     axes.axhline(GOALS["rss_mb"], color=GOAL, linestyle=":", label="goal at 1,000 series")
+    axes.axhline(result["bound_bytes"] / 1e6, color=GOAL, label="bound by the limits of series and SLO instances")
     if result["plan"]["attack_from_s"] < result["plan"]["seconds"]:
         axes.axvline(result["plan"]["attack_from_s"] / 60, color=THEIRS, label="ever new tenants from here")
     axes.set_ylim(bottom=0)

@@ -58,6 +58,17 @@ def test_a_steady_load_is_sent_and_watched(
     report.plot_soak(result, tmp_path / "soak.png")
 
 
+def test_a_soak_expects_of_every_slo_what_was_sent_and_complains_of_the_rest() -> None:
+    sent = Sent(event_us=[1, 2], good=[[3, 0], [4, 1]], bad=[[0, 2], [1, 0]], events=11)
+    slos = ("errors-by-tenant", "errors-5", "errors-10", "errors-20")
+    assert soak.expected(sent) == {(slo, name): n for slo in slos for name, n in (("good", 8), ("bad", 3))}
+    fine = {"missing": 0, "extra": 0, "differences": {}, "peak_bytes": 5_000_000, "bound_bytes": 5_000_000}
+    assert soak.wrong(fine) == ""
+    assert soak.wrong({**fine, "missing": 3}).startswith("3 missing, 0 extra")
+    assert soak.wrong({**fine, "extra": 3}).startswith("0 missing, 3 extra")
+    assert soak.wrong({**fine, "peak_bytes": 6_000_000}) == "6 MB, past the bound of 5 MB"
+
+
 def test_the_rivals_judge_as_the_definitions_do() -> None:
     base = make_base(2_000, 100)
     events = [event for value in base.values if (event := naive.read(value[10:]))]

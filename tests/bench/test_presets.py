@@ -1,10 +1,13 @@
 """The worth of alert policies: figures that can be had by hand, from few scenarios."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench import presets
+from tests.bench.__main__ import DOCS
 from tests.scenarios.reading import FILES, read
 
 BY_NAME = {path.stem: path for path in FILES}
@@ -51,3 +54,36 @@ def test_the_table_is_drawn(tmp_path: Path) -> None:
     assert [len(row) for row in presets.rows(result)] == [8, 8]
     presets.plot(result, tmp_path / "presets.png")
     assert 10_000 < (tmp_path / "presets.png").stat().st_size < 150_000
+
+
+def published() -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((DOCS / "presets.json").read_text())
+    return told
+
+
+def test_the_published_table_is_of_the_scenarios_and_policies_of_now() -> None:
+    assert published()["digest"] == presets.digest(), "run python -m tests.bench presets, and look at the README"
+
+
+def test_the_readme_says_what_the_published_table_says() -> None:
+    told, text = published(), " ".join((DOCS.parent / "README.md").read_text().split())
+    of = {each["name"]: each for each in told["strategies"]}
+    ours, bare = of["default"], of["error rate over 5 min"]
+    said = (
+        f"On {told['scenarios']} scenarios the preset `default` finds {ours['detected']} of {ours['incidents']} ",
+        f"incidents, half of them within {ours['detection_median_s'] / 60:.0f} minutes, ",
+        f"and {ours['precision'] * 100:.0f} % of its alerts are right",
+    )
+    assert "".join(said) in text
+    assert ours["detected"] == bare["detected"]
+    assert f"finds as many, and {bare['precision'] * 100:.0f} % of its alerts are right" in text
+
+
+def test_the_table_and_its_plot_are_published_together(tmp_path: Path) -> None:
+    worth = presets.worth_of(STRATEGIES["default"], [read(BY_NAME["page_default"])])
+    result = presets.result_of([worth], ["page_default"])
+    presets.publish(result, tmp_path)
+    told = json.loads((tmp_path / "presets.json").read_text())
+    assert (told["scenarios"], told["digest"]) == (1, presets.digest())
+    assert set(told["strategies"][0]) == set(presets.PUBLISHED)
+    assert (tmp_path / "presets.png").stat().st_size > 10_000

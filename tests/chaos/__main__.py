@@ -17,7 +17,7 @@ from tests.chaos import report
 from tests.chaos.faults import FAULTS
 from tests.chaos.session import Fault, Result, Session, Skipped
 
-OUT = Path("bench-results") / "chaos"
+OUT, RECOVERY = Path("bench-results") / "chaos", "recovery.png"
 
 
 def main(
@@ -28,27 +28,36 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON a run, and nothing else on stdout")] = False,
     out: Annotated[Path, typer.Option(help="where results go")] = OUT,
     keep: Annotated[Path | None, typer.Option(help="keep logs and data of the runs here")] = None,
+    together: Annotated[bool, typer.Option("--together", help="one after the other in one session")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report", help="run nothing: all faults over all runs in `out`")
+    ] = False,
 ) -> None:
     """Faults under load; exit 1 when an event is missing, counted twice, or an alert is not as it should be."""
     unknown = [name for name in fault or () if name not in FAULTS]
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(FAULTS)}")
+    if report_only:
+        report.summarise(report.saved(out), list(fault or FAULTS), out / RECOVERY)
+        return
     logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)  # it tells every refused connection
     first = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     console, around, results = Console(stderr=True, quiet=as_json), surroundings(), []
-    for name in fault or FAULTS:
+    names = list(fault or FAULTS)
+    for some in [names] if together else [[name] for name in names]:
+        name = ", ".join(some)
         console.print(f"{name}, seed {first} ...", style="dim", highlight=False)
         try:
-            result = live_through((FAULTS[name],), first, rate, rounds, keep)
+            result = live_through(tuple(FAULTS[each] for each in some), first, rate, rounds, keep)
         except Skipped as why:
             console.print(f"{name} skipped: {why}", style="yellow")
             continue
         results.append(result)
         if as_json:
-            typer.echo(json.dumps({k: v for k, v in report.as_json(result, rate).items() if k != "samples"}))
-        report.save(results, around, rate, out)
+            typer.echo(json.dumps({k: v for k, v in report.as_json(result).items() if k != "samples"}))
+        report.save(result, around, out)
     if not as_json:
-        report.show(results, rate)
+        report.show(results)
     raise typer.Exit(int(not all(result.is_good for result in results)))
 
 
@@ -68,7 +77,7 @@ def live_through(
         except Exception as error:  # what is broken is told with its seed, and the next fault has its turn
             name = "+".join(fault.name for fault in faults)
             where = traceback.format_exc().splitlines()[-7:]
-            return Result(name, seed, rounds or 1, problems=[f"the run broke: {error!r}"], notes=where)
+            return Result(name, seed, rounds or 1, rate, problems=[f"the run broke: {error!r}"], notes=where)
 
 
 if __name__ == "__main__":

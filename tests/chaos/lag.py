@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,22 @@ class Sample:
         return self.events, self.judge_s, self.store_s
 
 
+def within_since_s(samples: Sequence[Sample], limits: tuple[float, ...]) -> float | None:
+    """Time of the first look since which lags have been within the limits; a lone one past them is a busy machine's.
+
+    Two limits are those of ingest and judge: whether alerts come as before.
+    """
+    since_s, past = None, 0
+    for sample in samples:
+        is_within = all(lag <= limit for lag, limit in zip(sample.lags, limits, strict=False))
+        past = 0 if is_within else past + 1
+        if past > 1:
+            since_s = None
+        elif is_within and since_s is None:
+            since_s = sample.at_s
+    return since_s
+
+
 class LagWatch:
     """Looks until it is stopped. Also collects the alerts, as a receiver would."""
 
@@ -68,30 +84,24 @@ class LagWatch:
         self._statuses.close()
         self._consumer.close()
 
-    def limits(self, last_s: float = 6.0) -> tuple[float, ...]:
-        """What the lags were lately, and half as much more: back within it, a fault is over."""
+    def limits(self, rate: int, last_s: float = 6.0) -> tuple[float, ...]:
+        """What the lags were lately, and half as much more and two seconds: back within it, a fault is over."""
         since_s = self.now_s() - last_s
         lately = [sample.lags for sample in self.samples if sample.at_s >= since_s]
         found = [max((lag for lag in lags if lag < UNKNOWN), default=UNKNOWN) for lags in zip(*lately, strict=True)]
-        return tuple(1.5 * lag + least for lag, least in zip(found, (5_000, 2.0, 3.0), strict=True))
+        return tuple(1.5 * lag + least for lag, least in zip(found, (2.0 * rate, 2.0, 2.0), strict=True))
 
     def is_steady(self) -> bool:
         """Whether everybody has answered lately, and nobody is far behind."""
         lately = [sample.lags for sample in self.samples[-3:]]
         return bool(lately) and all(max(lags) < UNKNOWN and max(lags[1:]) < FAR_S for lags in lately)
 
-    def recovered_at(self, since_s: float, limits: tuple[float, ...]) -> float | None:
-        """Time from which on all looks were within the limits; None before that has lasted for a while."""
-        good_since = None
-        for sample in list(self.samples):
-            is_good = all(lag <= limit for lag, limit in zip(sample.lags, limits, strict=True))
-            if not is_good:
-                good_since = None
-            elif good_since is None:
-                good_since = sample.at_s
-        if good_since is None or self.now_s() - max(good_since, since_s) < LASTING_S:
+    def recovered_s(self, healed_s: float, limits: tuple[float, ...]) -> float | None:
+        """Seconds from a heal until lags were within the limits; None before that has lasted for a while."""
+        since_s = within_since_s(self.samples[:], limits)
+        if since_s is None or self.now_s() - max(since_s, healed_s) < LASTING_S:
             return None
-        return max(good_since, since_s)
+        return max(since_s - healed_s, 0.0)
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_S):

@@ -99,7 +99,6 @@ class Load:
         self.truth = Truth(load([plan.slo_dir]).checked().objectives, latencies=False)
         self._producer = self._connected()
         self._events, self._encoder = Events(plan), EventEncoder()
-        self.late_s_max = 0.0
 
     def _connected(self) -> Producer:
         """A producer with fresh knowledge of the topic."""
@@ -112,11 +111,10 @@ class Load:
         say({"ready": True})
         began_s = time.monotonic()
         while True:
-            began_s += self._obey(sent_s)
+            began_s += self._obey(sent_s, time.monotonic() - began_s)
             behind_s = time.monotonic() - began_s - sent_s
             if behind_s < 0:
                 time.sleep(-behind_s)
-            self.late_s_max = max(self.late_s_max, behind_s)
             self._send(self._events.next(count, time.time_ns() // 1000, sent_s))
             sent_s += TICK_S
 
@@ -126,8 +124,8 @@ class Load:
             send(self._producer, self.plan.topic, partition, values[partition :: self.partitions])
         self.truth.add(events)
 
-    def _obey(self, sent_s: float) -> float:
-        """Do as told; return for how long nothing was sent."""
+    def _obey(self, sent_s: float, took_s: float) -> float:
+        """Do as told; return for how long nothing was sent. Sending `sent_s` of events took `took_s`."""
         began_s, is_paused = time.monotonic(), False
         while is_paused or not self._commands.empty():
             command = self._commands.get()
@@ -138,19 +136,19 @@ class Load:
             while self._producer.flush(1.0):
                 pass
             if is_paused:
-                say(self._told(sent_s))
+                say(self._told(sent_s, took_s))
             else:
                 self._producer = self._connected()
         return time.monotonic() - began_s
 
-    def _told(self, sent_s: float) -> dict[str, Any]:
+    def _told(self, sent_s: float, took_s: float) -> dict[str, Any]:
         requests: dict[str, int] = {}
         for (labels, _), counters in self.truth.slices().items():
             model = labels[1]
             requests[model] = requests.get(model, 0) + sum(counters[name] for name in CASES)
         return {
-            "events": self.truth.events, "totals": self.truth.totals(), "requests": requests, "sent_s": sent_s,
-            "late_s_max": self.late_s_max, "bursts": bursts(self.plan, sent_s),
+            "events": self.truth.events, "totals": self.truth.totals(), "requests": requests,
+            "bursts": bursts(self.plan, sent_s), "rate": self.truth.events / took_s,
         }  # fmt: skip
 
 

@@ -12,13 +12,14 @@ import pytest
 from pipeline.embedded.kafka_security import HOST
 from tests.chaos import report
 from tests.chaos.faults import FAULTS, SHORT
+from tests.chaos.lag import Sample, within_since_s
 from tests.chaos.launcher import PHASES
 from tests.chaos.load import LoadPlan, bursts
 from tests.chaos.proxy import COMMITS, Proxy
-from tests.chaos.session import Result, Session
+from tests.chaos.session import Mark, Result, Session
 from tests.chaos.verdict import Difference, alerts_of, difference
 
-RATE = 5_000  #: beside other tests on two cores; `make chaos` takes its 20,000
+RATE = 2_500  #: beside other tests on two cores; `make chaos` takes its 20,000
 SEED = int(os.environ.get("BURNLINE_TEST_SEED", "0")) or random.SystemRandom().randrange(1_000_000)
 
 
@@ -29,7 +30,7 @@ def test_a_worker_the_broker_and_clickhouse_are_killed_under_load_and_every_even
     print(f"replay: BURNLINE_TEST_SEED={SEED} pytest {__file__}")
     with Session(tmp_path, SHORT, SEED, RATE) as session:
         result = session.run(rounds=1)
-    report.show([result], RATE)
+    report.show([result])
     assert result.problems == []
     assert result.events > RATE * 20
     assert [mark.fault for mark in result.marks] == [fault.name for fault in SHORT]
@@ -71,8 +72,49 @@ def test_faults_have_names_of_their_own_and_phases_exist() -> None:
 
 
 def test_a_result_tells_how_to_live_through_it_again() -> None:
-    command = report.replay(Result("worker-kill", 7, 2), 20_000)
+    command = report.replay(Result("worker-kill", 7, 2, 20_000))
     assert command == "python -m tests.chaos --seed 7 --fault worker-kill --rounds 2 --rate 20000"
+    command = report.replay(Result("worker-kill+broker-kill", 7, 20, 9_000))
+    assert command == "python -m tests.chaos --seed 7 --fault worker-kill --fault broker-kill --together --rate 9000"
+
+
+@pytest.mark.parametrize(
+    ("lags", "since_s"),
+    [
+        pytest.param([1, 9, 9, 3, 2], 3, id="from the first look after the last two that were past it"),
+        pytest.param([1, 9, 2, 9, 2], 0, id="never two in a row"),
+        pytest.param([1, 2, 9, 9], None, id="not yet"),
+        pytest.param([9, 9, 2, 9], 2, id="a lone one at the end"),
+    ],
+)
+def test_a_fault_is_over_when_lags_stay_within_their_limits(lags: list[float], since_s: float | None) -> None:
+    samples = [Sample(at_s, 0.0, lag, 0.0, 0, 0) for at_s, lag in enumerate(lags)]
+    assert within_since_s(samples, (5_000.0, 3.0, 3.0)) == since_s
+
+
+def test_runs_are_kept_side_by_side_and_told_of_as_one_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, another, failed = (
+        Result("log-truncated", 7, 1, 20_000, 500, 20_000.0, {"counts": Difference(20, 0), "slices": Difference(10, 0)},
+               marks=[Mark("log-truncated", 1.0, 2.0, 0.25, 0.5)], lost_events=10),
+        Result("log-truncated+broker-kill", 8, 1, 20_000, 300, 19_000.0,
+               marks=[Mark("log-truncated", 1.0, 2.0, 0.75, 1.5), Mark("broker-kill", 3.0, 4.0, 6.0, 7.0)]),
+        Result("worker-kill", 7, 1, 20_000, 200, 1.0, {"counts": Difference(3, 4)},
+               marks=[Mark("worker-kill", 1.0, 2.0)], problems=["counts: 3 missing, 4 extra"]),
+    )  # fmt: skip
+    for result in (one, another, failed):
+        report.save(result, {"cores": 2}, tmp_path)
+    found = report.saved(tmp_path)
+    assert sorted(found, key=lambda result: result.events, reverse=True) == [one, another, failed]
+    report.summarise(found, ["log-truncated", "worker-kill", "worker-zombie"], tmp_path / "recovery.png")
+    rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert [" ".join(row) for row in rows] == [
+        "log-truncated 2 2 800 (10 lost) 19,000 0 0 0 0.5, 0.8 1.0, 1.5 ok",
+        "worker-kill 1 1 200 1 3 4 0 inf, inf inf, inf FAILED",
+        "worker-zombie 0 NOT RUN",
+    ]
+    assert (tmp_path / "recovery.png").stat().st_size > 5_000
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

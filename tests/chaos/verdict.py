@@ -38,7 +38,7 @@ class Truth:
     counts: Totals
     slices: Totals
     bursts: int
-    late_s_max: float
+    rate: float  # events a second, by the wall
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Truth":
@@ -49,7 +49,7 @@ class Truth:
             for name in readers.TALLIES
         }
         slices: Totals = {(model,): requests for model, requests in told["requests"].items()}
-        return cls(told["events"], counts, slices, told["bursts"], told["late_s_max"])
+        return cls(told["events"], counts, slices, told["bursts"], told["rate"])
 
 
 def differences(truth: Truth, sums: readers.Sums, clickhouse: Any) -> dict[str, Difference]:

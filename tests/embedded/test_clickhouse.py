@@ -24,7 +24,7 @@ def test_the_server_listens_on_loopback_only(clickhouse: EmbeddedClickHouse) -> 
 
 
 def test_it_answers_over_http_too(clickhouse: EmbeddedClickHouse) -> None:
-    assert httpx.get(f"{clickhouse.http_url}/ping").text == "Ok.\n"
+    assert httpx.get(f"{clickhouse.http_url}/ping", timeout=60).text == "Ok.\n"
 
 
 def test_rows_are_there_again_after_a_stop_and_after_a_kill(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_nobody_logs_in_as_default_or_with_a_wrong_password(clickhouse: Embedded
     with pytest.raises(ServerException) as refused:
         clickhouse.client(password="wrong").execute("SELECT 1")
     assert refused.value.code == AUTHENTICATION_FAILED
-    assert httpx.get(clickhouse.http_url, params={"query": "SELECT 1"}).status_code >= 400
+    assert httpx.get(clickhouse.http_url, params={"query": "SELECT 1"}, timeout=60).status_code >= 400
 
 
 def test_equal_inserts_with_one_token_count_once(clickhouse: EmbeddedClickHouse) -> None:

@@ -24,7 +24,7 @@ def produce(brokers: str, value: bytes) -> None:
     """Append one record and wait until the broker has it."""
     producer = Producer({"bootstrap.servers": brokers, "acks": "all"})
     producer.produce(TOPIC, value)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 def records(brokers: str, count: int) -> list[bytes]:
@@ -32,7 +32,7 @@ def records(brokers: str, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "unused"})
     consumer.assign([TopicPartition(TOPIC, 0, OFFSET_BEGINNING)])
     try:
-        return [record.value() for record in consumer.consume(count, timeout=20)]
+        return [record.value() for record in consumer.consume(count, timeout=60)]
     finally:
         consumer.close()
 
@@ -46,7 +46,7 @@ def test_records_are_there_again_after_a_stop_and_after_a_kill(tmp_path: Path) -
     with broker:
         port = broker.port
         admin = AdminClient({"bootstrap.servers": broker.brokers})
-        admin.create_topics([NewTopic(TOPIC, 1, -1)])[TOPIC].result(20)
+        admin.create_topics([NewTopic(TOPIC, 1, -1)])[TOPIC].result(60)
         produce(broker.brokers, b"before the stop")
         broker.stop()
         broker.start()
@@ -60,7 +60,7 @@ def test_records_are_there_again_after_a_stop_and_after_a_kill(tmp_path: Path) -
 def test_a_second_broker_on_the_same_directory_is_refused(kafka: EmbeddedKafka) -> None:
     with pytest.raises(EmbeddedError, match="in use by another server"):
         EmbeddedKafka(kafka.data_dir).start()
-    assert AdminClient({"bootstrap.servers": kafka.brokers}).list_topics(timeout=10).brokers
+    assert AdminClient({"bootstrap.servers": kafka.brokers}).list_topics(timeout=60).brokers
 
 
 def test_a_port_that_is_taken_is_refused_with_the_brokers_reason(kafka: EmbeddedKafka, tmp_path: Path) -> None:

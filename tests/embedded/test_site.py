@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def test_topics_and_tables_are_there(site: Site) -> None:
     admin = AdminClient(confluent_config(site.settings))
-    assert set(NAMES) <= set(admin.list_topics(timeout=10).topics)
+    assert set(NAMES) <= set(admin.list_topics(timeout=60).topics)
     tables = {name for (name,) in site.clickhouse.client().execute("SHOW TABLES")}
     assert {"sli", "compliance", "error_budget", "burn_rate", "alerts", "dead_letters"} <= tables
 

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz TARGET HOME --seconds S --seed N`: fuzz compiled code in a process that may die of it.
+"""`python -m tests.fuzz TARGET HOME --seconds S --seed N`: fuzz in a process that may die of it.
 
 What is tried is in HOME/trying before it is tried. Prints how many inputs were run; ends with 1 when a law is broken.
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 from random import Random
 
 from tests.fuzz.mutating import mutated
-from tests.fuzz.native import TARGETS, Target
+from tests.fuzz.native import NATIVE, Target
+from tests.fuzz.text import TEXTS
+
+TARGETS = NATIVE | TEXTS
 
 
 def main() -> int:
@@ -22,6 +25,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", type=Path, nargs="*", help="files to try instead of mutations")
     chosen = parser.parse_args()
+    chosen.home.mkdir(parents=True, exist_ok=True)
     target = TARGETS[chosen.target](chosen.home)
     if chosen.again is not None:
         for path in chosen.again:

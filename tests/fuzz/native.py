@@ -16,6 +16,7 @@ from pipeline.decoding import EventFold, FoldSpec
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.ingest import IngestFold
 from pipeline.records import PADDING, RecordBlock
+from pipeline.settings import Settings
 from tests.event_samples import objectives, sample, spoilt
 from tests.ingest_reading import HEADER, SPEC, block_of, decoded, facts_of, framed
 from tests.naive import events as naive_events
@@ -81,7 +82,7 @@ def events(home: Path) -> Target:
     corpus = [
         value for value in framed([sample(random) for _ in range(40)] + [spoilt(random) for _ in range(5)]) if value
     ]
-    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, home / "kernels"))
+    fold = IngestFold(SPEC, EventFold(FoldSpec(), objectives(), SINGLE_OBJECT, Settings(data_dir=home).kernels_dir))
 
     def check(values: list[bytes]) -> None:
         block = block_of(values)
@@ -104,4 +105,4 @@ def _is_refused(value: bytes) -> bool:
     return event is None or naive_events.refused(event) is not None
 
 
-TARGETS: dict[str, Callable[[Path], Target]] = {"batches": batches, "events": events}
+NATIVE: dict[str, Callable[[Path], Target]] = {"batches": batches, "events": events}

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.fleet import ScenarioError, load_scenario
 from jobs.traces.mapping import Mapping, MappingError, load_mapping
 from pipeline.sources.registry import ANSWER_BYTES, RegistryError, framing
-from schemas import HOME
 from tests.fuzz.mutating import mutated
+from tests.fuzz.text import TEXTS
 
 FOUND = Path(__file__).parent / "found"
-SHIPPED = [path.read_bytes() for path in sorted((HOME / "mappings").glob("*.yaml"))]
-EXAMPLES = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -39,6 +39,14 @@ documents = st.recursive(
     max_leaves=25,
 )
 
+junk = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["10m", "errors", "chat", "", "9" * 400])
+)
+words = st.sampled_from(
+    ["fleet", "duration", "incidents", "rate", "models", "tenants", "name", "kind", "starts", "lasts", "where", "ratio",
+     "factor", "recovers", "failure_kind", "region"]
+)  # fmt: skip
+
 
 def read(path: Path, text: bytes) -> Mapping | None:
     """Read a file; None when it is refused with reasons."""
@@ -55,10 +63,16 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "mapping.yaml"
 
 
-@EXAMPLES
-@given(seed=st.integers(0, 2**32))
-def test_a_changed_mapping_is_read_or_refused(file: Path, seed: int) -> None:
-    read(file, mutated(Random(seed), SHIPPED))
+@pytest.mark.parametrize("target", ["slos", "mappings", "scenarios"])
+def test_a_changed_file_is_read_or_refused(target: str, tmp_path: Path) -> None:
+    made = TEXTS[target](tmp_path)
+
+    @EXAMPLES
+    @given(seed=st.integers(0, 2**32))
+    def try_one(seed: int) -> None:
+        made.check([mutated(Random(seed), made.corpus)])
+
+    try_one()
 
 
 @EXAMPLES
@@ -89,6 +103,24 @@ BOMBS = [
 @pytest.mark.parametrize("text", BOMBS)
 def test_a_bomb_is_refused(file: Path, text: bytes) -> None:
     assert read(file, text) is None
+    with pytest.raises(ScenarioError):
+        load_scenario(file)
+
+
+@EXAMPLES
+@given(spec=st.recursive(junk, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5)))
+def test_any_document_of_a_scenario_is_read_or_refused(file: Path, spec: Any) -> None:
+    file.write_text(json.dumps({"kind": "Scenario", "metadata": {"name": "x"}, "spec": spec}))
+    try:
+        load_scenario(file)
+    except ScenarioError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("kept", sorted(FOUND.glob("scenario-*.yaml")), ids=lambda path: path.name)
+def test_a_scenario_that_was_found_is_refused_with_a_reason(kept: Path) -> None:
+    with pytest.raises(ScenarioError):
+        load_scenario(kept)
 
 
 @pytest.mark.parametrize("kept", sorted(FOUND.glob("mapping-*.yaml")), ids=lambda path: path.name)

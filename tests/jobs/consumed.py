@@ -21,8 +21,8 @@ def consumed(settings: Settings, base: str) -> list[Record]:
     name = topics.topic_name(settings, base)
     consumer = Consumer(topics.confluent_config(settings) | {"group.id": "test", "enable.auto.commit": False})
     try:
-        partitions = consumer.list_topics(name, 10).topics[name].partitions
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(name, p), 10)[1] for p in partitions}
+        partitions = consumer.list_topics(name, 60).topics[name].partitions
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(name, p), 60)[1] for p in partitions}
         consumer.assign([TopicPartition(name, p, 0) for p in partitions])
         found: list[Record] = []
         while len(found) < sum(ends.values()):

@@ -23,7 +23,7 @@ def test_what_is_no_speed_is_refused(text: str) -> None:
 
 def test_times_are_utc_unless_they_say_otherwise() -> None:
     assert parse_time_us("1970-01-01T00:00:01.5") == parse_time_us("1970-01-01T01:00:01.5+01:00") == 1_500_000
-    assert abs(parse_time_us("now") / 1e6 - time.time()) < 5
+    assert abs(parse_time_us("now") / 1e6 - time.time()) < 60
     with pytest.raises(PaceError):
         parse_time_us("tomorrow")
 

@@ -56,7 +56,7 @@ def test_a_range_is_read_whole_and_refused_once_retention_has_taken_some_of_it(
     producer = Producer({"bootstrap.servers": kafka.brokers})
     for n in range(500):
         producer.produce(topic, value=b"%d" % n, partition=n % 8)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     now_us = time.time_ns() // 1000
 
     async def read(from_us: int, window_s: int = 0) -> list[bytes]:
@@ -72,7 +72,7 @@ def test_a_range_is_read_whole_and_refused_once_retention_has_taken_some_of_it(
     assert len(asyncio.run(read(now_us + hour_us, 3_600))) == 500  # read for the window of event ids
     admin = AdminClient({"bootstrap.servers": kafka.brokers})
     for future in admin.delete_records([TopicPartition(topic, 3, 10)]).values():
-        future.result(30)
+        future.result(60)
     with pytest.raises(ReplayFailed, match=r"starts before the log: .*/3 begins at offset 10"):
         asyncio.run(read(now_us - hour_us))
     assert asyncio.run(read(now_us + hour_us)) == []

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from jobs.event_sink import KafkaEventSink, ListEventSink
 from jobs.fleet import Fleet, FleetSpec, Incident, Truth
-from jobs.simulate import SimulationReport, SimulationSpec, run, simulate
+from jobs.simulate import simulate
+from jobs.simulation import SimulationReport, SimulationSpec, run
 from pipeline import topics
 from pipeline.embedded import EmbeddedKafka
 from pipeline.encoding import EventColumns, EventEncoder
@@ -117,7 +118,7 @@ def test_ctrl_c_ends_cleanly_with_a_report() -> None:
     )  # fmt: skip
     wait_until_sigterm_is_caught(process.pid)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=30)
+    out, error = process.communicate(timeout=60)
     assert process.returncode == 0 and "Traceback" not in error, error
     assert json.loads(out)["stopped"] is True
 

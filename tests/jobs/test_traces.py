@@ -167,6 +167,8 @@ def test_lines_that_are_no_json_objects_are_named(tmp_path: Path, mapping: Mappi
     path.write_text('{"when": \n[1]\n\n{"when": "2026-01-01 00:00:01", "total_ms": 5, "kind": "n", "tokens": 1}\n')
     events, rejects = read_events(path, mapping)
     assert [(r.line, r.reason[:8]) for r in rejects] == [(1, "not JSON"), (2, "expected")] and len(events) == 1
+    path.write_text("[" * 50_000)
+    assert [(r.line, r.reason[:8]) for r in read_events(path, mapping)[1]] == [(1, "not JSON")]
 
 
 def test_a_truncated_avro_file_gives_what_was_whole(tmp_path: Path) -> None:

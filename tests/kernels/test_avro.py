@@ -7,7 +7,7 @@ from typing import Any
 import avro.schema
 import pytest
 
-from pipeline.kernels.avro import Column, Layout, SchemaMismatch, branches, is_optional, module_text
+from pipeline.kernels.avro import FIXED_BYTES_MOST, Column, Layout, SchemaMismatch, branches, is_optional, module_text
 
 
 def schema(*fields: tuple[str, Any]) -> Any:
@@ -42,6 +42,29 @@ def test_a_column_that_nobody_reads_is_skipped_where_it_stands_and_not_asked_of_
 def test_a_type_that_cannot_be_read_is_refused_by_its_field(kind: Any, said: str) -> None:
     with pytest.raises(SchemaMismatch, match=said):
         module_text(schema(("e2e_us", kind)), LAYOUT)
+
+
+FIXED = {"type": "fixed", "name": "F"}
+
+
+@pytest.mark.parametrize("size", [FIXED_BYTES_MOST + 1, (1 << 63) - 1, 1 << 70])
+def test_a_fixed_that_steps_over_all_memory_is_refused(size: int) -> None:
+    fields = [(field.name, field.type.to_json()) for field in WIRE.fields]
+    module_text(schema(*fields, ("far", {**FIXED, "size": FIXED_BYTES_MOST})), LAYOUT)
+    with pytest.raises(SchemaMismatch, match="longer than any event"):
+        module_text(schema(*fields, ("far", {**FIXED, "size": size})), LAYOUT)
+
+
+EVIL = "x\nimport os\n#\"'"
+NAMED = {"type": "record", "name": "R", "fields": [{"name": EVIL, "type": "string", "doc": EVIL}]}
+
+
+@pytest.mark.parametrize("kind", ["string", "long", ["null", "string"], {"type": "map", "values": "string"}, NAMED])
+def test_no_name_of_a_writer_becomes_code(kind: Any) -> None:
+    """The parser takes any name of a field; who may register a schema must not run what is in it."""
+    fields = [(field.name, field.type.to_json()) for field in WIRE.fields]
+    text, _ = module_text(schema(*fields, (EVIL, kind)), LAYOUT)
+    assert "import os" not in text
 
 
 def test_a_needed_field_that_is_missing_is_refused_by_name() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.bindings import own_verdicts
+from pipeline.bindings import own_verdicts, rule_of
 from pipeline.kernels import classify
 from pipeline.kernels.classify import NULL
 from pipeline.sli import (
@@ -20,6 +20,7 @@ from pipeline.sli import (
     LEFT_TO_DECIDE,
     METRICS,
     OUTCOMES,
+    SUMS,
     VERDICTS,
     Case,
     Kind,
@@ -55,6 +56,10 @@ def test_codes_of_the_kernel_are_those_of_the_tables() -> None:
         classify.COMPARE,
         classify.CENSORED,
         Verdict.AWAITED,
+        classify.JOINT,
+        classify.UNFINISHED,
+        classify.SUM,
+        classify.AMOUNT,
     )
     assert tuple(Kind) == tuple(getattr(classify, kind.name) for kind in Kind)
     assert Verdict.AWAITED not in {left for both in LEFT_TO_DECIDE.values() for left in both}  # the kernel knows none
@@ -71,6 +76,8 @@ EVENT: dict[str, Any] = {
     "output_tokens": 4,
     **dict.fromkeys(("ttfo_us", "prefill_us"), 30),
     "http_status": None,
+    "adm_running": 40,
+    "attempt": 1,
 }
 NAMES = ["excluded", "good", "bad"]
 FEWER = list(product(range(len(OUTCOMES)), range(len(FAILURE_KINDS)), (None, 200, 499, 500), (-1, 0)))
@@ -88,10 +95,12 @@ def found(event: dict[str, Any], indicator: Indicator) -> str:
     elif kind in FIELD_OF:
         value, few = event[FIELD_OF[kind]] or 0, kind in BETWEEN_TOKENS and event["output_tokens"] in {0, 1}
         known = event[FIELD_OF[kind]] is not None and not few
+    elif indicator.metric == "retry_amplification":
+        value = event["attempt"]
     elif indicator.metric == "tpot":
         value, scale, known = 60, 3, event["ttft_us"] is not None and (event["output_tokens"] or 0) >= 2
     state = int(classify.moved(packed(indicator), int(case), int(VERDICT_TABLE[case, int(known), kind])))
-    threshold, at_least = indicator.threshold_us or 0, int(indicator.at_most) - 1
+    _, threshold, at_least, *_ = rule_of(indicator)
     verdict = classify.verdict_of(state, value, scale, threshold, at_least)
     return NAMES[int(verdict)]
 
@@ -103,7 +112,7 @@ def found(event: dict[str, Any], indicator: Indicator) -> str:
 )
 def test_verdicts_follow_the_definition_line_by_line(at_most: bool, threshold: int, missing: tuple[str, ...]) -> None:
     """Every outcome, failure and kind of status for every metric, with values on both sides of the threshold."""
-    metrics = ("error_rate", "e2e", "ttft", "tpot", "queue", "itl_max")  # one of those that go alike
+    metrics = ("error_rate", "e2e", "ttft", "tpot", "queue", "itl_max", "concurrency")  # one of those that go alike
     indicators = [Indicator(metric, threshold, at_most) for metric in metrics]
     for (o, f, s, p), indicator in product(FEWER, indicators):
         event = {**EVENT, **dict.fromkeys(missing), "outcome": OUTCOMES[o], "failure_kind": FAILURE_KINDS[f]}
@@ -111,12 +120,14 @@ def test_verdicts_follow_the_definition_line_by_line(at_most: bool, threshold: i
         assert found(event, indicator) == judged(event, indicator)
 
 
-FEW = {"output_tokens": 1, "decode_us": 99, "ttfo_us": 41, "prefill_us": 39}
+#: those of one value; others are in test_verdicts.py
+ONE_VALUE = [m.name for m in METRICS.values() if m.kind not in {Kind.GOODPUT, *SUMS}]
+FEW = {"attempt": 2, "output_tokens": 1, "decode_us": 99, "ttfo_us": 41, "prefill_us": 39}
 POLICIES = st.dictionaries(st.sampled_from([*POLICY_CASES.values()]), st.sampled_from([Verdict.BAD, Verdict.EXCLUDED]))
 
 
 @settings(max_examples=40)
-@given(POLICIES, st.sampled_from([*METRICS]), st.booleans(), st.sampled_from([{}, {"ttft_us": None}, FEW]))
+@given(POLICIES, st.sampled_from(ONE_VALUE), st.booleans(), st.sampled_from([{}, {"ttft_us": None}, FEW]))
 def test_a_policy_moves_its_cases_and_no_other(
     policy: dict[Case, Verdict], metric: str, at_most: bool, changed: dict[str, Any]
 ) -> None:

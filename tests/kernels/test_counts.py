@@ -11,6 +11,7 @@ from pipeline.events import COLUMNS
 from pipeline.kernels import counts as k
 from pipeline.kernels.bits import address_of
 from pipeline.kernels.classify import NULL
+from pipeline.kernels.verdicts import ROW_BYTES
 from tests.naive.events import refused
 
 NAMES = [column.name for column in COLUMNS]
@@ -31,7 +32,7 @@ def _looks(row):  # type: ignore[no-untyped-def]
 
 def looks(event: dict[str, Any]) -> tuple[bool, bool]:
     """Whether the quick look finds nothing, and whether the thorough one refuses."""
-    row = np.zeros(k.ROW_BYTES // 8, np.int64)
+    row = np.zeros(ROW_BYTES // 8, np.int64)
     for name, value in (event | {"received_at": 3, "completed_at": 9}).items():
         row[NAMES.index(name)] = NULL if value is None else value
     plain, why = _looks(address_of(row))

@@ -90,6 +90,7 @@ def test_an_id_is_found_wherever_the_writer_has_it(schema: str, event: dict[str,
         pytest.param(record(("m", {"type": "map", "values": "string"}), OURS), id="behind a map"),
         pytest.param(record(("u", ["null", "int", "string"]), OURS), id="behind a union of three"),
         pytest.param('"string"', id="no record"),
+        pytest.param(record(("f", {"type": "fixed", "name": "F", "size": (1 << 63) - 1}), OURS), id="past all memory"),
     ],
 )
 def test_an_id_that_stands_nowhere_or_behind_nested_fields_is_not_looked_for(schema: str) -> None:

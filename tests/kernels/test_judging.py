@@ -3,6 +3,7 @@
 Its judgements are compared with the slow judge in tests/test_judgement.py.
 """
 
+import os
 import subprocess
 import sys
 
@@ -56,7 +57,7 @@ for each in (*own, own[1] | own[2], {"timeslices": Timeslices(10**7)}):
 def test_without_the_compiler_it_judges_the_same():
     def run(**env):
         return subprocess.run(
-            [sys.executable, "-c", SCRIPT], env=env, check=True, capture_output=True, text=True
+            [sys.executable, "-c", SCRIPT], env=os.environ | env, check=True, capture_output=True, text=True
         ).stdout
 
     plain, compiled = run(NUMBA_DISABLE_JIT="1", PYTHONPATH="."), run(PYTHONPATH=".")

@@ -5,11 +5,11 @@ from io import BytesIO
 import numpy as np
 import pytest
 from fastavro import schemaless_writer
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.kernels.bits import address_of
-from pipeline.kernels.longs import LONGEST, read_longs, write_longs
+from pipeline.kernels.longs import LONGEST, read_longs, read_texts, write_longs
 from pipeline.kernels.varint import BAD
 
 LONG = st.one_of(st.integers(-200, 200), st.integers(-(1 << 63), (1 << 63) - 1))
@@ -55,3 +55,25 @@ def test_numbers_that_are_cut_off_are_bad(values: list[int], missing: int) -> No
 )
 def test_numbers_wider_than_64_bits_are_bad(raw: bytes) -> None:
     assert read(raw + b"\0" * 16, 1) is None
+
+
+def texts(raw: bytes, count: int) -> list[bytes] | None:
+    """Strings in bytes that have none behind them, or None for BAD."""
+    buffer = np.frombuffer(raw or b"\0", np.uint8)
+    places = np.zeros((max(count, 1), 2), np.int64)
+    start = address_of(buffer)
+    end = read_texts(start, start + len(raw), address_of(places), count)
+    return None if end == BAD else [raw[a:b] for a, b in places[:count].tolist()]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.binary(max_size=200), max_size=12), st.integers(1, 10))
+def test_strings_are_found_and_those_that_are_cut_off_are_bad(strings: list[bytes], missing: int) -> None:
+    raw = b"".join(written([len(each)]) + each for each in strings)
+    assert texts(raw, len(strings)) == strings
+    assert not strings or texts(raw[:-missing], len(strings)) is None
+
+
+@pytest.mark.parametrize("length", [-1, 3, 1 << 62, -(1 << 63)])
+def test_a_string_with_a_length_that_cannot_be_is_bad(length: int) -> None:
+    assert texts(written([length]) + b"ab", 1) is None

@@ -13,7 +13,9 @@ SUITES = [
     "tests/kernels/test_varint.py", "tests/kernels/test_ddsketch.py", "tests/kernels/test_classify.py",
     "tests/kernels/test_intern.py", "tests/kernels/test_gather.py", "tests/kernels/test_bits.py",
     "tests/kernels/test_duplicates.py", "tests/kernels/test_event_ids.py", "tests/kernels/test_slots.py",
-    "tests/kernels/test_counts.py", "tests/kernels/test_longs.py",
+    "tests/kernels/test_counts.py", "tests/kernels/test_longs.py", "tests/kernels/test_fields.py",
+    "tests/kernels/test_verdicts.py",
+    "tests/kernels/test_slices.py",
     "tests/test_trace_ids.py", "tests/test_ingest.py", "tests/test_events.py", "tests/test_blocks.py",
 ]  # fmt: skip
 

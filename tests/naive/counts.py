@@ -56,8 +56,8 @@ def add(totals: Totals, event: Any, append_ms: int, objectives: Any) -> None:
         if matches(objective, event):
             names = objective.indicator.group_by
             text = ",".join(f"{n}={escaped(naive.label(event, n))}" for n in names)
-            verdict = naive.judged(event, objective.indicator)
-            totals.counts[objective.name, text, at // 1_000_000][verdict] += weight
+            for verdict, count in naive.tally(event, objective.indicator).items():
+                totals.counts[objective.name, text, at // 1_000_000][verdict] += weight * count
 
 
 def escaped(value: str) -> str:

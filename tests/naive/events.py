@@ -58,7 +58,48 @@ def case(event: Event) -> str:
 def judged(event: Event, indicator: Any) -> str:
     """The same as `judge`, but what the SLO's own policy says goes first."""
     own = {each.name.lower(): verdict.name.lower() for each, verdict in indicator.verdicts}
-    return own.get(case(event)) or judge(event, indicator.metric, indicator.threshold_us, indicator.at_most)
+    if case(event) in own:
+        return own[case(event)]
+    if indicator.metric == "goodput":
+        return goodput(event, dict(indicator.objectives), indicator.is_strict)
+    return judge(event, indicator.metric, indicator.threshold, indicator.at_most)
+
+
+def tally(event: Event, indicator: Any) -> dict[str, int]:
+    """What one event of weight 1 adds to good, bad and excluded."""
+    what, tokens = outcome_counter(event), event["output_tokens"] or 0
+    if indicator.metric == "throughput_tps" and what not in {"unknown", "rate_limited", "rejected"}:
+        amount, load = tokens, int(what != "cancelled")
+    elif indicator.metric == "cost_per_1k_tokens":
+        amount, load = event["cost_picousd"] or 0, tokens
+    elif indicator.metric == "throughput_tps":
+        amount, load = 0, 0
+    else:
+        return {judged(event, indicator): 1}
+    return {"good": amount, "bad": load, "excluded": int((amount, load) == (0, 0))}
+
+
+def own_target_us(event: Event, metric: str) -> int | None:
+    """What a request asks for itself: at most an hour; nothing, or less than a millisecond, asks for nothing."""
+    asked = event[f"slo_{metric}_ms"]
+    return None if asked is None or asked <= 0 else min(asked, 3_600_000) * 1000
+
+
+def goodput(event: Event, objectives: dict[str, int | None], is_strict: bool) -> str:
+    """Good, bad or excluded: whoever is served must meet all that applies, whoever is not served meets nothing."""
+    what = outcome_counter(event)
+    if what in {"error", "timeout", "shed"}:
+        return "bad"
+    if what not in {"success", "cancelled"}:
+        return "excluded"
+    found = []
+    for metric, threshold_us in objectives.items():
+        limit_us = own_target_us(event, metric) if threshold_us is None else threshold_us
+        if limit_us is not None:
+            found.append(judge(event, metric, limit_us, at_most=True))
+    if "bad" in found or (is_strict and what == "success" and "excluded" in found):
+        return "bad"
+    return "good" if what == "success" else "excluded"
 
 
 def tpot(event: Event) -> tuple[int, int] | None:
@@ -79,6 +120,12 @@ def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> st
         if what in {"error", "timeout"}:
             return "bad"
         return "bad" if what == "shed" and event["priority"] >= 0 else "excluded"
+    if metric == "retry_amplification":
+        return "bad" if event["attempt"] > 1 else "good"
+    if metric == "shed_rate":
+        return {"shed": "bad", "success": "good", "error": "good", "timeout": "good"}.get(what, "excluded")
+    if metric == "throughput_rps":
+        return {"success": "good", "error": "bad", "timeout": "bad", "shed": "bad"}.get(what, "excluded")
     assert threshold is not None
     if metric == "e2e":
         if what == "timeout":
@@ -95,6 +142,10 @@ def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> st
         if not seen or not (what in {"success", "cancelled"} or is_truncated(event)):
             return "excluded"
         value, scale = event["ttft_us"], 1
+    elif metric == "concurrency":
+        value, scale = event["adm_running"], 1
+        if value is None or value < 0 or what in {"shed", "rate_limited", "rejected", "unknown"}:
+            return "excluded"
     elif metric in {"ttfo", "queue", "prefill"}:
         value, scale = event[f"{metric}_us"], 1
         if value is None or value < 0 or not (what in {"success", "cancelled"} or is_truncated(event)):

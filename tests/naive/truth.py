@@ -69,9 +69,50 @@ def latencies(events: list[dict[str, Any]], metric: str) -> list[float]:
     return sorted(value for value in values if value is not None)
 
 
-def verdict(event: dict[str, Any], metric: str, threshold_us: int) -> str:
+def added(event: dict[str, Any], indicator: Any) -> dict[str, int]:
+    """What one event adds to good, bad and excluded, whatever the metric."""
+    what, tokens = case(event), event["output_tokens"] or 0
+    if indicator.metric == "cost_per_1k_tokens":
+        cost = event["cost_picousd"] or 0
+        return {"good": cost, "bad": tokens, "excluded": int(cost == tokens == 0)}
+    if indicator.metric == "throughput_tps":
+        if what in ("unknown", "rate_limited", "rejected") or (what == "cancelled" and tokens == 0):
+            return {"excluded": 1}
+        return {"good": tokens, "bad": int(what != "cancelled")}
+    policy = {case.name.lower(): said.name.lower() for case, said in indicator.verdicts}
+    if indicator.metric == "goodput":
+        return {goodput(event, indicator): 1}
+    return {judged(event, indicator.metric, indicator.threshold or 0, policy): 1}
+
+
+def goodput(event: dict[str, Any], indicator: Any) -> str:
+    """Judge one event by several objectives."""
+    what = case(event)
+    if what not in ("complete", "cancelled"):
+        return "excluded" if what in ("unknown", "rate_limited", "rejected") else "bad"
+    for metric, limit_us in indicator.objectives:
+        asked_ms = event[f"slo_{metric}_ms"] if limit_us is None else None
+        if limit_us is None and not asked_ms:
+            continue
+        found = verdict(event, metric, limit_us if limit_us is not None else asked_ms * 1000)
+        if found == "bad" or (found == "excluded" and what == "complete" and indicator.is_strict):
+            return "bad"
+    return "good" if what == "complete" else "excluded"
+
+
+def verdict(event: dict[str, Any], metric: str, threshold_us: int) -> str:  # noqa: PLR0911 - a metric a line
     """Judge one event for one metric, `value <= threshold`."""
     what = case(event)
+    if metric == "retry_amplification":
+        return "good" if event["attempt"] == 1 else "bad"
+    if metric in ("shed_rate", "throughput_rps"):
+        others = "good" if metric == "shed_rate" else "bad"
+        known = {"complete": "good", "shed": "bad", "shed_sheddable": "bad"}
+        return known.get(what, others if what in ("error", "truncated", "timeout") else "excluded")
+    if metric == "concurrency":
+        let_in = what in ("complete", "error", "truncated", "timeout", "cancelled")
+        running = event["adm_running"] if let_in else None
+        return "excluded" if running is None else "good" if running <= threshold_us else "bad"
     if what in ("unknown", "shed_sheddable", "rate_limited", "rejected"):
         return "excluded"
     if metric == "error_rate":

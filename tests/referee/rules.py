@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.alerts import AlertPolicy, Severity, WindowPair
-from tests.scenarios.delivery import as_heard
+from tests.scenarios.delivery import as_counted, as_heard
 from tests.scenarios.reading import Scenario
 
 LONG_S = 4 * 3_600
@@ -80,10 +80,11 @@ def step_s(scenario: Scenario) -> int:
 def series(scenario: Scenario, history_s: int, is_dense: bool = False) -> list[dict[str, str]]:
     """Write a scenario's counters from `history_s` before its second 0 on, one value a scrape, `_` where there is none.
 
-    What is late is counted when it is heard of. Before second 0 only scrapes are kept at which a window begins that is
-    judged: a rate is the difference of a window's last and first, and all others are work.
+    What is late is counted when it is heard of; of a budget of slices, slices are counted. Before second 0 only scrapes
+    are kept at which a window begins that is judged: a rate is the difference of a window's last and first, and all
+    others are work.
     """
-    stream, budget = as_heard(scenario).stream, f"{1 - float(scenario.target):.12g}"
+    stream, budget = as_counted(as_heard(scenario)).stream, f"{1 - float(scenario.target):.12g}"
     at = np.arange(-history_s, stream.end + 1, step_s(scenario))
     is_there = (at >= stream.first) & (at <= stream.end)
     last = np.clip(at - 1 - stream.first, 0, len(stream.good) - 1)

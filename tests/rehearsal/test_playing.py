@@ -5,15 +5,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.rehearsal import Played, failures, play, read
-from pipeline.spec import SloSet, parse, presets
+from pipeline.spec import SloSet, load, parse, presets
 
 SCENARIOS = sorted((Path(__file__).parent.parent / "scenarios").glob("*.yaml"))
 #: of the referee, and of how blocks reach a worker: they change no alert
 NOT_OURS = ("incidents", "differs", "restart", "redelivered")
 
 
+def slos_of(names: tuple[str, ...]) -> SloSet:
+    return load([SCENARIOS[0].parent / name for name in names]) if names else SloSet()
+
+
 def played(text: str) -> tuple[Played, list[str]]:
-    found = read("t.yaml", text.encode(), presets(), lambda names: SloSet(), NOT_OURS)
+    found = read("t.yaml", text.encode(), presets(), slos_of, NOT_OURS)
     assert found.problems == ()
     (rehearsal,) = found.rehearsals
     result = play(rehearsal)

@@ -1,6 +1,8 @@
 """A scenario file: what an SLO counted second by second, and what its alert has to say about it.
 
-slo: {target: "0.999", preset: default}     # guards: {minEvents: 30, minBad: 3, minCoverage: 0.5}
+slo: {target: "0.999", preset: default}     # guards: {minEvents: 30, minBad: 3, minCoverage: 0.5}; or the name of one
+slos: [slo/sliced.yaml]                     # of these files: budgets of slices, or of a calendar
+begins: 2026-03-31 12:00                    # second 0, in UTC: where slices and calendars begin hangs on it
 history: 4d            # before second 0, quiet, at the first rate of the stream; or stretches; 0s: a new SLO
 stream:                # from second 0 on; a number, or from..to, evenly; fractions come when they are whole
   - {for: 10m, rate: 100, bad: 0..20}       # requests a second; of them bad, of them excluded
@@ -11,11 +13,13 @@ repeat: 6              # the stream as a whole
 restart: [5m]          # the worker dies at these seconds
 redelivered: true      # every block is read twice
 incidents: [{from: 0s, to: 10m}]            # what a person should be told of
-expect: [{event: FIRED, severity: CRITICAL, at: 240s, within: 10s}]
+expect: [{event: FIRED, severity: CRITICAL, at: 240s, within: 10s, kind: BURN_RATE}]
 differs: {because: [late], prometheus: [{severity: CRITICAL, from: 60s, to: 570s}]}   # of "at least" a severity
 """
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
@@ -25,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-from pipeline.alerts import AlertPolicy, Guards
+from pipeline.alerts import AlertPolicy, Guards, Watched
 from pipeline.slo import Ratio
-from tests.judging import preset, seconds
+from pipeline.spec import load
+from tests.judging import T0, preset, seconds, watched
 
 FILES = sorted(Path(__file__).parent.glob("*.yaml"))
 Ints = NDArray[np.int64]
@@ -71,13 +76,21 @@ class Scenario:
     target: str
     preset: str
     policy: AlertPolicy
+    watched: Watched
+    begins_s: int
     stream: Stream
     restarts: tuple[int, ...]
     is_redelivered: bool
     incidents: tuple[tuple[int, int], ...]
-    expected: tuple[tuple[int, str, str, int], ...]  # second, event, severity, how much later it may be
+    expected: tuple[tuple[int, str, str, int], ...]  # second, event, severity, how much later it may be; of burn rates
+    expected_of_budget: tuple[tuple[int, str, str], ...]
     because: tuple[str, ...]  # why Prometheus differs
     prometheus: tuple[tuple[str, int, int | None], ...]  # at least as severe, from, to; None: still firing at the end
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests are counted, over windows that roll: what a policy is worth is compared on these."""
+        return self.watched.objective.timeslices is None and self.watched.objective.calendar is None
 
     @property
     def has_full_history(self) -> bool:
@@ -89,23 +102,45 @@ class Scenario:
 def read(path: Path) -> Scenario:
     """Read a scenario file."""
     data = YAML(typ="safe").load(path.read_text())
-    slo, differs = data["slo"], data.get("differs", {})
-    guards = {_SNAKE[name]: value for name, value in slo.get("guards", {}).items()}
-    if "min_coverage" in guards:
-        guards["min_coverage"] = Ratio.parse(str(guards["min_coverage"]))
+    differs, judged = data.get("differs", {}), _watched(data, path)
+    alerts = [
+        (seconds(e["at"]), e["event"], e["severity"], seconds(e.get("within", "10s")), e.get("kind", "BURN_RATE"))
+        for e in data["expect"]
+    ]
+    begins = data.get("begins")
     return Scenario(
-        path.stem, slo["target"], slo["preset"], preset(slo["preset"], replace(Guards(), **guards)), _stream(data),
+        path.stem, _text(judged.objective.target), _preset(judged.policy), judged.policy, judged,
+        int(datetime.fromisoformat(str(begins)).replace(tzinfo=UTC).timestamp()) if begins else T0, _stream(data),
         tuple(map(seconds, data.get("restart", ()))), data.get("redelivered", False),
         tuple((seconds(each["from"]), seconds(each["to"])) for each in data.get("incidents", ())),
-        tuple(
-            (seconds(e["at"]), e["event"], e["severity"], seconds(e.get("within", "10s"))) for e in data["expect"]
-        ),
+        tuple(each[:4] for each in alerts if each[4] == "BURN_RATE"),
+        tuple(each[:3] for each in alerts if each[4] == "BUDGET"),
         tuple(differs.get("because", ())),
         tuple(
             (e["severity"], seconds(e["from"]), seconds(e["to"]) if "to" in e else None)
             for e in differs.get("prometheus", ())
         ),
     )  # fmt: skip
+
+
+def _watched(data: dict[str, Any], path: Path) -> Watched:
+    """The SLO: of a target and a preset, or of a file."""
+    slo = data["slo"]
+    if isinstance(slo, str):
+        files = [path.parent / name for name in data["slos"]]
+        return next(each for each in load(files).checked().watched if each.objective.name == slo)
+    guards = {_SNAKE[name]: value for name, value in slo.get("guards", {}).items()}
+    if "min_coverage" in guards:
+        guards["min_coverage"] = Ratio.parse(str(guards["min_coverage"]))
+    return watched(target=slo["target"], policy=preset(slo["preset"], replace(Guards(), **guards)))
+
+
+def _preset(policy: AlertPolicy) -> str:
+    return next(name for name in ("default", "workbook") if preset(name).pairs == policy.pairs)
+
+
+def _text(target: Ratio) -> str:
+    return f"{Decimal(target.numerator) / target.scale}"
 
 
 _SNAKE = {"minEvents": "min_events", "minBad": "min_bad", "minCoverage": "min_coverage"}

@@ -4,13 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compiled import compiled_once
 from tests.security.guarded import Guarded, guarded
 
-__all__ = ["compiled_once"]
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     with guarded(tmp_path_factory.mktemp("guarded")) as running:
         yield running

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pipeline.commands.children import Worker, environment
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka, SecuritySpec
 from pipeline.grants import ROLES, Grant
 from pipeline.settings import Settings
-from pipeline.topics import create_topics
+from tests.narrow import create_narrow_topics
 from tests.security.certificates import Authority, Signer, authority
 
 #: by role, each its own password; "admin" of the broker itself is somebody else again
@@ -34,7 +35,7 @@ kind: SLO
 metadata: {name: guarded, labels: {owner: test}}
 spec:
   service: chat
-  indicator: {metric: error_rate}
+  indicator: {metric: error_rate, groupBy: [request_model, region]}
   target: 0.99
   timeWindow: {duration: 30d, isRolling: true}
   alerting: {preset: default}
@@ -79,17 +80,25 @@ class Guarded:
 
     def grant(self, user: str, grants: Iterable[Grant]) -> None:
         """Allow a user exactly these, beside what it was allowed before."""
-        admin = self.admin  # its futures end with it
-        for future in admin.create_acls([binding(user, grant) for grant in grants]).values():
-            future.result(30)
+        admin, wanted = self.admin, [binding(user, grant) for grant in grants]  # futures end with the client
+        for future in admin.create_acls(wanted).values():
+            future.result(60)
+        self._wait_applied(admin, wanted, True)
 
     def revoke(self, user: str, grant: Grant) -> None:
         """Take one of them away."""
-        made = binding(user, grant)
-        parts = (made.restype, made.name, made.resource_pattern_type, made.principal, made.host, made.operation)
-        admin = self.admin
-        for future in admin.delete_acls([AclBindingFilter(*parts, made.permission_type)]).values():
-            assert len(future.result(30)) == 1, grant
+        admin, made = self.admin, binding(user, grant)
+        for future in admin.delete_acls([filter_of(made)]).values():
+            assert len(future.result(60)) == 1, grant
+        self._wait_applied(admin, [made], False)
+
+    def _wait_applied(self, admin: AdminClient, bindings: Iterable[AclBinding], are_there: bool) -> None:
+        """The controller answers; the broker applies a change a moment later, and tells what it has applied."""
+        deadline = time.monotonic() + 60
+        for each in bindings:
+            while bool(admin.describe_acls(filter_of(each)).result(60)) != are_there:
+                assert time.monotonic() < deadline, each
+                time.sleep(0.02)
 
     def prepare(self, prefix: str) -> None:
         """Create the topics of a prefix as the admin of Burnline, with its grants alone, and let the roles in."""
@@ -102,7 +111,7 @@ class Guarded:
             "drain": "drain",
         }.items():
             self.grant(user, ROLES[role](settings))
-        create_topics(settings)
+        create_narrow_topics(settings)
 
     def worker(self, settings: Settings) -> Worker:
         """Begin to start a worker; its log is beside the others'."""
@@ -127,6 +136,12 @@ def binding(user: str, grant: Grant) -> AclBinding:
         AclOperation[grant.operation],
         AclPermissionType.ALLOW,
     )
+
+
+def filter_of(made: AclBinding) -> AclBindingFilter:
+    """What finds a grant again."""
+    parts = (made.restype, made.name, made.resource_pattern_type, made.principal, made.host, made.operation)
+    return AclBindingFilter(*parts, made.permission_type)
 
 
 @contextmanager

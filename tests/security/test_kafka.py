@@ -30,7 +30,7 @@ from tests.jobs.test_drain import about
 from tests.security.certificates import Signer
 from tests.security.guarded import PASSWORDS, Guarded
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
 DOCUMENT = Path(grants.__file__).parent.parent / grants.DOCUMENT
 
 
@@ -51,12 +51,12 @@ def pass_through(site: Guarded, worker_settings: Settings, prefix: str) -> None:
         )  # fmt: skip
         assert sent.returncode == 0, sent.stderr
         events = json.loads(sent.stdout)["events"]
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 120
         while counted(site) < before + events and time.monotonic() < deadline:
             assert worker.process.poll() is None, worker.log.read_text()
             time.sleep(0.25)
         assert counted(site) == before + events > before, worker.log.read_text()
-        assert worker.stop() == 0
+        assert worker.stop(120) == 0
     finally:
         worker.kill()
     said = worker.log.read_text()
@@ -66,8 +66,11 @@ def pass_through(site: Guarded, worker_settings: Settings, prefix: str) -> None:
 def test_with_exactly_its_grants_each_role_does_its_work(site: Guarded, topic_prefix: str) -> None:
     site.prepare(topic_prefix)
     settings = site.settings("worker", topic_prefix=topic_prefix)
-    doctor = site.run(settings, "doctor", "--json")
-    assert [finding for finding in json.loads(doctor.stdout) if not finding["ok"]] == []
+    remembering = site.settings("worker", topic_prefix=topic_prefix, duplicates_window_s=60)
+    findings = json.loads(site.run(remembering, "doctor", "--json").stdout)
+    assert [finding for finding in findings if not finding["ok"]] == []
+    (duplicates,) = (finding for finding in findings if finding["check"] == "duplicates")
+    assert "cannot be looked at" in duplicates["detail"] and "LogAppendTime" in duplicates["remedy"]
     pass_through(site, settings, topic_prefix)
 
 
@@ -77,7 +80,7 @@ def test_alerts_are_read_with_the_grants_of_a_reader(site: Guarded, topic_prefix
     topic = topic_name(settings, ALERTS)
     owner = Producer({**site.kafka.own_options, "log_level": 0})
     owner.produce(topic, b"an alert")
-    assert owner.flush(30) == 0
+    assert owner.flush(60) == 0
     reader = Consumer({**confluent_config(settings), "group.id": "alerts-x", "auto.offset.reset": "earliest"})
     reader.subscribe([topic])
     try:
@@ -161,8 +164,9 @@ REFUSED = [
 @pytest.mark.parametrize(("make", "says"), REFUSED)
 def test_who_may_not_come_in_is_told_what_to_mend(site: Guarded, tmp_path: Path, make: Any, says: str) -> None:
     settings = make(site, tmp_path)
+    patience_s = 3.0 if make in (no_tls, no_password) else 60.0  # a broker that wants TLS says nothing to who has none
     with pytest.raises(TopicsError, match=says) as refused:
-        cluster(settings, 6.0)
+        cluster(settings, patience_s)
     assert not any(password in str(refused.value) for password in PASSWORDS.values())
 
 
@@ -196,10 +200,7 @@ def test_a_missing_grant_is_named_before_a_worker_starts(site: Guarded, prepared
     settings, grant = site.settings("worker", topic_prefix=prepared), in_place(needed, prepared)
     site.revoke("worker", grant)
     try:
-        admin, _ = cluster(settings)
-        deadline = time.monotonic() + 30  # the broker applies a change a moment after its answer
-        while (missing := grants.missing(admin, grants.worker(settings))) == [] and time.monotonic() < deadline:
-            time.sleep(0.1)
+        missing = grants.missing(cluster(settings)[0], grants.worker(settings))
         assert missing == [grant]
         assert f"{grant.operation} on {grant.resource.lower()} {grant.name}" in grants.refusal(missing)
     finally:
@@ -238,7 +239,7 @@ def drained(site: Guarded, settings: Settings) -> str:
     owner = Producer({**site.kafka.own_options, "log_level": 0})
     headers = list(about("unframed", topic=topic_name(settings, EVENTS)))
     owner.produce(topic_name(settings, DEAD_LETTERS), b"no event", headers=headers)
-    assert owner.flush(30) == 0
+    assert owner.flush(60) == 0
     try:
         Drain(settings, Choice(topic_name(settings, EVENTS)), lambda *_: None).run(threading.Event())
     except (DrainFailed, KafkaException) as error:
@@ -250,17 +251,14 @@ def test_dead_letters_are_fed_again_with_the_grants_of_a_drain_and_without_any_o
     site: Guarded, topic_prefix: str
 ) -> None:
     site.prepare(topic_prefix)
-    settings, deadline = site.settings("drain", topic_prefix=topic_prefix), time.monotonic() + 120
+    settings = site.settings("drain", topic_prefix=topic_prefix)
     for grant in grants.drain(settings):
         site.revoke("drain", grant)
-        try:  # the broker applies a change a moment after its answer
-            while not (why := drained(site, settings)):
-                assert time.monotonic() < deadline, grant
-            assert grants.DOCUMENT in why, grant
+        try:
+            assert grants.DOCUMENT in drained(site, settings), grant
         finally:
             site.grant("drain", [grant])
-    while why := drained(site, settings):
-        assert time.monotonic() < deadline, why
+    assert drained(site, settings) == ""
 
 
 def test_nobody_else_may_write_or_create(site: Guarded, topic_prefix: str) -> None:
@@ -271,9 +269,9 @@ def test_nobody_else_may_write_or_create(site: Guarded, topic_prefix: str) -> No
     with pytest.raises(TopicsError, match="refuses to create"):
         create_topics(nobody.model_copy(update={"topic_prefix": f"other.{topic_prefix}"}))
     lost: list[Any] = []
-    writer = Producer({**confluent_config(site.settings("alerts")), "log_level": 0, "message.timeout.ms": 10_000})
+    writer = Producer({**confluent_config(site.settings("alerts")), "log_level": 0, "message.timeout.ms": 60_000})
     writer.produce(f"{topic_prefix}{EVENTS}", b"x", on_delivery=lambda error, _: lost.append(error))
-    writer.flush(30)
+    writer.flush(90)
     assert [error.name() for error in lost] == ["TOPIC_AUTHORIZATION_FAILED"]
 
 
@@ -289,7 +287,7 @@ def test_the_document_lists_exactly_the_grants() -> None:
     rows = re.findall(r"^\| (\w[\w ]*) \| (\w+) \| `(\S+)` \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
     written = {(role, Grant(kind, name.rstrip("*"), operation, "*" in name)) for role, kind, name, operation in rows}
     settings = Settings(topic_prefix="", group="burnline")
-    roles = ("worker", "producer", "alert reader", "drain")
+    roles = ("worker", "deliverer", "producer", "alert reader", "drain")
     wanted = {(role, grant) for role in roles for grant in grants.ROLES[role](settings)}
     assert written == wanted
     admin = {grant.operation for grant in grants.ROLES["admin"](settings)}
@@ -297,4 +295,5 @@ def test_the_document_lists_exactly_the_grants() -> None:
 
 
 def test_the_embedded_brokers_own_files_are_private(site: Guarded) -> None:
-    assert (site.kafka.data_dir / "server.properties").stat().st_mode & 0o077 == 0
+    for path in (site.kafka.data_dir, site.kafka.data_dir / "server.properties"):
+        assert path.stat().st_mode & 0o077 == 0

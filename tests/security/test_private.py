@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.commands.private import NotPrivate, private_directory
 
 
@@ -38,6 +41,24 @@ def test_behind_a_closed_door_a_loose_umask_does_no_harm(tmp_path: Path) -> None
     (path / "kernel.nbi").write_bytes(b"")
     (path / "kernel.nbi").chmod(0o664)
     assert mode(private_directory(path)) == 0o700
+
+
+def test_drafts_that_other_processes_rename_meanwhile_are_no_failure(tmp_path: Path) -> None:
+    path, is_over = private_directory(tmp_path / "kernels"), threading.Event()
+
+    def compile_on() -> None:
+        while not is_over.is_set():
+            (path / "draft").write_bytes(b"")
+            (path / "draft").replace(path / "kernel.nbi")
+
+    other = threading.Thread(target=compile_on)
+    other.start()
+    try:
+        for _ in range(300):
+            private_directory(path)
+    finally:
+        is_over.set()
+        other.join()
 
 
 def writable_by_others(path: Path) -> None:
@@ -102,6 +123,16 @@ def test_what_belongs_to_somebody_else_is_refused(inside: bool, tmp_path: Path) 
         private_directory(path)
 
 
+@pytest.mark.parametrize("arguments", [["slo", "schema"], ["drain-dead-letters", "--dry-run"], ["worker", "--warm"]])
+def test_no_command_loads_kernels_that_others_could_have_written(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writable_by_others(tmp_path / "kernels")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1 and "NUMBA_CACHE_DIR" in done.stderr and "chmod" in done.stderr
+
+
 @pytest.mark.parametrize("variable", ["BURNLINE_DATA_DIR", "BURNLINE_KERNEL_CACHE", "NUMBA_CACHE_DIR"])
 def test_a_worker_loads_nothing_from_an_open_directory(variable: str, tmp_path: Path) -> None:
     kernels = tmp_path / "kernels"
@@ -112,7 +143,7 @@ def test_a_worker_loads_nothing_from_an_open_directory(variable: str, tmp_path: 
         del environment["NUMBA_CACHE_DIR"]
         environment[variable] = str(tmp_path if variable == "BURNLINE_DATA_DIR" else kernels)
     command = [sys.executable, "-m", "pipeline.cli", "worker", "--warm"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "others can write" in done.stderr and "Traceback" not in done.stderr
     assert [path for path in kernels.rglob("*") if path.is_file()] == []

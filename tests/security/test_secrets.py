@@ -20,7 +20,7 @@ from pipeline.sinks.tables import TABLES
 from pipeline.topics import NAMES
 from tests.security.guarded import PASSWORDS, Guarded
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 MARKER = "planted-7f3a-"
 TOKEN = f"{MARKER}http-token"
@@ -53,7 +53,7 @@ def records(site: Guarded) -> Iterator[bytes]:
     """Every byte of every record of our topics."""
     options = {"group.id": "x", "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0}
     reader = Consumer({**site.kafka.own_options, **options})
-    topics = reader.list_topics(timeout=10).topics
+    topics = reader.list_topics(timeout=60).topics
     left = {(PREFIX + name, partition) for name in NAMES for partition in topics[PREFIX + name].partitions}
     reader.assign([TopicPartition(*place, 0) for place in left])
     deadline = time.monotonic() + 60
@@ -131,7 +131,7 @@ def test_a_run_of_everything_shows_no_secret(site: Guarded, planted: tuple[Setti
             run(arguments, variables, seen)
         for path in ("/metrics", "/healthz", "/readyz", "/nowhere"):
             for headers in ({}, {"Authorization": f"Bearer {TOKEN}"}, {"Authorization": "Bearer x"}):
-                answer = httpx.get(address + path, headers=headers)
+                answer = httpx.get(address + path, headers=headers, timeout=60)
                 seen.add(f"{path} with {list(headers)}", answer.content + repr(answer.headers).encode())
     finally:
         worker.send_signal(signal.SIGTERM)

@@ -9,11 +9,11 @@ one dead letter, and the alerts are those of an undisturbed judge of the same lo
 
 import os
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.compiled import KERNELS
 from tests.simulation.pipeline_oracle import expected_alerts, problems
 from tests.simulation.pipeline_steps import Member
 from tests.simulation.pipeline_world import EVENTS, World
@@ -22,14 +22,8 @@ SEEDS = range(200)
 GROUPS = 8  #: tests; each lives through every eighth seed
 
 
-@pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where generated decoders go."""
-    return tmp_path_factory.mktemp("kernels")
-
-
-def lived(seed: int, kernels: Path) -> World:
-    world = World(seed, kernels)
+def lived(seed: int) -> World:
+    world = World(seed, KERNELS)
     world.run()
     return world
 
@@ -39,18 +33,18 @@ def replay(seed: int) -> str:
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_every_schedule_counts_each_event_once_everywhere(group: int, kernels: Path) -> None:
+def test_every_schedule_counts_each_event_once_everywhere(group: int) -> None:
     seeds = [int(os.environ["SEED"])] if "SEED" in os.environ else SEEDS[group::GROUPS]
     for seed in seeds:
-        found = problems(lived(seed, kernels))
+        found = problems(lived(seed))
         assert not found, f"{replay(seed)}\n" + "\n".join(found[:5])
 
 
-def test_schedules_are_not_idle(kernels: Path) -> None:
+def test_schedules_are_not_idle() -> None:
     """Enough of each accident happens, and there is something to count and to tell."""
     done: Counter[str] = Counter()
     for seed in SEEDS[:25]:
-        world = lived(seed, kernels)
+        world = lived(seed)
         done += world.done
         done["events"] += sum(len(world.broker.logs[tp].entries) for tp in world.broker.of(EVENTS))
         done["refused"] += sum(world.refused.values())
@@ -63,8 +57,8 @@ def test_schedules_are_not_idle(kernels: Path) -> None:
     assert {name: done[name] for name, count in least.items() if done[name] < count} == {}
 
 
-def test_the_same_seed_lives_the_same_life(kernels: Path) -> None:
-    one, other = lived(7, kernels), lived(7, kernels)
+def test_the_same_seed_lives_the_same_life() -> None:
+    one, other = lived(7), lived(7)
     assert one.done == other.done
     assert one.database.inserted == other.database.inserted
 
@@ -111,19 +105,19 @@ def _tokens_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("breaks", [_unfenced, _offset_apart, _dirty_reads, _no_expectation, _tokens_forgotten])
-def test_a_broken_law_is_found(breaks: Any, kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_law_is_found(breaks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch)
-    assert any(_fails(seed, kernels) for seed in SEEDS[:40])
+    assert any(_fails(seed) for seed in SEEDS[:40])
 
 
-def _fails(seed: int, kernels: Path) -> bool:
+def _fails(seed: int) -> bool:
     try:
-        return bool(problems(lived(seed, kernels)))
+        return bool(problems(lived(seed)))
     except Exception:  # a broken law may stop a schedule half way
         return True
 
 
-def test_a_worker_that_forgets_its_state_is_found(kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_forgets_its_state_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = Member._taken
 
     def without_state(self: Member, tp: Any) -> Any:
@@ -133,4 +127,4 @@ def test_a_worker_that_forgets_its_state_is_found(kernels: Path, monkeypatch: py
         return work
 
     monkeypatch.setattr(Member, "_taken", without_state)
-    assert any(_fails(seed, kernels) for seed in SEEDS[:40])
+    assert any(_fails(seed) for seed in SEEDS[:40])

@@ -49,7 +49,7 @@ class Site:
         block = {
             "source_topic": "inference.events", "source_partition": 0, "source_partitions": 1, "first_offset": 0,
             "next_offset": 1, "max_event_time": END_S * 1_000_000, "flushed_at": 0, "slos": [slo],
-            "revisions": [revision], "instances": [f"region={region}"], "instance_index": np.zeros(len(rows), np.int64),
+            "revisions": [revision], "instances": [instance(region)], "instance_index": np.zeros(len(rows), np.int64),
             "slice_start_s": seconds, "good": good, "bad": bad, "excluded": excluded,
         }  # fmt: skip
         later = {**block, "flushed_at": 10**9}  # cuts the batch, and stays in the next one
@@ -59,8 +59,8 @@ class Site:
         """Judge one instance: only its window matters here."""
         end_us, window_us = end_s * 1_000_000, window_s * 1_000_000
         columns = {
-            "slo": slo, "revision": "judged", "instance": f"region={region}", "service": "chat",
-            "labels": {"region": region}, "target": 0.99, "window_us": window_us, "watermark": end_us,
+            "slo": slo, "revision": "judged", "instance": instance(region), "service": "chat",
+            "labels": {"region": region} if region else {}, "target": 0.99, "window_us": window_us, "watermark": end_us,
             "window_start": end_us - window_us, "window_end": end_us, "judged_at": end_us, "state": "OK",
             "severity": "NONE", "good": 0, "bad": 0, "excluded": 0, "compliance_ratio": None, "coverage_ratio": 1.0,
             "budget_events": 0.0, "budget_remaining_ratio": None, "budget_minutes": 0.0, "time_to_exhaustion_s": None,
@@ -68,7 +68,7 @@ class Site:
             "windows_burn_rate": [], "late": 0, "exhaustion_burn_rate": None, "exhaustion_window_s": None,
             "sla_target": None, "sla_budget_remaining_ratio": None, "counts_revision": "r1", **changes,
         }  # fmt: skip
-        self.store("slo.status", [Recorded(0, encode("slo_status", columns), f"{slo}|region={region}".encode())])
+        self.store("slo.status", [Recorded(0, encode("slo_status", columns), f"{slo}|{instance(region)}".encode())])
 
     def correct(self, cuts: Sequence[naive.Cut], now: datetime = NOW) -> list[str]:
         """Put corrections in force as `burnline slo correct` does."""
@@ -90,6 +90,11 @@ class Site:
         with self.server.client(READER) as client:
             rows, columns = client.execute(sql, parameters, with_column_types=True)
         return [dict(zip((name for name, _ in columns), row, strict=True)) for row in rows]
+
+
+def instance(region: str) -> str:
+    """An SLO without groupBy has no region."""
+    return f"region={region}" if region else ""
 
 
 def document(cut: naive.Cut) -> str:

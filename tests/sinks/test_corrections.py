@@ -275,3 +275,96 @@ def test_an_alert_that_is_still_open_falls_into_what_comes_now(site: Site) -> No
     site.correct([naive.Cut(slo, ((now - 600, now + 600),), {"slo": (slo,)})])
     (row,) = site.ask("SELECT corrections FROM alert_log WHERE slo = %(s)s", s=slo)
     assert row["corrections"] == [slo]
+
+
+HOUR = END_S // HOUR_S * HOUR_S - HOUR_S  #: the last whole hour of windows
+DAY_S = 24 * HOUR_S
+
+
+def made_of(*parts: str, weights: Sequence[int] = (1,), **more: Any) -> dict[str, Any]:
+    """Columns of a judgement that is no sum of one SLO's events."""
+    names = {"parts": list(parts), "part_revisions": ["r1"] * len(parts), "part_weights": list(weights)}
+    return {"counts_revision": None, **names, **more}
+
+
+def sliced(slice_s: int, target: float | None, **more: Any) -> dict[str, Any]:
+    since_us = (END_S - DAY_S) * 1_000_000
+    return {"slice_us": slice_s * 1_000_000, "slice_target": target, "counted_since": since_us, **more}
+
+
+def left(site: Site, slo: str) -> dict[str, Any]:
+    (row,) = site.ask("SELECT * FROM compliance_corrected WHERE slo = %(slo)s", slo=slo)
+    return row
+
+
+def minutes_out(slo: str, minutes: int, of: str | None = None) -> naive.Cut:
+    return naive.Cut(f"{slo}.out", ((HOUR, HOUR + 60 * minutes),), {"slo": (of or slo,)})
+
+
+def test_slices_that_are_left_out_take_their_verdicts_with_them(site: Site) -> None:
+    slo = site.name()
+    bad, good = ([(HOUR + 60 * i, 5, 5, 0) for i in range(10)], [(HOUR + 60 * i, 9, 1, 0) for i in range(10, 14)])
+    site.counts(slo, "", [*bad, *good])
+    site.status(slo, "", DAY_S, **made_of(slo, **sliced(60, 0.9, good=100, bad=20, excluded=5)))
+    site.correct([minutes_out(slo, 13)])
+    row = left(site, slo)
+    assert (row["counts"], row["good"], row["bad"], row["excluded"]) == ("SLICES", 97, 10, 5)
+    assert (row["uncorrected_good"], row["uncorrected_bad"], row["corrected_minutes"]) == (100, 20, 13)
+    (budget,) = site.ask("SELECT * FROM error_budget_corrected WHERE slo = %(slo)s", slo=slo)
+    check_budget(row, budget)
+
+
+def test_a_slice_that_is_left_out_in_part_is_judged_by_the_rest(site: Site) -> None:
+    """Five minutes, of whose first all failed: bad, and good without it. The next five are not touched."""
+    slo = site.name()
+    first = HOUR // 300 * 300
+    rows = [(first, 0, 10, 0), *((first + 60 * i, 10, 0, 0) for i in range(1, 5)), (first + 300, 1, 9, 0)]
+    site.counts(slo, "", rows)
+    site.status(slo, "", DAY_S, **made_of(slo, **sliced(300, 0.9, good=100, bad=20)))
+    site.correct([naive.Cut(f"{slo}.out", ((first, first + 60),), {"slo": (slo,)})])
+    row = left(site, slo)
+    assert (row["good"], row["bad"], row["uncorrected_good"], row["uncorrected_bad"]) == (101, 19, 100, 20)
+
+
+def test_of_slices_by_their_ratio_their_parts_are_left_out(site: Site) -> None:
+    slo = site.name()
+    site.counts(slo, "", [(HOUR, 1, 2, 0), (HOUR + 60, 9, 1, 0)])
+    site.status(slo, "", DAY_S, **made_of(slo, **sliced(60, None, good=100_000_000, bad=1_000_000)))
+    site.correct([minutes_out(slo, 1)])
+    row = left(site, slo)
+    assert (row["good"], row["bad"]) == (100_000_000 - 333_333, 1_000_000 - 666_667)
+
+
+def test_of_a_mean_a_member_is_left_out_with_the_slo_that_it_is_of(site: Site) -> None:
+    slo, member = site.name(), site.name()
+    site.counts(f"{slo}>{member}", "", [(HOUR, 50, 50, 1), (HOUR - HOUR_S, 90, 10, 0)])
+    site.counts(f"{slo}>other", "", [(HOUR, 8, 2, 0), (HOUR - HOUR_S, 10, 0, 0)])
+    site.status(slo, "", DAY_S, **made_of(f"{slo}>{member}", f"{slo}>other", weights=(3, 1)))
+    site.correct([minutes_out(slo, 1, of=member)])
+    row = left(site, slo)
+    assert (row["counts"], row["good"], row["bad"], row["excluded"]) == ("MEAN", 108, 12, 0)
+    assert (row["uncorrected_good"], row["uncorrected_bad"], row["uncorrected_excluded"]) == (158, 62, 1)
+    assert row["uncorrected_compliance_ratio"] == pytest.approx((3 * 140 / 200 + 18 / 20) / 4)
+    assert row["compliance_ratio"] == pytest.approx(0.9)
+    (budget,) = site.ask("SELECT * FROM error_budget_corrected WHERE slo = %(slo)s", slo=slo)
+    assert budget["budget_remaining_ratio"] == pytest.approx(1 - 0.1 / 0.01)
+    site.correct([naive.Cut(f"{slo}.all", ((HOUR, HOUR + 60),), {"slo": (slo,)})])
+    assert (left(site, slo)["good"], left(site, slo)["bad"]) == (100, 10)
+
+
+def test_of_the_worst_of_several_a_slice_is_judged_by_the_members_that_are_left(site: Site) -> None:
+    """Three minutes: one member fails in the first and third, the other in the third; the first member is left out."""
+    slo, member = site.name(), site.name()
+    site.counts(f"{slo}>{member}", "", [(HOUR, 5, 5, 0), (HOUR + 60, 10, 0, 0), (HOUR + 120, 5, 5, 0)])
+    site.counts(f"{slo}>other", "", [(HOUR, 10, 0, 0), (HOUR + 60, 10, 0, 0), (HOUR + 120, 0, 10, 0)])
+    parts = made_of(f"{slo}>{member}", f"{slo}>other", weights=(1, 1), **sliced(60, 0.9, good=1, bad=2))
+    site.status(slo, "", DAY_S, **parts)
+    site.correct([minutes_out(slo, 3, of=member)])
+    row = left(site, slo)
+    assert (row["good"], row["bad"], row["uncorrected_good"], row["uncorrected_bad"]) == (2, 1, 1, 2)
+
+
+def test_slices_of_less_than_a_minute_are_not_told_of(site: Site) -> None:
+    slo = site.name()
+    site.status(slo, "", DAY_S, **made_of(slo, **sliced(20, 0.9)))
+    assert site.ask("SELECT * FROM compliance_corrected WHERE slo = %(slo)s", slo=slo) == []

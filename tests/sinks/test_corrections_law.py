@@ -20,6 +20,7 @@ from pipeline.judgement import JudgeFold, JudgeSpec
 from pipeline.records import UnitFacts
 from pipeline.sinks.clickhouse import ClickHouse
 from pipeline.spec import SloSet
+from tests.compiled import KERNELS
 from tests.event_samples import START_US, sample
 from tests.ingest_reading import block_of, framed
 from tests.naive import corrections as naive
@@ -131,11 +132,9 @@ def check(story: Story, cuts: Sequence[naive.Cut], taken: Sequence[dict[str, Any
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_correction_and_revision_recompute_alike_from_counts_and_from_events(
-    site: Site, pytestconfig: pytest.Config, seed: int
-) -> None:
+def test_correction_and_revision_recompute_alike_from_counts_and_from_events(site: Site, seed: int) -> None:
     name, random = site.name(), Random(seed)
-    story = Story(site, Path(pytestconfig.cache.mkdir("kernels")), slos(name, GROUPED))
+    story = Story(site, KERNELS, slos(name, GROUPED))
     first, second, third = (events(100 * seed, part) for part in range(3))
     starts = [(BEGIN_S + random.randrange(SPAN_S, 3 * SPAN_S)) // 60 * 60 for _ in range(3)]
     starts.insert(0, (BEGIN_S + SPAN_S) // 60 * 60 - 1_200)  # some events of two parts are left out for certain

@@ -17,9 +17,11 @@ from pipeline.sinks.migrations import (
     Migration,
     MigrationError,
     load,
+    load_views,
     migrate,
     pending,
     statements,
+    views,
 )
 
 FIRST, SECOND = Migration(1, "0001_a.sql", "SELECT 1"), Migration(2, "0002_b.sql", "SELECT 2")
@@ -88,8 +90,8 @@ def schema_of(client: Client) -> list[tuple[str, ...]]:
 
 @pytest.mark.servers
 def test_from_scratch_everything_runs_and_the_second_time_nothing(empty: Client) -> None:
-    names = [m.name for m in load()]
-    assert [m.name for m in migrate(empty)] == names
+    names = [each.name for each in (*load(), *load_views())]
+    assert [each.name for each in migrate(empty)] == names
     before = schema_of(empty)
     assert migrate(empty) == []
     assert schema_of(empty) == before
@@ -99,7 +101,7 @@ def test_from_scratch_everything_runs_and_the_second_time_nothing(empty: Client)
 
 @pytest.mark.servers
 def test_a_dry_run_tells_and_does_nothing(empty: Client) -> None:
-    assert [m.name for m in migrate(empty, dry_run=True)] == [m.name for m in load()]
+    assert [each.name for each in migrate(empty, dry_run=True)] == [each.name for each in (*load(), *load_views())]
     assert schema_of(empty) == []
 
 
@@ -130,11 +132,31 @@ def test_a_file_changed_after_it_ran_stops_the_next_run(empty: Client, tmp_path:
 
 
 @pytest.mark.servers
+def test_views_run_when_their_file_or_what_is_under_them_changed(empty: Client, tmp_path: Path) -> None:
+    home = tmp_path / "clickhouse"
+    shutil.copytree(HOME, home)
+    migrate(empty, home)
+    (home / "views" / "more.sql").write_text("CREATE OR REPLACE VIEW more AS SELECT 1 AS one")
+    assert [each.name for each in migrate(empty, home)] == ["more.sql"]
+    (home / "views" / "more.sql").write_text("CREATE OR REPLACE VIEW more AS SELECT 2 AS one")
+    assert [each.name for each in migrate(empty, home, dry_run=True)] == ["more.sql"]
+    assert empty.execute("SELECT one FROM more") == [(1,)]
+    assert [each.name for each in migrate(empty, home)] == ["more.sql"]
+    assert empty.execute("SELECT one FROM more") == [(2,)]
+    assert migrate(empty, home) == []
+    number = len(load()) + 1
+    (home / f"{number:04}_older.sql").write_text("CREATE OR REPLACE VIEW more AS SELECT 3 AS one")
+    assert "more" in views(load(home), home)
+    assert [each.name for each in migrate(empty, home)][-1] == "more.sql"
+    assert empty.execute("SELECT one FROM more") == [(2,)]
+
+
+@pytest.mark.servers
 def test_a_broken_statement_is_named_and_not_recorded(empty: Client, tmp_path: Path) -> None:
     (tmp_path / "0001_bad.sql").write_text("CREATE VIEW fine AS SELECT 1; SELECT nothing FROM nowhere;")
     with pytest.raises(MigrationError, match=r"0001_bad\.sql, statement 2: .*nowhere"):
         migrate(empty, tmp_path)
-    assert [m.number for m in migrate(empty, tmp_path, dry_run=True)] == [1]
+    assert [each.name for each in migrate(empty, tmp_path, dry_run=True)] == ["0001_bad.sql"]
 
 
 @pytest.mark.servers
@@ -142,7 +164,7 @@ def test_a_missing_database_is_created(clickhouse: EmbeddedClickHouse) -> None:
     name = f"m{uuid.uuid4().hex}"
     url = f"{clickhouse.admin_url.rpartition('/')[0]}/{name}"
     settings = Settings(clickhouse_url=url, clickhouse_password_file=clickhouse.admin_password_file)
-    assert len(migrate(settings, dry_run=True)) == len(migrate(settings)) == len(load())
+    assert len(migrate(settings, dry_run=True)) == len(migrate(settings)) == len(load()) + len(load_views())
     assert migrate(settings) == []
     with clickhouse.client() as admin:
         admin.execute(f"DROP DATABASE {name} SYNC")

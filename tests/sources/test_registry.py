@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -23,6 +24,8 @@ class Registry(ThreadingHTTPServer):
         self.subjects: dict[str, list[str]] = {}
         self.ids: dict[str, int] = {}
         self.refuses = False
+        self.elsewhere = ""  # where questions are sent on to
+        self.asked = 0
 
     @property
     def url(self) -> str:
@@ -38,15 +41,28 @@ class Registry(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Registry
 
+    def send_on(self) -> None:
+        self.send_response(307)
+        self.send_header("Location", self.server.elsewhere + self.path)
+        self.end_headers()
+
     def do_POST(self) -> None:
+        self.server.asked += 1
+        if self.server.elsewhere:
+            self.send_on()
+            return
         subject = self.path.split("/")[2]
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.server.refuses:
-            self.answer(409, {"error_code": 409, "message": "incompatible"})
+            self.answer(409, {"error_code": 409, "message": "incompatible"}, b"\x1b[2J\r\n")
         else:
             self.answer(200, {"id": self.server.register(subject, body["schema"])})
 
     def do_GET(self) -> None:
+        self.server.asked += 1
+        if self.server.elsewhere:
+            self.send_on()
+            return
         _, _, subject, _, *version = self.path.split("/")
         known = self.server.subjects.get(subject)
         if known is None:
@@ -57,23 +73,29 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(200, list(range(1, len(known) + 1)))
 
-    def answer(self, status: int, body: Any) -> None:
+    def answer(self, status: int, body: Any, more: bytes = b"") -> None:
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
+        self.wfile.write(json.dumps(body).encode() + more)
 
     def log_message(self, *_: Any) -> None:
         """Quiet."""
 
 
-@pytest.fixture
-def registry() -> Iterator[Registry]:
+@contextmanager
+def serving() -> Iterator[Registry]:
     server = Registry()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with serving() as server:
+        yield server
 
 
 def test_outputs_are_framed_with_the_registrys_ids_and_read_back(registry: Registry) -> None:
@@ -99,8 +121,18 @@ def test_a_subject_that_nobody_registered_is_no_error(registry: Registry) -> Non
 
 def test_a_refusal_says_what_to_look_at(registry: Registry) -> None:
     registry.refuses = True
-    with pytest.raises(RegistryError, match=r"409.*compatibility rule"):
+    with pytest.raises(RegistryError, match=r"409.*compatibility rule") as refused:
         framing(registry.url, "inference.events", {"slo.counts": "slo_counts"})
+    assert str(refused.value).isprintable()  # what it answers reaches a terminal
+
+
+@pytest.mark.parametrize("outputs", [{}, {"slo.counts": "slo_counts"}], ids=["to learn", "to register"])
+def test_a_registry_that_sends_us_elsewhere_is_not_obeyed(registry: Registry, outputs: dict[str, str]) -> None:
+    with serving() as inside:
+        registry.elsewhere = inside.url
+        with pytest.raises(RegistryError, match="307"):
+            framing(registry.url, "inference.events", outputs)
+    assert (registry.asked, inside.asked) == (1, 0)
 
 
 def test_a_registry_that_is_not_there_says_which_setting_to_change() -> None:

@@ -13,10 +13,10 @@ from ruamel.yaml import YAML
 import schemas
 from pipeline.alerts import AlertPolicy, ClearRule, Guards, Severity, Watched, WindowPair
 from pipeline.bindings import applies, labels_needed
-from pipeline.instances import tables
 from pipeline.judgement import JudgeFold, JudgeSpec
+from pipeline.plans import tables
 from pipeline.series import LABELS
-from pipeline.sli import VANTAGES
+from pipeline.sli import METRICS, OBJECTIVES, VANTAGES
 from pipeline.slo import Indicator, Ratio
 from pipeline.spec import Sla, Slo, load, presets
 from pipeline.spec.language import OPS, PAIRS_MAX
@@ -30,6 +30,7 @@ from pipeline.spec.scalars import (
     written,
 )
 from pipeline.spec.selectors import CLOSED
+from pipeline.spec.thresholds import READERS
 from tests.spec.samples import GOOD, SHORT, load_text, spoiled
 
 S = 1_000_000
@@ -103,7 +104,7 @@ def test_strict_comparisons_are_kept_as_the_next_whole_microsecond(
     metric: str, op: str, threshold_us: int, at_most: bool
 ) -> None:
     indicator = _only(spoiled(("metric: ttft", f"metric: {metric}"), ("op: lte", f"op: {op}"))).objective.indicator
-    assert (indicator.threshold_us, indicator.at_most) == (threshold_us, at_most)
+    assert (indicator.threshold, indicator.at_most) == (threshold_us, at_most)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +153,13 @@ def test_the_examples_are_what_ingest_and_the_judge_take() -> None:
     composed = ["chat-journey>chat-errors", "chat-journey>chat-ttft"]
     assert bound == [
         "chat-errors",
+        "chat-goodput",
+        "chat-as-asked",
         "chat-ttft",
         "chat-e2e",
         "chat-minutes",
+        "chat-shed",
+        "chat-retries",
         "chat-tpot-llama-70b",
         "chat-availability",
         *composed,
@@ -188,8 +193,14 @@ def window_pairs(draw: st.DrawFn, target: str, window_s: int) -> dict[str, str]:
 
 @st.composite
 def indicators(draw: st.DrawFn) -> dict[str, Any]:
-    metric = draw(st.sampled_from(["error_rate", "availability", "e2e", "ttft", "tpot"]))
+    metric = draw(st.sampled_from(["error_rate", "shed_rate", "e2e", "ttft", "tpot", "concurrency", "goodput"]))
     indicator: dict[str, Any] = {"metric": metric}
+    if metric == "concurrency":
+        indicator |= {"op": draw(st.sampled_from(OPS)), "threshold": str(draw(st.integers(1, 10**8)))}
+    if metric == "goodput":
+        limits = st.integers(1, HOUR).map(duration_text)
+        parts = st.dictionaries(st.sampled_from([*OBJECTIVES]), limits, min_size=1)
+        indicator |= {"objectives": draw(parts), "strict": draw(st.sampled_from(["true", "false"]))}
     if metric in {"e2e", "ttft", "tpot"}:
         indicator["op"] = draw(st.sampled_from([op for op in OPS if metric != "tpot" or op.endswith("e")]))
         indicator["threshold"] = duration_text(draw(st.integers(2, HOUR)))
@@ -257,8 +268,10 @@ def test_any_valid_slo_is_read_back(written_as: Any, document: dict[str, Any]) -
     assert counted.final_attempts_only == (indicator["attempts"] == "final")
     if "op" in indicator:
         step = {"lt": -1, "gt": 1}.get(indicator["op"], 0)
-        assert counted.threshold_us == duration(indicator["threshold"]) + step
+        assert counted.threshold == READERS[METRICS[counted.metric].unit](indicator["threshold"]) + step
         assert counted.at_most == (indicator["op"][0] == "l")
+    assert dict(counted.objectives) == {name: duration(each) for name, each in indicator.get("objectives", {}).items()}
+    assert counted.is_strict == (indicator.get("strict") == "true")
     pairs = [
         {
             "severity": pair.severity.name.lower(),

@@ -2,7 +2,9 @@
 
 import pytest
 
-from pipeline.spec import parse, presets
+from pipeline.alerts import Guards
+from pipeline.slo import Ratio, Timeslices
+from pipeline.spec import calendars, parse, presets
 from tests.spec.samples import SHORT, spoiled
 
 DATE = "startTime: 2026-01-01"
@@ -86,3 +88,17 @@ WINDOW = "{duration: 30d}"
 )  # fmt: skip
 def test_slices(more: str, expected: list[str]) -> None:
     assert faults(WINDOW, f"  {more}\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("slices", "expected"),
+    [
+        (None, Guards(30, 3)),
+        (Timeslices(60_000_000, Ratio(19, 20)), Guards(30, 1)),
+        (Timeslices(300_000_000, Ratio(19, 20)), Guards(6, 1)),
+        (Timeslices(300_000_000), Guards(6, 0)),
+        (Timeslices(3_600_000_000, Ratio(1, 1)), Guards(1, 1)),
+    ],
+)
+def test_slices_are_evidence_as_such(slices: Timeslices | None, expected: Guards) -> None:
+    assert calendars.guards(slices, 3_600_000_000) == expected

@@ -22,9 +22,10 @@ def test_the_shipped_examples_are_good_and_without_a_warning() -> None:
     found = load([schemas.HOME / "slo"])
     assert found.problems == ()
     assert lint(found) == []
-    assert 6 <= len(found.slos) <= 12
+    assert 6 <= len(found.slos) <= 18
     assert {slo.objective.indicator.metric for slo in found.slos} == {
-        "error_rate", "availability", "e2e", "ttft", "tpot",
+        "error_rate", "availability", "e2e", "ttft", "tpot", "goodput", "shed_rate", "retry_amplification",
+        "concurrency", "throughput_rps", "throughput_tps", "cost_per_1k_tokens",
     }  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def test_rows_give_values_that_belong_together() -> None:
     text = template("[{model: a, region: eu, limit: 50ms}, {model: b, region: us, limit: 25ms}]")
     found = load_text(text.replace("threshold: 1s", "threshold: $(limit)"))
     assert found.problems == ()
-    assert [(slo.name, slo.objective.indicator.threshold_us) for slo in found.slos] == [
+    assert [(slo.name, slo.objective.indicator.threshold) for slo in found.slos] == [
         ("ttft-a-eu", 50_000), ("ttft-b-us", 25_000),
     ]  # fmt: skip
 

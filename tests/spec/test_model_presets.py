@@ -35,7 +35,7 @@ def with_indicator(indicator: str) -> str:
 def test_a_preset_gives_op_and_threshold(metric: str, limit_us: int) -> None:
     (slo,) = load_text(with_indicator(f"{{metric: {metric}, preset: llama2-70b/interactive}}")).checked().slos
     indicator = slo.objective.indicator
-    assert (indicator.metric, indicator.threshold_us, indicator.at_most) == (metric, limit_us, True)
+    assert (indicator.metric, indicator.threshold, indicator.at_most) == (metric, limit_us, True)
     assert slo.model_preset == "llama2-70b/interactive"
 
 
@@ -72,4 +72,4 @@ def test_what_is_wrong_with_a_preset(indicator: str, expected: list[str]) -> Non
 def test_a_matrix_makes_one_slo_for_each_metric_of_a_preset() -> None:
     text = with_indicator("{metric: $(metric), preset: llama2-70b/interactive}").replace("short", "$(metric)")
     found = load_text(f"matrix: {{metric: [ttft, tpot]}}\n{text}")
-    assert [slo.objective.indicator.threshold_us for slo in found.checked().slos] == [450_000, 40_000]
+    assert [slo.objective.indicator.threshold for slo in found.checked().slos] == [450_000, 40_000]

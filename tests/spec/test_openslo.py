@@ -96,7 +96,7 @@ def test_bad_events_are_those_that_its_op_selects(part: str, threshold_us: int) 
     total = "total: {metricSource: {type: burnline, spec: {metric: availability}}}"
     changes = (good, part % "threshold: 2s"), (total, total.replace("availability", "e2e"))
     indicator = theirs(*changes, text=RATIO).objective.indicator
-    assert (indicator.at_most, indicator.threshold_us) == (True, threshold_us)
+    assert (indicator.at_most, indicator.threshold) == (True, threshold_us)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_a_raw_ratio_is_an_indicator_or_its_opposite(raw_type: str, at_most: boo
     total = "total: {metricSource: {type: burnline, spec: {metric: availability}}}"
     raw = "raw: {metricSource: {type: burnline, spec: {metric: e2e, op: lte, threshold: 2s}}}"
     indicator = theirs((good, raw), (total, f"rawType: {raw_type}"), text=RATIO).objective.indicator
-    assert (indicator.at_most, indicator.threshold_us) == (at_most, threshold_us)
+    assert (indicator.at_most, indicator.threshold) == (at_most, threshold_us)
 
 
 def test_each_objective_is_an_slo_named_after_it() -> None:
     several = f"{OBJECTIVE}\n    - {{displayName: Bearable at Night, op: lte, value: 5, target: 0.999}}"
     found = load_text(spoiled((OBJECTIVE, several), text=THRESHOLD))
     assert found.problems == ()
-    assert [(slo.name, slo.objective.indicator.threshold_us) for slo in found.slos] == [
+    assert [(slo.name, slo.objective.indicator.threshold) for slo in found.slos] == [
         ("chat-0", S),
         ("chat-bearable-at-night", 5 * S),
     ]
@@ -133,7 +133,7 @@ def test_references_are_resolved_across_files_in_any_order() -> None:
     expected = WindowPair(Severity.CRITICAL, Ratio(10, 1), 3600 * S, 300 * S)
     for order in (list(files), sorted(files)):
         slo_found = only(parse({file: files[file].encode() for file in order}, presets()))
-        assert slo_found.objective.indicator.threshold_us == 1_000  # the unit of the SLI is ms
+        assert slo_found.objective.indicator.threshold == 1_000  # the unit of the SLI is ms
         assert slo_found.policy.pairs == (expected,)
         assert slo_found.labels == (("team", "serving"), ("tier", "gold"))  # the Service's too, after its own
         assert slo_found.source.file == "slo"
@@ -261,3 +261,47 @@ def test_the_examples_are_good_and_need_no_lint() -> None:
         "openslo-chat-ttft-bearable",
     ]
     assert found.others == 6
+
+
+MINE, THEIRS = "metric: ttft, op: lte, threshold: 1s", "metric: ttft, unit: s"
+SLICED = "budgetingMethod: Timeslices", "timeSliceWindow: 1m"
+
+
+@pytest.mark.parametrize(
+    ("unit", "condition", "indicator"),
+    [
+        pytest.param("metric: concurrency", "op: lte, value: 64", "metric: concurrency, op: lte, threshold: 64",
+                     id="a number of requests"),
+        pytest.param("metric: throughput_rps, unit: /s", "op: gte, value: 10",
+                     "metric: throughput_rps, op: gte, threshold: 10/s", id="a rate"),
+        pytest.param("metric: throughput_tps, unit: /m, offered: 5/s", "op: gte, value: 600",
+                     "metric: throughput_tps, op: gte, threshold: 10/s, offered: 5/s", id="a rate of tokens"),
+        pytest.param("metric: cost_per_1k_tokens, unit: USD", "op: lte, value: 0.002",
+                     "metric: cost_per_1k_tokens, op: lte, threshold: 0.002 USD", id="money"),
+    ],
+)  # fmt: skip
+def test_a_value_has_the_unit_of_its_metric(unit: str, condition: str, indicator: str) -> None:
+    is_sliced = "concurrency" not in unit
+    method, window = SLICED
+    mine, its = [(MINE, indicator)], [(THEIRS, unit), (OBJECTIVE, f"{{{condition}, target: 0.99}}")]
+    if is_sliced:
+        mine.append(("  target: 0.99", f"  {method}\n  {window}\n  target: 0.99"))
+        its[1] = (OBJECTIVE, f"{{{condition}, target: 0.99, timeSliceTarget: 1, {window}}}")
+        its.append(("budgetingMethod: Occurrences", method))
+    assert same(theirs(*its), ours(*mine))
+
+
+def test_goodput_is_a_ratio_whose_numerator_has_the_objectives() -> None:
+    good = "good: {metricSource: {type: burnline, spec: {metric: availability}}}"
+    wanted = "metric: goodput, strict: true, objectives: {ttft: 1s, tpot: perRequest}"
+    total = "total: {metricSource: {type: burnline, spec: {metric: availability}}}"
+    changes = (good, good.replace("metric: availability", wanted)), (total, total.replace("availability", "goodput"))
+    indicator = theirs(*changes, text=RATIO).objective.indicator
+    assert (dict(indicator.objectives), indicator.is_strict) == ({"ttft": S, "tpot": None}, True)
+
+
+def test_a_rate_without_its_unit_is_refused() -> None:
+    found = load_text(spoiled((THEIRS, "metric: throughput_rps"), text=THRESHOLD))
+    assert ("has no unit", "write unit: /s beside metric: throughput_rps") in [
+        (problem.rule, problem.remedy) for problem in found.problems
+    ]

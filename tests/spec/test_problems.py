@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.series import LABELS
-from pipeline.sli import METRICS, METRICS_LATER
+from pipeline.sli import METRICS
 from pipeline.spec import Problem, SpecError
 from pipeline.spec.language import SLO
 from pipeline.spec.problems import shown
@@ -196,13 +196,6 @@ def test_one_fault_is_one_problem_at_its_place(old: str, new: str, expected: str
 def test_the_good_file_has_no_problem() -> None:
     assert problems(GOOD) == []
     assert problems(SHORT) == []
-
-
-@pytest.mark.parametrize("metric", METRICS_LATER)
-def test_a_metric_of_a_later_version_is_refused_by_name(metric: str) -> None:
-    assert problems(spoiled(("metric: ttft", f"metric: {metric}"))) == [
-        f"f.yaml:11:13  spec.indicator.metric  {metric}  is not supported yet  -> use one of {ALL_METRICS}"
-    ]
 
 
 @pytest.mark.parametrize("path", SLO.later)

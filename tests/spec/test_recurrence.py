@@ -37,7 +37,7 @@ def days_of(first: date, last: date, interval: int, weekdays: set[int] | None) -
 def test_days_and_instants_are_those_of_a_calendar_and_a_clock(
     start: datetime, minutes: int, zone: str, interval: int, weekdays: set[int] | None, count: int | None
 ) -> None:
-    start = start.replace(second=0, microsecond=0)
+    start = start.replace(second=0, microsecond=0, fold=0)  # a file says no fold
     text = f"FREQ={'WEEKLY' if weekdays else 'DAILY'};INTERVAL={interval}"
     text += f";BYDAY={','.join(DAYS[each] for each in sorted(weekdays))}" if weekdays else ""
     text += f";COUNT={count}" if count else ""

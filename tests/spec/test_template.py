@@ -29,7 +29,7 @@ def test_starting_points_are_those_of_metrics() -> None:
 def test_any_service_and_team_are_read_back(service: str, team: str) -> None:
     (slo,) = load_text(template("a", "ttft", service, "0.95", "750ms", team)).slos
     assert (slo.objective.service, slo.owner) == (service, team)
-    assert slo.objective.indicator.threshold_us == 750_000
+    assert slo.objective.indicator.threshold == 750_000
     assert slo.description == f"95 % of {service} requests have ttft of at most 750ms"
 
 

@@ -113,7 +113,7 @@ def create_topics(brokers: str, prefix: str, partitions: int) -> None:
 def create(brokers: str, wanted: list[NewTopic]) -> None:
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})  # its futures end with it
     for future in admin.create_topics(wanted).values():
-        future.result(30)
+        future.result(60)
 
 
 class Numbers:
@@ -159,7 +159,7 @@ def committed_records(brokers: str, topic: str, partitions: int) -> Iterator[Any
     reader.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
     ended = 0
     while ended < partitions:
-        message = reader.poll(10)
+        message = reader.poll(60)
         assert message is not None, f"{topic} is not read to its end"
         if message.error() is None:
             yield message
@@ -185,7 +185,7 @@ def totals_written(brokers: str, prefix: str) -> dict[int, list[int]]:
     return dict(sorted({int(m.key()): json.loads(m.value()) for m in records}.items()))
 
 
-async def eventually(look: Callable[[], Any], expected: Any, patience_s: float = 30.0) -> None:
+async def eventually(look: Callable[[], Any], expected: Any, patience_s: float = 60.0) -> None:
     """Look again until it is as expected; the last look is compared, so that a failure shows both."""
     deadline = time.monotonic() + patience_s
     while (found := await asyncio.to_thread(look)) != expected and time.monotonic() < deadline:

@@ -91,11 +91,11 @@ class CountFold:
 SPEC = StepSpec("count", ("events",), lambda tp: CountFold(), unit_s=0.05, unit_bytes=1 << 20)
 
 
-def run(work: Callable[[Step, MemoryLedger, Partitions], Awaitable[None]], spec: StepSpec = SPEC) -> Any:
-    """Run `work` over a step that owns A and B; return what was written."""
+def run(work: Callable[[Step, MemoryLedger, Partitions], Awaitable[None]], spec: StepSpec = SPEC, *more: TP) -> Any:
+    """Run `work` over a step that owns A, B and `more`; return what was written."""
 
     async def main() -> MemoryLedger:
-        ledger, partitions = MemoryLedger(), Partitions(A, B)
+        ledger, partitions = MemoryLedger(), Partitions(A, B, *more)
         step = Step(spec, ledger, {})
         try:
             await work(step, ledger, partitions)
@@ -103,4 +103,4 @@ def run(work: Callable[[Step, MemoryLedger, Partitions], Awaitable[None]], spec:
             await step.stop()
         return ledger
 
-    return asyncio.run(asyncio.wait_for(main(), 20))
+    return asyncio.run(asyncio.wait_for(main(), 150))

@@ -49,14 +49,14 @@ class Workers:
 
     def stop(self) -> list[int]:
         """Return the exit codes; who was just started is let to begin first."""
-        deadline = time.monotonic() + 25
+        deadline = time.monotonic() + 90
         for process in self.processes:
             process.send_signal(signal.SIGCONT)
             while READY not in self._logs[process.pid].read_text() and time.monotonic() < deadline:
                 time.sleep(0.05)
             process.terminate()
         try:
-            return [process.wait(25) for process in self.processes]
+            return [process.wait(90) for process in self.processes]
         finally:
             for process in self.processes:
                 process.kill()
@@ -93,7 +93,7 @@ def let_run(workers: Workers, seconds: float) -> None:
 
 
 def wait_until_exact(workers: Workers, brokers: str, prefix: str, numbers: Numbers) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while totals_written(brokers, prefix) != numbers.truth and time.monotonic() < deadline:
         let_run(workers, 0.5)
     assert sums_written(brokers, prefix) == numbers.truth
@@ -114,7 +114,7 @@ def sleep_past_the_session(workers: Workers, chance: random.Random) -> None:
     let_run(workers, 2)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "accidents",
     [

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.servers
 PARTITIONS = 4
 
 
-def run(work: Any, patience_s: float = 60.0) -> Any:
+def run(work: Any, patience_s: float = 240.0) -> Any:
     return asyncio.run(asyncio.wait_for(work, patience_s))
 
 
@@ -71,7 +71,7 @@ def test_steps_in_a_row_share_one_loop_and_leave_nothing_behind(
             numbers.flush()
             await eventually(lambda: totals_written(brokers, topic_prefix), numbers.truth)
             stopping_s = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - stopping_s < 10
+        assert asyncio.get_running_loop().time() - stopping_s < 60
         assert asyncio.all_tasks() - before == set()
 
     run(work())
@@ -101,17 +101,17 @@ def test_aborted_transactions_do_not_count(kafka: EmbeddedKafka, topic_prefix: s
     brokers = kafka.brokers
     create_topics(brokers, topic_prefix, PARTITIONS)
     writer = Producer({"bootstrap.servers": brokers, "transactional.id": topic_prefix, "log_level": 0})
-    writer.init_transactions(30)
+    writer.init_transactions(60)
     kept = 0
     for i in range(6):
         writer.begin_transaction()
         for partition in range(2):
             writer.produce(f"{topic_prefix}sums", b"[%d, %d, 7]" % (partition, 10**i), partition=partition)
-        writer.flush(30)
+        writer.flush(60)
         if i % 2:
-            writer.abort_transaction(30)
+            writer.abort_transaction(60)
         else:
-            writer.commit_transaction(30)
+            writer.commit_transaction(60)
             kept += 10**i
 
     async def work() -> None:
@@ -135,7 +135,7 @@ def test_a_block_topic_and_an_ordinary_topic_live_in_one_app(
         writer.produce(topic_prefix + NUMBERS, b"%d" % i, key=b"k%d" % i, partition=i % PARTITIONS)
         writer.produce(plain, b"%d" % i, partition=i % 2)
     writer.produce(plain, b"x" * 900_000, partition=0)  # large responses take another way than small ones
-    writer.flush(30)
+    writer.flush(60)
     blocks: list[RecordBlock] = []
     values: list[bytes] = []
 

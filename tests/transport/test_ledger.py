@@ -33,7 +33,7 @@ class Place:
     def committed(self) -> int:
         """The group's offset; -1001: none."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": self.group, "log_level": 0})
-        [place] = consumer.committed([TopicPartition(*self.tp)], timeout=20)
+        [place] = consumer.committed([TopicPartition(*self.tp)], timeout=60)
         consumer.close()
         return int(place.offset)
 
@@ -63,7 +63,7 @@ def test_a_unit_is_its_records_and_its_offset(place: Place) -> None:
         await ledger.write(place.tp, Unit(), place.facts(90, 90))
         await ledger.close()
 
-    asyncio.run(asyncio.wait_for(work(), 30))
+    asyncio.run(asyncio.wait_for(work(), 60))
     found = {message.key(): message for message in place.records()}
     assert {key: message.value() for key, message in found.items()} == {r.key: r.value for r in records}
     assert all(found[r.key].partition() == r.partition for r in records if r.partition is not None)
@@ -83,7 +83,7 @@ def test_a_former_owner_writes_nothing_any_more(place: Place) -> None:
         await former.close()
         await owner.close()
 
-    asyncio.run(asyncio.wait_for(work(), 30))
+    asyncio.run(asyncio.wait_for(work(), 60))
     assert [message.value() for message in place.records()] == [b"1", b"3"]
     assert place.committed() == 15
 
@@ -97,6 +97,6 @@ def test_what_a_failed_unit_has_sent_is_not_read(place: Place) -> None:
             await ledger.write(place.tp, unit, place.facts(0, 10))
         await ledger.close()
 
-    asyncio.run(asyncio.wait_for(work(), 30))
+    asyncio.run(asyncio.wait_for(work(), 60))
     assert place.records() == []
     assert place.committed() < 0

@@ -30,13 +30,13 @@ def test_the_last_record_in_front_of_an_offset_is_found_behind_aborted_ones(
     topic = topic_name(settings, EVENTS)
     began_ms = time.time_ns() // 1_000_000
     producer = Producer({"bootstrap.servers": kafka.brokers, "transactional.id": topic_prefix})
-    producer.init_transactions(30)
+    producer.init_transactions(60)
     for values, end in (([b"one", b"two"], producer.commit_transaction), ([b"x"] * 40, producer.abort_transaction)):
         producer.begin_transaction()
         for value in values:
             producer.produce(topic, value=value, partition=0)
-        producer.flush(30)
-        end(30)
+        producer.flush(60)
+        end(60)
 
     async def look() -> None:
         async with Log(aiokafka_config(settings), topic, [0], group=topic_prefix) as log:

@@ -53,6 +53,19 @@ def test_what_is_read_again_is_no_gap() -> None:
     assert mine.gap_since_s is None
 
 
+def test_a_log_is_short_once_every_answer_says_so_and_not_when_one_does() -> None:
+    """An answer's end was noted before its records were read: it may lie before the last of them."""
+    mine = owned()
+    assert [mine.short_s(end, now_s) for end, now_s in [(99, 5.0), (99, 5.5), (100, 6.0), (99, 9.0)]] == [0, 0.5, 0, 0]
+    assert [mine.short_s(end, now_s) for end, now_s in [(99, 9.5), (None, 10.0), (7, 11.0), (8, 15.0)]] == [
+        0.5,
+        0,
+        0,
+        4,
+    ]
+    assert mine.short_s(-1, 16.0) == 0.0, "an error has no end"
+
+
 def test_a_unit_covers_what_was_queued_and_the_next_one_goes_on_there() -> None:
     mine = owned()
     mine.accept(block(100, 110), 1.0)

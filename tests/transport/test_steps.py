@@ -12,8 +12,10 @@ from pipeline.transport import Step, StepFailed, steps
 from tests.transport.in_memory import SPEC, A, B, CountFold, MemoryLedger, Partitions, run
 from tests.transport.small_blocks import block
 
+SLOW = TP("rare", 0)
 
-async def until(condition: Callable[[], bool], patience_s: float = 5.0) -> None:
+
+async def until(condition: Callable[[], bool], patience_s: float = 60.0) -> None:
     async with asyncio.timeout(patience_s):
         while not condition():
             await asyncio.sleep(0.005)
@@ -41,6 +43,22 @@ def test_a_unit_is_written_at_once_when_it_is_large_enough() -> None:
         await until(lambda: ledger.spans(A) == [(0, 5)])
 
     run(work, replace(SPEC, unit_s=1000.0))
+
+
+def test_a_topic_may_have_longer_units() -> None:
+    async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
+        await step.own(partitions)
+        step.start()
+        await step.take(SLOW, block(0, 5))
+        for i in range(3):
+            await step.take(A, block(i, i + 1))
+            await until(lambda i=i: len(ledger.spans(A)) > i)  # type: ignore[misc]
+        assert ledger.spans(SLOW) == []
+        await step.release([SLOW])
+        assert ledger.spans(SLOW) == [(0, 5)]
+
+    spec = replace(SPEC, topics=("events", "rare"), unit_s_of={"rare": 1000.0})
+    run(work, spec, SLOW)
 
 
 def test_silent_partitions_are_folded_too() -> None:
@@ -106,11 +124,12 @@ def test_taking_waits_while_too_much_is_queued() -> None:
             await until(lambda: step.counters.queued_bytes == 0)
         for i in range(2, 4):
             await step.take(A, block(i, i + 1, size=1 << 19))
+        assert step.counters.queue_waits == 0
         waiting = asyncio.create_task(step.take(B, block(0, 5, 1)))
-        await asyncio.sleep(0.1)
+        await until(lambda: step.counters.queue_waits == 1)
         assert not waiting.done()
         writing.set()  # room is made
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
         assert step.counters.queued_bytes < 1 << 20
 
     spec = replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 30, unit_s=1000.0)
@@ -126,10 +145,10 @@ def test_a_half_full_queue_is_relieved_without_waiting_for_the_clock() -> None:
         await asyncio.sleep(0.1)
         assert ledger.written == []
         await step.take(A, block(1, 2, size=1 << 18))
-        await until(lambda: ledger.spans(A) == [(0, 2)])  # the fullest
-        assert ledger.spans(B) == []
+        await until(lambda: ledger.spans(A) == [(0, 2)])
 
-    run(work, replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 30, unit_s=1000.0))
+    first = run(work, replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 30, unit_s=1000.0)).written[0]
+    assert (first.partition, first.next_offset) == (A.partition, 2), "the fullest comes first"
 
 
 def test_after_a_failed_write_nothing_of_the_partition_is_written_any_more() -> None:
@@ -166,7 +185,7 @@ def test_a_failed_fold_fails_the_step_with_its_place() -> None:
         await step.own(partitions)
         await step.take(B, block(0, 5, 1, size=1 << 20))
         with pytest.raises(StepFailed, match=r"count on events/1: ValueError\('what is this'\)"):
-            await asyncio.wait_for(step.failed, 5)
+            await asyncio.wait_for(step.failed, 60)
         assert step.counters.units_failed == 1
 
     assert run(work, replace(SPEC, make_fold=lambda tp: Broken())).written == []
@@ -210,7 +229,7 @@ def test_partitions_taken_away_while_they_are_being_taken_are_left_alone() -> No
         ledger.before_open = slow
         owning = asyncio.create_task(step.own(partitions))
         await started.wait()
-        await asyncio.wait_for(step.release([A, B]), 1)
+        await asyncio.wait_for(step.release([A, B]), 60)
         assert await owning == {}  # a CancelledError would end the task that Faust resumes streams with
         assert (step.owned, step.is_assigned) == ({}, False)
         ledger.before_open = None
@@ -273,6 +292,7 @@ def test_a_log_that_is_not_the_one_that_was_read_fails_the_step(
     taken: RecordBlock, end: int | None, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "GAP_S", 0.1)
+    monkeypatch.setattr(steps, "SHORT_S", 0.1)
 
     async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
         await step.own(partitions)
@@ -280,7 +300,7 @@ def test_a_log_that_is_not_the_one_that_was_read_fails_the_step(
         step.start()
         await step.take(A, taken)
         with pytest.raises(StepFailed, match=f"events/0 {says}"):
-            await asyncio.wait_for(step.failed, 5)
+            await asyncio.wait_for(step.failed, 60)
 
     run(work)
 
@@ -296,7 +316,7 @@ def test_a_step_without_an_assignment_fails_in_time(monkeypatch: pytest.MonkeyPa
         assert not step.failed.done()
         await step.release([])
         with pytest.raises(StepFailed, match="no assignment within"):
-            await asyncio.wait_for(step.failed, 5)
+            await asyncio.wait_for(step.failed, 60)
 
     run(work)
 

@@ -1,0 +1,1 @@
+"""Delivery: alerts to where people and machines act."""

@@ -1,0 +1,225 @@
+"""Incidents of one receiver: which alerts it is told of together, and when there is something to tell.
+
+Pure. Told is the difference between what is and what was told, so nothing is forgotten that was held back, and nothing
+is told twice. Laws, for one receiver:
+- an incident is triggered, then updated any number of times, then resolved, and may then be triggered anew;
+- an alert that was told is told again when it is worse, better or over, though its route leads elsewhere by then;
+- an event that comes again changes nothing: sequences only rise.
+The state changes in place; incidents in it are frozen, so a caller puts a changed one back once it is written.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.alerts import Severity
+from pipeline.delivery.notification import Action, AlertEvent, Incident, Notification, Told
+from pipeline.series import label_text
+
+#: a resolved alert is remembered so long, lest an event that comes again opens it anew
+MEMORY_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class GroupingSpec:
+    """How a receiver's alerts are joined; `by` None: each alert is an incident of its own."""
+
+    by: tuple[str, ...] | None = None
+    wait_us: int = 0  # before an incident is told first, for others to join
+    interval_us: int = 0  # between updates that are no worse
+
+
+@dataclass
+class Incidents:
+    """All that one receiver knows, or may have to be told."""
+
+    by_key: dict[str, Incident] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)  # dedup key -> its incident, as long as it is remembered
+
+    def put(self, incident: Incident) -> None:
+        """Put an incident in the place of its former self."""
+        former = self.by_key.get(incident.key)
+        for dedup_key in former.alerts if former else ():
+            self.homes.pop(dedup_key, None)
+        self.by_key[incident.key] = incident
+        self.homes |= dict.fromkeys(incident.alerts, incident.key)
+
+    def forget(self, now_us: int) -> list[Incident]:
+        """Drop incidents that are over, told and old; return them."""
+        old = [incident for incident in self.by_key.values() if is_over(incident, now_us)]
+        for incident in old:
+            del self.by_key[incident.key]
+            for dedup_key in incident.alerts:
+                del self.homes[dedup_key]
+        return old
+
+
+def is_over(incident: Incident, now_us: int) -> bool:
+    """Whether nothing is open, nothing is to be told, and nobody can remember why it was here."""
+    is_open = incident.told or any(event.is_open for event in incident.alerts.values())
+    return not is_open and now_us - incident.changed_us >= MEMORY_US
+
+
+def taken(
+    state: Incidents, grouping: GroupingSpec, event: AlertEvent, labels: Mapping[str, str], now_us: int
+) -> Incident | None:
+    """Return the event's incident with the event in it; None: the event is no news."""
+    group = () if grouping.by is None else tuple((name, labels.get(name, "")) for name in grouping.by)
+    key = state.homes.get(event.dedup_key) or key_of(grouping, event, group)
+    incident = state.by_key.get(key) or Incident(key, group, now_us, now_us)
+    known = incident.alerts.get(event.dedup_key)
+    if known is None and not event.is_open:
+        return None  # nobody was told that it began
+    if known is not None and event.sequence <= known.sequence:
+        return None
+    alerts = {name: each for name, each in incident.alerts.items() if is_remembered(incident, each, event)}
+    begins = not (incident.told or any(each.is_open for each in incident.alerts.values()))
+    since_us = now_us if begins else incident.since_us
+    return replace(incident, alerts={**alerts, event.dedup_key: event}, since_us=since_us, changed_us=now_us)
+
+
+def is_remembered(incident: Incident, known: AlertEvent, event: AlertEvent) -> bool:
+    """Whether an alert of a lasting incident still matters when another event comes."""
+    is_recent = event.evaluated_at - known.evaluated_at < MEMORY_US
+    return known.is_open or known.dedup_key in incident.told or is_recent
+
+
+def key_of(grouping: GroupingSpec, event: AlertEvent, group: tuple[tuple[str, str], ...]) -> str:
+    """Name an incident: by its one alert, or by what its alerts have in common."""
+    if grouping.by is None:
+        return event.dedup_key
+    return "burnline|" + label_text(*zip(*group, strict=True)) if group else "burnline"
+
+
+#: dedup key -> whether news of an alert that the receiver was, or was not, told of is held back
+IsHeld = Callable[[AlertEvent, bool], bool]
+
+
+def wanted(incident: Incident, is_held: IsHeld, grouping: GroupingSpec, now_us: int) -> Notification | None:
+    """Return what there is to tell now; None: nothing, or not yet."""
+    told = incident.told
+    shown = [e for e in incident.alerts.values() if e.is_open and (e.dedup_key in told or not is_held(e, False))]
+    over = [e for e in incident.alerts.values() if not e.is_open and e.dedup_key in told]
+    news = [e for e in shown if e.dedup_key not in told]
+    news += [e for e in shown if e.dedup_key in told and _is_newer(e, told[e.dedup_key]) and not is_held(e, True)]
+    shown.sort(key=_gravest_first)
+    if not (news or over) or now_us < _not_before_us(incident, shown, grouping):
+        return None
+    action = Action.TRIGGER if not told else Action.UPDATE if shown else Action.RESOLVE
+    speaks = min(news or over, key=_gravest_first)
+    return Notification(
+        key=incident.key,
+        id=f"{incident.key}|{action}|{speaks.id}",
+        action=action,
+        severity=shown[0].severity if shown else incident.severity,
+        alert=speaks,
+        open=tuple(shown),
+        over=tuple(sorted(over, key=_gravest_first)),
+        group=incident.group,
+        started_us=min(each.started_at for each in (*shown, *over)),
+        was=incident.severity,
+    )
+
+
+def _not_before_us(incident: Incident, shown: list[AlertEvent], grouping: GroupingSpec) -> int:
+    """When it may be told: what is worse, or over, at once."""
+    if not incident.told:
+        return incident.since_us + grouping.wait_us
+    is_urgent = not shown or shown[0].severity > incident.severity
+    return 0 if is_urgent else incident.told_us + grouping.interval_us
+
+
+def _is_newer(event: AlertEvent, told: Told) -> bool:
+    return event.sequence > told.sequence
+
+
+def _gravest_first(event: AlertEvent) -> tuple[int, int, str]:
+    return -event.severity, event.started_at, event.dedup_key
+
+
+def acknowledgement(incident: Incident, acknowledged: Mapping[tuple[str, int], str]) -> Notification | None:
+    """Return who takes care, where the receiver was not told of anybody; `acknowledged`: dedup key and start -> who."""
+    if incident.acknowledged_by or not incident.told:
+        return None
+    known = [event for event in incident.alerts.values() if event.is_open and event.dedup_key in incident.told]
+    known.sort(key=_gravest_first)
+    for event in known:
+        if who := acknowledged.get((event.dedup_key, event.started_at)):
+            return Notification(
+                incident.key, f"{incident.key}|{Action.ACKNOWLEDGE}|{event.id}", Action.ACKNOWLEDGE, incident.severity,
+                event, tuple(known), (), incident.group, min(each.started_at for each in known), incident.severity, who,
+            )  # fmt: skip
+    return None
+
+
+def after(incident: Incident, notification: Notification, now_us: int) -> Incident:
+    """Return the incident once the receiver was told, or will never take it."""
+    if notification.action is Action.ACKNOWLEDGE:
+        return replace(incident, acknowledged_by=notification.who)
+    told = {event.dedup_key: Told(event.sequence, event.severity) for event in notification.open}
+    severity = notification.severity if told else Severity.NONE
+    who = incident.acknowledged_by if told else ""
+    return replace(incident, told=told, severity=severity, told_us=now_us, acknowledged_by=who)
+
+
+# -- kept in a topic, an entry an alert, so that the next owner knows what was told
+def entries(before: Incident | None, now: Incident) -> dict[str, bytes | None]:
+    """Return what has changed: dedup key -> entry, None: it is forgotten.
+
+    Law: restoring all entries ever written, in their order, gives the incidents as they are.
+    """
+    old = before.alerts if before else {}
+    changed: dict[str, bytes | None] = dict.fromkeys(old.keys() - now.alerts.keys())
+    is_other = before is not None and before.acknowledged_by != now.acknowledged_by
+    for dedup_key, event in now.alerts.items():
+        if (
+            is_other
+            or old.get(dedup_key) != event
+            or (before and before.told.get(dedup_key) != now.told.get(dedup_key))
+        ):
+            changed[dedup_key] = _entry(now, event)
+    return changed
+
+
+def _entry(incident: Incident, event: AlertEvent) -> bytes:
+    told = incident.told.get(event.dedup_key)
+    said = {
+        "incident": incident.key, "group": incident.group, "since_us": incident.since_us,
+        "changed_us": incident.changed_us, "severity": incident.severity.name, "told_us": incident.told_us,
+        "acknowledged_by": incident.acknowledged_by,
+        "alert": event.columns, "told": told and [told.sequence, told.severity.name],
+    }  # fmt: skip
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
+def restore(state: Incidents, dedup_key: str, entry: bytes | None) -> None:
+    """Take one entry.
+
+    Raises: ValueError, KeyError or TypeError for what `entries` has not written.
+    """
+    home = state.homes.get(dedup_key)
+    if home is not None:
+        _drop(state, state.by_key[home], dedup_key)
+    if entry is None:
+        return
+    said: dict[str, Any] = json.loads(entry)
+    key, event, told = said["incident"], AlertEvent.of(said["alert"]), said["told"]
+    known = state.by_key.get(key)
+    new_told = {dedup_key: Told(told[0], Severity[told[1]])} if told else {}
+    state.put(
+        Incident(
+            key, tuple((name, value) for name, value in said["group"]), said["since_us"], said["changed_us"],
+            {**(known.alerts if known else {}), dedup_key: event}, {**(known.told if known else {}), **new_told},
+            Severity[said["severity"]], said["told_us"], said["acknowledged_by"],
+        )
+    )  # fmt: skip
+
+
+def _drop(state: Incidents, incident: Incident, dedup_key: str) -> None:
+    alerts = {name: each for name, each in incident.alerts.items() if name != dedup_key}
+    told = {name: each for name, each in incident.told.items() if name != dedup_key}
+    if alerts:
+        state.put(replace(incident, alerts=alerts, told=told))
+        return
+    del state.by_key[incident.key], state.homes[dedup_key]

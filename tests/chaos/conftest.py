@@ -1,5 +1,0 @@
-"""Workers of this folder share compiled kernels."""
-
-from tests.compiled import compiled_once
-
-__all__ = ["compiled_once"]
