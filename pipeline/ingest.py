@@ -38,7 +38,7 @@ SLICE_COUNTERS = (
 
 PLACE_BITS = 22  #: of a place, for the id within its partition; the other ten name the partition
 NUMBER_MASK = (1 << PLACE_BITS) - 1
-CUT_UNITS, CUT_BLOCKS = "cut_units", "cut_blocks"
+CUT_UNITS, CUT_BLOCKS, CLIPPED_SUMS = "cut_units", "cut_blocks", "clipped_sums"
 NO_WINDOWS: Mapping[int, Window] = {}
 LONG_BYTES = 10  #: an upper bound of one number
 SLICE_S = slots.SLICE_S
@@ -92,6 +92,7 @@ class IngestFold:
             self.told[CUT_UNITS] += len(taken)
             taken.append(self.events.take())
             after, traces = self._counters(), self.events.take_traces()
+        self.told[CLIPPED_SUMS] += sum(columns.clipped for columns in taken)
         tallied = _tallied(blocks, taken, letters) | {name: after[name] - before[name] for name in before}
         if windows:
             told = sum((window.tell() for window in windows.values()), Counter[str]())

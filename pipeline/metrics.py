@@ -59,6 +59,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_dead_letters_cut": MetricSpec("counter", "Dead letters that had to be cut to what the broker takes."),
     "burnline_cut_units": MetricSpec("counter", "Units so full of series and slices that they were taken in pieces."),
     "burnline_cut_blocks": MetricSpec("counter", "Derived blocks cut at BURNLINE_LIMIT_BLOCK_BYTES."),
+    "burnline_clipped_sums": MetricSpec("counter", "Additions to a second's tokens or cost cut short at 2^62."),
     "burnline_duplicates": MetricSpec("counter", "Events left out because their event_id had come before."),
     "burnline_event_ids_forgotten": MetricSpec("counter", "Event ids past BURNLINE_LIMIT_EVENT_IDS, forgotten early."),
     "burnline_event_ids_seconds": MetricSpec("counter", "Seconds spent reading event ids again after an assignment."),

@@ -7,7 +7,7 @@ window they are plain.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from pipeline.alerts import Alert, Kind, Notice, Severity, Watched
 from pipeline.blocks import encode
 from pipeline.framing import Framing, single_object_header
 from pipeline.many import encode_many
+from pipeline.periods import EPOCH
 from pipeline.records import OutRecord
 from pipeline.series import parse_label_text
 from pipeline.windows import start_of
@@ -28,7 +29,6 @@ COUNTED: dict[str, Any] = {
     "part_revisions": [], "part_weights": [],
 }  # fmt: skip
 WATERMARK_US = "watermark_us"  #: header of a tombstone of slo.status
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Reading(NamedTuple):

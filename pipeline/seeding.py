@@ -35,6 +35,19 @@ def numbers_of(ages: NDArray[np.int32], at: int, size: int) -> NDArray[np.int64]
     return (at - 1) // size - ages.astype(np.int64)
 
 
+def coarsest(parts: Mapping[str, NDArray[Any]]) -> int:
+    """Size of a snapshot's largest cells."""
+    return max(int(name.removeprefix("cells")) for name in parts if name.startswith("cells"))
+
+
+def excluded_of(parts: Mapping[str, NDArray[Any]]) -> Cells:
+    """First second and number of each cell that says what was excluded; old snapshots do not say how large it is."""
+    if "excluded" not in parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.uint32)
+    size = int(parts["excluded_size"][0]) if "excluded_size" in parts else coarsest(parts)
+    return numbers_of(parts["ages_excluded"], int(parts["words"][k.AT]), size) * size, parts["excluded"]
+
+
 def cells_of(size: int, longest_s: int, parts: Mapping[str, NDArray[Any]]) -> Seeds:
     """The cells of one size, for windows up to `longest_s`."""
     saved = int(parts["words"][k.AT])
@@ -76,13 +89,13 @@ def _older(
     begins: int,
 ) -> int:  # fmt: skip
     """Spread coarser cells over the time before `since`; return from when on is known now."""
-    for number, value in zip(*_own(coarse, parts), strict=True):
-        start = int(number) * coarse
+    numbers, values = _own(coarse, parts)
+    starts = numbers * coarse
+    wanted = (starts >= begins) & (starts < since) & (starts + coarse > first * size)
+    for start, value in zip(starts[wanted].tolist(), values[wanted], strict=True):
         own = slice(max(start // size - first, 0), max((start + coarse) // size - first, 0))
         left = np.maximum(value.astype(np.int64) - cells[own].sum(axis=0), 0)
         count = -(-(min(start + coarse, since) - start) // size)
-        if start < begins or count <= 0:
-            continue
         places = start // size - first + np.arange(count)
         spread = np.diff(left[None, :] * np.arange(count + 1)[:, None] // count, axis=0)
         inside = (places >= 0) & (places < len(cells))

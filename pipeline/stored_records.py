@@ -6,7 +6,7 @@ its deduplication key and sequence, a judgement its SLO instance and watermark, 
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.blocks import decode
 from pipeline.framing import Framing
 from pipeline.notices import WATERMARK_US
+from pipeline.periods import EPOCH
 from pipeline.records import RecordBlock, UnitFacts
 from pipeline.rows import Rows
 
@@ -23,7 +24,6 @@ MARKER = "x-burnline-marker"  #: the only header of a record that names letters 
 #: what a letter says of its record, beside the record's own headers
 LETTER_HEADERS = {"reason", "detail", "topic", "partition", "offset", "schema_id", "append_time", "kept"}
 Headers = tuple[tuple[str, bytes | None], ...]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STATUS_COLUMNS = (
     "slo", "revision", "instance", "service", "labels", "target", "window_us", "watermark", "window_start",
     "window_end", "judged_at", "state", "severity", "good", "bad", "excluded", "compliance_ratio",

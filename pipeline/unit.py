@@ -97,6 +97,7 @@ class UnitColumns:
     sketches: dict[str, SketchRuns]
     event_time_us_max: int | None
     clamped: int
+    clipped: int
 
 
 class UnitState:
@@ -147,6 +148,7 @@ class UnitState:
             k.SKETCH_USED,
             k.WEIGHTED_USED,
             k.CLAMPED,
+            k.CLIPPED,
         ]
         self.words[counted] = 0
         self.words[k.EVENT_TIME_MAX] = -1
@@ -229,7 +231,7 @@ class UnitState:
         """Return the unit's columns and start an empty one."""
         tallies, slices = self._tally_columns(places), self._slice_columns(places)
         latest = int(self.words[k.EVENT_TIME_MAX])
-        extent: tuple[Any, ...] = (latest if latest >= 0 else None, int(self.words[k.CLAMPED]))
+        extent: tuple[Any, ...] = (latest if latest >= 0 else None, *self.words[[k.CLAMPED, k.CLIPPED]].tolist())
         self._allot_again()
         return UnitColumns(*tallies, *slices, *extent)
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline.kernels import rings as k
 from pipeline.kernels.slices import KEPT, KEPT_OF_SUMS
-from pipeline.seeding import cells_of, numbers_of
+from pipeline.seeding import cells_of, coarsest, excluded_of, numbers_of
 
 #: longest window -> seconds a cell
 CELLS_BY_SPAN = ((300, 1), (7_200, 10), (259_200, 300))
@@ -188,6 +188,7 @@ class Bank:
                 places = np.flatnonzero(self.rows.excluded[row, :cells])
                 parts["ages_excluded"] = _ages(places, at, size, cells)
                 parts["excluded"] = self.rows.excluded[row, places]
+                parts["excluded_size"] = np.array([size], np.int32)
         if rings.is_calendar:
             since = self.tables.periods[words[k.OBJECTIVE], k.SINCE]
             parts["period"] = np.array([since, *self.rows.sums[row, len(rings.spans_s) - 1], words[k.EXCLUDED]])
@@ -211,7 +212,8 @@ class Bank:
         for number, (size, cells, start, longest) in enumerate(rings.tiers):
             kept, values, _ = cells_of(size, longest, parts)
             alive = kept >= (at - longest) // size
-            self.rows.cells[row, start + kept[alive] % cells] = values[alive]
+            kept, values = kept[alive], self._fitting(values[alive])
+            self.rows.cells[row, start + kept % cells] = values
             for w in (w for w, tier in enumerate(rings.tier_of) if tier == number):
                 reached = values[kept >= (at - rings.spans_s[w]) // size]
                 self.rows.sums[row, w] = reached.sum(axis=0, dtype=np.int64)
@@ -220,6 +222,12 @@ class Bank:
             known = parts["slices"] > at // rings.slice_s - rings.kept_slices
             places = parts["slices"][known] % rings.kept_slices
             self._kept(row, rings)[places] = parts["slice_counts"][known]
+
+    def _fitting(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return as much of some numbers as cells hold; what they do not is lost, as it is in `put` of the kernels."""
+        fits: NDArray[Any] = np.minimum(values, k.MOST_CELL)
+        self.lost[0] += int((values - fits).sum())
+        return fits
 
     def _kept(self, row: int, rings: Layout) -> NDArray[np.uint32]:
         """The cells of a row that timeslices keep, a line each; a view."""
@@ -252,11 +260,14 @@ class Bank:
         size, cells, *_ = rings.tiers[rings.tier_of[-1]]
         self._know(row, _known_since(size, rings.spans_s[-1], parts))
         self.rows.words[row, k.EXCLUDED] = 0
-        if f"ages{size}" in parts and rings.compliance_cells and "ages_excluded" in parts:
-            kept = numbers_of(parts["ages_excluded"], int(parts["words"][k.AT]), size)
-            alive = kept >= (at - rings.spans_s[-1]) // size
-            self.rows.excluded[row, kept[alive] % cells] = parts["excluded"][alive]
-            self.rows.words[row, k.EXCLUDED] = int(parts["excluded"][alive].sum(dtype=np.int64))
+        if rings.compliance_cells:
+            starts, values = excluded_of(parts)
+            alive = starts // size >= (at - rings.spans_s[-1]) // size
+            counted = np.zeros(cells, np.int64)
+            np.add.at(counted, starts[alive] // size % cells, values[alive])
+            places = np.flatnonzero(counted)  # what is empty is not touched
+            self.rows.excluded[row, places] = fits = self._fitting(counted[places])
+            self.rows.words[row, k.EXCLUDED] = fits.sum()
 
 
 def _ages(places: NDArray[np.int64], at: int, size: int, cells: int) -> NDArray[np.int32]:
@@ -276,12 +287,12 @@ def _known_since(size: int, span_s: int, parts: Mapping[str, NDArray[Any]]) -> i
 def _since(since: int, parts: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], int]:
     """Return good, bad and excluded of a rolling window's cells that begin at `since` or later, and when they do."""
     at, counted = int(parts["words"][k.AT]), np.zeros(3, np.int64)
-    size = max(int(name.removeprefix("cells")) for name in parts if name.startswith("cells"))
+    size = coarsest(parts)
     whole = min(-(-since // size) * size, at)
     inside = numbers_of(parts[f"ages{size}"], at, size) * size >= since
     counted[:2] = parts[f"cells{size}"][inside].sum(axis=0, dtype=np.int64)
-    if "excluded" in parts:
-        counted[2] = parts["excluded"][numbers_of(parts["ages_excluded"], at, size) * size >= since].sum(dtype=np.int64)
+    starts, excluded = excluded_of(parts)
+    counted[2] = excluded[starts >= since].sum(dtype=np.int64)
     return counted, max(whole, _known_since(size, at - whole, parts))
 
 

@@ -1,5 +1,6 @@
 """Windows that an edit adds have the history that is there: exact from finer cells, spread from coarser ones."""
 
+import cProfile
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.kernels import rings as k
-from pipeline.seeding import cells_of
+from pipeline.plans import tables
+from pipeline.seeding import cells_of, excluded_of
+from pipeline.windows import Bank
 from tests.judging import T0, Driver, counts, preset, spec, steady, watched
 
 HOUR = 3_600
@@ -79,7 +82,50 @@ def test_a_pair_that_an_edit_adds_is_judged_by_the_history_that_is_there() -> No
         driver.feed(counts(steady(T0 + 7 * HOUR, T0 + 7 * HOUR + 30, 90)))
     new, old = (driver.statuses["chat|"] for driver in (edited, always))
     assert new["windows_s"].tolist() == [300, 3_600, 7_200, 86_400]
-    assert new["windows_good"].tolist()[3] == old["windows_good"].tolist()[3] == 90 * 7 * HOUR - 0 * HOUR + 90 * 30
+    judged_s = new["window_end"] // 1_000_000 - T0
+    assert judged_s > 7 * HOUR
+    assert new["windows_good"].tolist()[3] == old["windows_good"].tolist()[3] == 90 * judged_s
     assert new["windows_good"].tolist() == pytest.approx(old["windows_good"].tolist(), abs=90 * HOUR)
     assert new["windows_bad"].tolist()[3] == 6_000
     assert (new["good"], new["bad"]) == (old["good"], old["bad"])
+
+
+@pytest.mark.parametrize(("before", "after"), [("30d", "3d"), ("3d", "30d"), ("30d", "30d")])
+def test_what_was_excluded_is_known_in_a_window_of_other_cells(before, after) -> None:
+    """The cells of both sizes are there, of other windows; what was excluded has one size, the old window's."""
+    driver = Driver(spec(watched(window=before)))
+    driver.feed(counts([("chat", "", second, 90, 0, 7) for second in range(T0, T0 + 7 * HOUR, 60)]))
+    driver.spec = spec(watched(window=after))
+    driver.fold = driver.fold.succeeded(driver.spec)
+    driver.feed(counts(steady(T0 + 7 * HOUR, T0 + 7 * HOUR + 30, 90)))
+    assert driver.statuses["chat|"]["excluded"] == 7 * 7 * 60
+
+
+def test_an_old_snapshot_means_its_largest_cells_by_what_was_excluded() -> None:
+    parts = parts_of({1_000 * HOUR: (1, 0)}, 1_000 * HOUR + 1, {300: 259_200, HOUR: 720 * HOUR})
+    excluded = {"ages_excluded": np.array([0, 3], np.int32), "excluded": np.array([5, 6], np.uint32)}
+    starts, numbers = excluded_of(parts | excluded)
+    assert (starts.tolist(), numbers.tolist()) == ([1_000 * HOUR, 997 * HOUR], [5, 6])
+
+
+def test_what_added_up_does_not_fit_into_a_cell_is_lost_and_said_so() -> None:
+    """Of twelve cells of 300 s with 2^30 events each, an hour's holds 2^32 - 1."""
+    bank, saved = Bank(*tables([watched(policy=PAGE)])), 1_000 * HOUR
+    parts = parts_of({saved - 1 - 300 * each: (1 << 30, 1) for each in range(12)}, saved, {300: 259_200})
+    row = bank.take(0, saved)
+    bank.restore(row, saved, parts)
+    assert bank.sums(row)[-1] == ((1 << 32) - 1, 12)
+    assert bank.lost.tolist() == [(12 << 30) - (1 << 32) + 1]
+
+
+def test_cells_outside_of_what_is_asked_for_cost_next_to_nothing() -> None:
+    """Functions that are called for the last two hours: as many with a month of history behind them as with a day."""
+    saved = 1_000 * HOUR
+
+    def calls(hours: int) -> int:
+        seconds = {saved - 1 - HOUR * each: (9, 1) for each in range(hours)}
+        profile = cProfile.Profile()
+        profile.runcall(cells_of, 10, 7_200, parts_of(seconds, saved, {1: 300, HOUR: 720 * HOUR}))
+        return sum(each.callcount for each in profile.getstats())
+
+    assert calls(720) <= calls(24)

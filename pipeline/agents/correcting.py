@@ -5,11 +5,12 @@ one is a version more, one that is gone is withdrawn. Between changes only what 
 while two workers have different directories, as in a rollout, each speaks once, and not against the other for ever.
 
 Law: any number of workers that see the same change record it once, for all of them write the same version. What
-somebody withdrew stays withdrawn. A start withdraws nothing: what went meanwhile is for `burnline slo correct --prune`.
+somebody withdrew stays withdrawn, and each change of the directory logs it; what was withdrawn since no file had it
+comes back with its file. A start withdraws nothing: what went meanwhile is for `burnline slo correct --prune`.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ import structlog
 
 from pipeline.agents.parts import Parts
 from pipeline.sinks.clickhouse import FAILURES, client, translated
-from pipeline.sinks.corrections import latest, record
-from pipeline.spec.correction_versions import PRUNED, Step, steps, withdrawn
+from pipeline.sinks.corrections import Overtaken, settle
+from pipeline.spec.correction_versions import PRUNED, Step, Version, steps, withdrawn
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -34,14 +35,15 @@ log = structlog.get_logger()
 def put_in_force(
     settings: "Settings", corrections: Iterable["Correction"], gone: Collection[str], is_change: bool, now: datetime
 ) -> list[Step]:
-    """Record what follows from a directory; return what was recorded. Raises: what clickhouse-driver raises."""
-    with client(settings) as connection:
-        known = latest(connection)
+    """Record what follows from a directory; return what there is to say. Raises: Overtaken, clickhouse-driver's."""
+
+    def decide(known: Mapping[str, Version]) -> list[Step]:
         done = [each for each in steps(corrections, known, now) if is_change or each.what == "extended"]
         lost = (known[name] for name in gone if name in known and known[name].is_in_force)
-        done = [each for each in (*done, *(withdrawn(last, WHO, PRUNED, now) for last in lost)) if each.row]
-        record(connection, [each.row for each in done if each.row])
-    return done
+        return [*done, *(withdrawn(last, WHO, PRUNED, now) for last in lost)]
+
+    with client(settings) as connection:
+        return [each for each in settle(connection, decide) if each.what != "unchanged"]
 
 
 class Corrector:
@@ -75,8 +77,8 @@ class Corrector:
             gone, now = (self._applied or {}).keys() - wanted.keys(), datetime.now(UTC)
             try:
                 done = await asyncio.to_thread(put_in_force, self.parts.settings, corrections, gone, is_change, now)
-            except FAILURES as error:
-                self.failed = str(translated(error))
+            except (*FAILURES, Overtaken) as error:
+                self.failed = str(error if isinstance(error, Overtaken) else translated(error))
                 log.warning("corrections are not in force yet", why=self.failed)
                 return
             for each in done:

@@ -9,7 +9,7 @@ lags.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -29,10 +29,10 @@ from pipeline.delivery.notification import AlertEvent, Notification, Words
 from pipeline.delivery.receivers import TYPES
 from pipeline.delivery.requests import bearer
 from pipeline.delivery.routes import Receiver
-from pipeline.delivery.silences import COLUMNS, Silence, of_alertmanager, of_row
+from pipeline.delivery.silences import COLUMNS, Silence, is_expired, of_alertmanager, of_row
 from pipeline.delivery.words import words
 from pipeline.metrics import Reading
-from pipeline.notices import EPOCH
+from pipeline.periods import EPOCH
 from pipeline.settings import SettingsError
 from pipeline.sinks.clickhouse import FAILURES, client
 from pipeline.sinks.contexts import Contexts
@@ -49,8 +49,11 @@ SILENCES_SQL = f"SELECT {', '.join(COLUMNS)} FROM silences WHERE ends_at > now64
 ACKNOWLEDGED_SQL = """\
 SELECT dedup_key, fired_at, who FROM alert_notes
 WHERE what = 'ACK' AND written_at > now64(6) - INTERVAL 7 DAY ORDER BY written_at DESC"""
+SILENCES_BYTES = 16 << 20  #: of an Alertmanager's, expired ones too
 RETRY_S, RETRY_S_MOST = 1.0, 30.0
 ASKING_MOST = 4  #: contexts wanted at once: each may take a second, and nobody's page waits for thousands
+BUDGET_S, BUDGET_OF_S = 3.0, 10.0  #: spent on contexts, of so many seconds
+FIRST_LOOK_S = 10.0  #: lanes wait so long for silences, lest a restart pages what they hold back
 
 Answered = TypeVar("Answered")
 
@@ -78,16 +81,18 @@ class Deliverer:
         self.parts, self._counters = parts, StepCounters()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="contexts")
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="silences")
-        self._contexts = Contexts(parts.settings, parts.slos)
+        self._slos, self._contexts = parts.slos, Contexts(parts.settings, parts.slos)
         self._promised = promised(parts.slos)
         self._asking = 0
+        self._asked: list[tuple[float, float]] = []  # when lately, and how long it took
+        self._looked = asyncio.Event()  # for silences, once
         self._silences: dict[str, tuple[Silence, ...]] = {}  # by where they were read
         self._lanes: dict[str, Lane] = {}
         self._tellers = {receiver.name: self._teller(receiver) for receiver in parts.routes.receivers}
         self._broken: dict[str, str] = {}  # receiver -> why its lane cannot go on
 
     def _teller(self, receiver: Receiver) -> Teller:
-        return Teller(receiver, self._promised, self._said)
+        return Teller(receiver, self._promised, self._said, self._said_at_once)
 
     async def _said(self, notification: Notification) -> Words:
         """Put a notification into words; whatever goes wrong with them, the notification goes out."""
@@ -97,16 +102,30 @@ class Deliverer:
             log.error("no words for a notification", incident=notification.key, exc_info=error)
             return notification.said
 
+    def _said_at_once(self, notification: Notification) -> Words:
+        try:
+            return words(notification, self._of_files(notification.alert))
+        except Exception as error:
+            log.error("no words for a repetition", incident=notification.key, exc_info=error)
+            return notification.said
+
+    def _of_files(self, event: AlertEvent) -> Context:
+        slo = self._slos.told.get(event.slo)
+        return of_slo(slo) if slo else NOTHING
+
     async def _context_of(self, event: AlertEvent) -> Context:
         """What is known beside an alert; when many wait for that, what SLO files say is enough."""
-        if self._asking >= ASKING_MOST:
-            slo = self.parts.slos.told.get(event.slo)
-            return of_slo(slo) if slo else NOTHING
+        began_s = time.monotonic()
+        self._asked = [(at_s, took_s) for at_s, took_s in self._asked if began_s - at_s < BUDGET_OF_S]
+        if self._asking >= ASKING_MOST or sum(took_s for _, took_s in self._asked) >= BUDGET_S:
+            return self._of_files(event)
         self._asking += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._contexts.of, event))
         finally:
             self._asking -= 1
+            ended_s = time.monotonic()
+            self._asked.append((ended_s, ended_s - began_s))
 
     # -- runs
     async def run(self, stop: asyncio.Event) -> None:
@@ -127,12 +146,14 @@ class Deliverer:
     async def _keep(self, receiver: Receiver) -> None:
         """Run one lane, anew after each failure."""
         delay_s = RETRY_S
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), FIRST_LOOK_S)
         while True:
-            lane = self._lanes[receiver.name] = Lane(
-                self._spec(receiver), self._tellers[receiver.name], self._holding(receiver), self._counters
-            )
             began_s = time.monotonic()
             try:
+                lane = self._lanes[receiver.name] = Lane(
+                    self._spec(receiver), self._tellers[receiver.name], self._holding(receiver), self._counters
+                )
                 await lane.run()
             except Exception as error:
                 self._counters.units_failed += 1
@@ -146,9 +167,11 @@ class Deliverer:
     def _spec(self, receiver: Receiver) -> LaneSpec:
         parts = self.parts
         group = f"{parts.group('deliver')}-{receiver.name}"
+        prefix = parts.settings.topic_prefix
+        site = f"{prefix}{receiver.name}" if prefix else ""  # one site alone has the keys it always had
         return LaneSpec(
             receiver.name, group, parts.topic(ALERTS), parts.topic(DELIVERIES), parts.kafka, parts.framing,
-            parts.settings.session_timeout_s,
+            parts.settings.session_timeout_s, site,
         )  # fmt: skip
 
     def _holding(self, receiver: Receiver) -> Holding:
@@ -165,18 +188,25 @@ class Deliverer:
         callers = {each.name: Caller(each.allow) for each in managers}
         try:
             while True:
-                found = {"": await self._ask(_silences)}
-                for each in managers:
-                    found[each.name] = await self._from_alertmanager(each, callers[each.name])
-                self._silences |= {place: silences for place, silences in found.items() if silences is not None}
+                places = {each.name: self._from_alertmanager(each, callers[each.name]) for each in managers}
+                asked = {**places, "": self._ask(_silences)}
+                await asyncio.gather(*(self._note_silences(place, each) for place, each in asked.items()))
+                self._looked.set()
                 acknowledged = await self._ask(_acknowledged)
                 for lane in self._lanes.values():
-                    lane.holding.silences = self._all_silences()
                     lane.acknowledged = lane.acknowledged if acknowledged is None else acknowledged
                 await asyncio.sleep(LOOK_S)
         finally:
             for caller in callers.values():
                 await caller.close()
+
+    async def _note_silences(self, place: str, asked: Awaitable[tuple[Silence, ...] | None]) -> None:
+        """Put a place's silences in force as they come, whatever holds up others."""
+        found = await asked
+        if found is not None:
+            self._silences[place] = found
+            for lane in self._lanes.values():
+                lane.holding.silences = self._all_silences()
 
     async def _ask(self, question: Callable[[Client], Answered]) -> Answered | None:
         """Ask ClickHouse something; None: it does not answer, or has no such view yet."""
@@ -185,14 +215,22 @@ class Deliverer:
             return await asyncio.get_running_loop().run_in_executor(self._looking, work)
         except (*FAILURES, SettingsError) as error:
             log.debug("silences and acknowledgements cannot be read", error=repr(error))
-            return None
+        except Exception as error:  # a row that nobody can have written ends no watch
+            log.error("silences and acknowledgements cannot be understood", exc_info=error)
+        return None
 
     async def _from_alertmanager(self, receiver: Receiver, caller: Caller) -> tuple[Silence, ...] | None:
-        with suppress(Unreachable, SettingsError, ValueError, TypeError, RecursionError):
+        try:
             sheet = self._tellers[receiver.name].sheet()
-            answer = await caller.get(sheet.address.rstrip("/") + alertmanager.SILENCES, bearer(sheet))
+            address = sheet.address.rstrip("/") + alertmanager.SILENCES
+            answer = await caller.get(address, bearer(sheet), SILENCES_BYTES)
             if answer.status == 200:
-                return tuple(found for each in json.loads(answer.body) if (found := of_alertmanager(each)))
+                said = json.loads(answer.body)
+                return _understood(receiver.name, [each for each in said if not is_expired(each)])
+        except (Unreachable, SettingsError) as error:
+            log.debug("silences of an Alertmanager cannot be read", receiver=receiver.name, error=str(error))
+        except Exception as error:
+            log.error("silences of an Alertmanager cannot be understood", receiver=receiver.name, error=repr(error))
         return None
 
     # -- SLO files change
@@ -201,7 +239,7 @@ class Deliverer:
         contexts, known = Contexts(self.parts.settings, slos), promised(slos)
 
         def put() -> None:
-            self._contexts, self._promised = contexts, known
+            self._slos, self._contexts, self._promised = slos, contexts, known
             for name, lane in self._lanes.items():
                 self._tellers[name].promised = known
                 lane.promise(known)
@@ -264,6 +302,15 @@ class Deliverer:
             yield Reading("burnline_open_incidents", lane.open_incidents, (name,))
             for reason, count in lane.suppressed.items():
                 yield Reading("burnline_alerts_suppressed", count, (name, reason.value))
+
+
+def _understood(receiver: str, said: list[Any]) -> tuple[Silence, ...]:
+    found = [of_alertmanager(each) for each in said]
+    left_out = [each.get("id") for each, silence in zip(said, found, strict=True) if silence is None]
+    if left_out:
+        log.warning("silences of an Alertmanager are left out", receiver=receiver, silences=left_out[:10],
+                    count=len(left_out))  # fmt: skip
+    return tuple(silence for silence in found if silence is not None)
 
 
 def _asked(parts: Parts, question: Callable[[Client], Answered]) -> Answered:

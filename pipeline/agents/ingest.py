@@ -15,7 +15,7 @@ from pipeline.dead_letters import KEPT_ALL, DeadLetterWindow, LimitSpec, split_h
 from pipeline.decoding import EventFold, FoldSpec
 from pipeline.duplicates import DUPLICATES, FORGOTTEN, Window, WindowSpec
 from pipeline.duplicates import warm as warm_windows
-from pipeline.ingest import CUT_BLOCKS, CUT_UNITS, NO_WINDOWS, IngestFold, IngestSpec, warm_decoders
+from pipeline.ingest import CLIPPED_SUMS, CUT_BLOCKS, CUT_UNITS, NO_WINDOWS, IngestFold, IngestSpec, warm_decoders
 from pipeline.metrics import Reading
 from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.settings import Settings
@@ -24,7 +24,13 @@ from pipeline.topics import COUNTS, DEAD_LETTERS, EVENTS, SLICES
 from pipeline.transport import FetchSpec, Fold, KafkaLedger, Step, StepSpec
 from pipeline.transport.record_blocks import RawPartitionRecords
 
-TOLD = (DUPLICATES, FORGOTTEN, CUT_UNITS, CUT_BLOCKS)  #: counters of a fold, by the ends of our metrics' names
+TOLD = (
+    DUPLICATES,
+    FORGOTTEN,
+    CUT_UNITS,
+    CUT_BLOCKS,
+    CLIPPED_SUMS,
+)  #: counters of a fold, by the ends of our metrics' names
 
 
 class LimitedFold:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiokafka
@@ -26,7 +26,7 @@ from aiokafka.structs import TopicPartition
 from pipeline.agents.telling import Teller
 from pipeline.blocks import Malformed, decode
 from pipeline.delivery.holding import Holding, Promised, Reason, Sources
-from pipeline.delivery.incidents import Incidents, acknowledgement, after, entries, restore, taken, wanted
+from pipeline.delivery.incidents import Incidents, acknowledgement, after, as_told, entries, restore, taken, wanted
 from pipeline.delivery.notification import AlertEvent, Incident, Notification
 from pipeline.framing import Framing, UnknownSchema
 from pipeline.records import OutRecord
@@ -69,6 +69,7 @@ class LaneSpec:
     kafka: Mapping[str, Any]  # aiokafka's options
     framing: Framing
     session_s: float
+    site: str = ""  # see GroupingSpec
 
 
 class LaneFailed(RuntimeError):
@@ -81,6 +82,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, spec: LaneSpec, teller: Teller, holding: Holding, counters: StepCounters) -> None:
         """`counters`: of all lanes together."""
         self.spec, self.teller, self.holding, self.counters = spec, teller, holding, counters
+        self._grouping = replace(teller.receiver.grouping, site=spec.site)
         self.has_joined = False
         self.owned: set[TopicPartition] = set()
         self.suppressed: dict[Reason, int] = dict.fromkeys(Reason, 0)
@@ -91,6 +93,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._waiting: set[str] = set()  # incidents that hold something untold
         self._read: dict[TopicPartition, int] = {}  # everything below is done
         self._silent_until: dict[TopicPartition, int] = {}  # a new receiver is told of what is open, not of the past
+        self._behind: dict[TopicPartition, int] = {}  # ends of what lay in the queue and is not told yet
         self._forget_at_s = time.monotonic() + FORGET_S
         self._work: asyncio.Task[None] | None = None
         self._is_leaving = False
@@ -113,11 +116,19 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._consumer.start()
             self._consumer.subscribe([self.spec.alerts], listener=self)
-            await self._failed
+            await self._until_known_to_fail()
         finally:
             await self._let_go()
             with suppress(Exception):
                 await self._consumer.stop()
+            await self._let_go()  # what was assigned while it stopped
+
+    async def _until_known_to_fail(self) -> None:
+        """Wait for a failure. Who owns nothing reads nothing, and must ask whether its coordinator has failed."""
+        while not (await asyncio.wait([self._failed], timeout=TICK_S))[0]:
+            if not self._consumer.assignment():
+                await self._consumer.getmany()
+        await self._failed
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         del revoked
@@ -159,16 +170,25 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         async for key, value in state_entries(self.spec.kafka, self.spec.deliveries, 0):
             name = key.decode()
             if name.startswith(prefix):
-                restore(self._incidents, name.removeprefix(prefix), value)
+                self._restore(name.removeprefix(prefix), value)
         self._waiting = set()
         self.promise(self.holding.sources.promised)
         committed = {tp: await self._consumer.committed(tp) for tp in mine}
         is_new = all(offset is None for offset in committed.values())
-        self._silent_until = await self._consumer.end_offsets(list(mine)) if is_new else {}
+        self._behind = await self._consumer.end_offsets(list(mine))
+        self._silent_until = self._behind if is_new else {}
         for tp, offset in committed.items():
             self._consumer.seek(tp, offset or 0)
         self.owned, self._is_leaving = mine, False
         self._work = asyncio.create_task(self._until_failed(), name=f"deliver to {self.spec.receiver}")
+
+    def _restore(self, dedup_key: str, entry: bytes | None) -> None:
+        try:
+            restore(self._incidents, dedup_key, entry)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            self.teller.counters.unreadable += 1
+            log.error("what was told of an alert cannot be read", receiver=self.spec.receiver, alert=dedup_key,
+                      error=repr(error))  # fmt: skip
 
     async def _until_failed(self) -> None:
         try:
@@ -203,6 +223,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
                 if incident is not None and incident.key in changed:
                     break
                 records.popleft()
+                if event is not None and incident is not None:
+                    self._note(event, incident, now_us)
                 place = TopicPartition(record.topic, record.partition)
                 offsets[place] = record.offset + 1
                 if incident is not None and self._silent_until:
@@ -218,7 +240,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             return None
         try:
             return AlertEvent.of(decode("burn_rate_alert", record.value, self.spec.framing))
-        except (Malformed, UnknownSchema, KeyError) as error:
+        except (Malformed, UnknownSchema, KeyError, ValueError) as error:
             self.teller.counters.unreadable += 1
             log.error("an alert cannot be read", receiver=self.spec.receiver, partition=record.partition,
                       offset=record.offset, error=repr(error))  # fmt: skip
@@ -226,13 +248,13 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _taken(self, event: AlertEvent, now_us: int) -> Incident | None:
         labels = self.holding.sources.promised.labels_of(event)
-        incident = taken(self._incidents, self.teller.receiver.grouping, event, labels, now_us)
-        if incident is not None:
-            self.holding.sources.note(event)
-            why = self.holding.why(event, event.dedup_key in incident.told, now_us)
-            if why is not None:
-                self.suppressed[why] += 1
-        return incident
+        return taken(self._incidents, self._grouping, event, labels, now_us)
+
+    def _note(self, event: AlertEvent, incident: Incident, now_us: int) -> None:
+        self.holding.sources.note(event)
+        why = self.holding.why(event, event.dedup_key in incident.told, now_us)
+        if why is not None:
+            self.suppressed[why] += 1
 
     # -- what there is to tell
     async def _tell(self, changed: dict[str, Incident], offsets: dict[TopicPartition, int], now_us: int) -> None:
@@ -254,28 +276,37 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         def is_held(event: AlertEvent, is_told: bool) -> bool:
             return self.holding.why(event, is_told, now_us) is not None
 
-        return wanted(incident, is_held, self.teller.receiver.grouping, now_us)
+        return wanted(incident, is_held, self._grouping, now_us)
 
     async def _tell_what_waited(self) -> None:
         """Tell what is held back no longer, and say again what must not be forgotten."""
-        if self._silent_until:
+        if self._silent_until or not await self._has_caught_up():
             return
         now_us = time.time_ns() // 1000
         waiting = [self._incidents.by_key[key] for key in self._waiting if key in self._incidents.by_key]
         due = {incident.key: incident for incident in waiting if self._wanted(incident, now_us)}
         for start in range(0, len(due), ROUND):
-            await self._tell(dict(list(due.items())[start : start + ROUND]), {}, now_us)
+            await self._tell(dict(list(due.items())[start : start + ROUND]), {}, time.time_ns() // 1000)
+            await self._repeat()
         await self._tell_who_cares(now_us)
-        await self.teller.repeat(
-            event
-            for incident in self._incidents.by_key.values()
-            for event in incident.alerts.values()
-            if event.is_open and event.dedup_key in incident.told
-        )
+        await self._repeat()
         if time.monotonic() >= self._forget_at_s:
             self._forget_at_s = time.monotonic() + FORGET_S
             gone = [name for incident in self._incidents.forget(now_us) for name in incident.alerts]
             await self._commit(self._entries(dict.fromkeys(gone)), {})
+
+    async def _has_caught_up(self) -> bool:
+        """Whether all that lay in the queue was told once: it may hold the end of what waits."""
+        self._behind = {tp: end for tp, end in self._behind.items() if await self._consumer.position(tp) < end}
+        return not self._behind
+
+    async def _repeat(self) -> None:
+        await self.teller.repeat(
+            as_told(event, incident.told[event.dedup_key])
+            for incident in self._incidents.by_key.values()
+            for event in incident.alerts.values()
+            if event.is_open and event.dedup_key in incident.told
+        )
 
     async def _tell_who_cares(self, now_us: int) -> None:
         """Tell, once an incident, that somebody takes care of it."""
@@ -301,8 +332,13 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             self._silent_until = {}
 
     def _put(self, incident: Incident) -> None:
+        former = self._incidents.by_key.get(incident.key)
+        known = former.alerts if former else {}
         self._incidents.put(incident)
         self._note_waiting(incident)
+        for name, event in incident.alerts.items():
+            if known.get(name) is not event:  # other sources may be in force than when it came
+                self.holding.sources.note(event)
 
     def _note_waiting(self, incident: Incident) -> None:
         """Remember incidents that time may change: what is not routed here never is told."""

@@ -9,7 +9,7 @@ backlog, not our memory.
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,7 @@ class ClickHouseLedger:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
         self._now_s = now_s
         self._marks: dict[tuple[str, int], int | None] = {}  # of our partitions, as we left them
+        self._works: dict[tuple[str, int], Future[Any]] = {}  # what was last asked of each, which may outlive its asker
         self.retries, self.tried_at_s = 0, float("-inf")
 
     async def open(self, tp: Any) -> int | None:
@@ -100,8 +101,11 @@ class ClickHouseLedger:
         Nobody commits offsets for the store's group, so None means the log's start.
         Raises: Refused.
         """
-        mark: int | None = await self._persistently(partial(self._sink.high_mark, tp.topic, tp.partition), tp.topic)
-        self._marks[tp.topic, tp.partition] = mark
+        place = (tp.topic, tp.partition)
+        if place in self._works:  # an insert that goes on behind its release would move the mark that we read
+            await asyncio.gather(asyncio.wrap_future(self._works[place]), return_exceptions=True)
+        mark: int | None = await self._persistently(partial(self._sink.high_mark, *place), place)
+        self._marks[place] = mark
         return None if mark is None else mark + 1
 
     async def write(self, tp: Any, unit: "Unit", facts: "UnitFacts") -> None:
@@ -111,7 +115,10 @@ class ClickHouseLedger:
         """
         del facts
         for batch in unit.batches:
-            await self._persistently(partial(self._write, batch), tp.topic)
+            place = (batch.topic, batch.partition)
+            mark = await self._persistently(partial(self._write, batch), place)
+            if place in self._marks:
+                self._marks[place] = mark
 
     async def release(self, tp: Any) -> None:
         """Let go of a partition; whoever opens it next looks at the mark."""
@@ -122,20 +129,20 @@ class ClickHouseLedger:
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
         self._sink.close()
 
-    async def _persistently(self, work: Callable[[], Any], topic: str) -> Any:
+    async def _persistently(self, work: Callable[[], Any], place: tuple[str, int]) -> Any:
         """Do blocking work in a thread, again and again while ClickHouse is unavailable."""
-        loop = asyncio.get_running_loop()
         for delay_s in delays():
             try:
-                return await loop.run_in_executor(self._pool, work)
+                self._works[place] = self._pool.submit(work)
+                return await asyncio.wrap_future(self._works[place])
             except Unavailable as error:
                 self.retries, self.tried_at_s = self.retries + 1, self._now_s()
-                log.warning("store waits", topic=topic, retry_after_s=delay_s, error=str(error))
+                log.warning("store waits", topic=place[0], retry_after_s=delay_s, error=str(error))
             await asyncio.sleep(delay_s)
         raise AssertionError("delays never end")
 
-    def _write(self, batch: Batch) -> None:
-        """Insert a batch behind the mark that we know, unless it is stored already. In a thread.
+    def _write(self, batch: Batch) -> int:
+        """Insert a batch behind the mark that we know, unless it is stored already; return the mark. In a thread.
 
         Looks every time: whoever slept longer than the tables remember tokens must not insert again what a successor
         has inserted, and behind a mark that has gone back, in a backup put back, what lies between would be lost.
@@ -147,7 +154,7 @@ class ClickHouseLedger:
             for rows in batch.rows:
                 self._sink.insert(rows, batch.token)
             mark = batch.last_offset
-        self._marks[place] = mark
+        return mark
 
     def _check(self, batch: Batch, mark: int | None) -> None:
         known = self._marks.get((batch.topic, batch.partition), mark)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from random import random
+from typing import Any
 
 import structlog
 
@@ -51,14 +52,15 @@ class Teller:
         receiver: Receiver,
         promised: Promised,
         say: Callable[[Notification], Awaitable[Words]],
+        say_at_once: Callable[[Notification], Words],
         spec: RetrySpec = RetrySpec(),  # noqa: B008 - frozen
     ) -> None:
-        """`say`: puts a notification into words."""
+        """`say`: puts a notification into words; `say_at_once`: into fewer, and asks nobody for them."""
         self.receiver, self.promised, self.spec = receiver, promised, spec
         self.type = TYPES[receiver.type]
         self.counters, self.breaker = TellCounters(), CLOSED
         self.tried_at_s = float("-inf")  # monotonic time of the last attempt that was refused for now
-        self._say, self._caller = say, Caller(receiver.allow)
+        self._say, self._say_at_once, self._caller = say, say_at_once, Caller(receiver.allow)
         self._probing = asyncio.Lock()
         self._refused: tuple[float, str] = (float("-inf"), "")
         self._words: dict[str, Words] = {}  # of what must be repeated
@@ -68,27 +70,34 @@ class Teller:
         """Tell; return what a topic is told, for the transaction that commits it."""
         said = replace(notification, words=await self._say(notification))
         if not self.type.is_http:
-            self.counters.sent += 1
-            request = self.type.form(said, Sheet(self.receiver, ""), _now_us())
-            headers = tuple((name, value.encode()) for name, value in request.headers)
-            return [OutRecord(request.url, request.body, request.key, None, headers)]
+            return self._records_of(said)
         self._remember(said)
         while (verdict := await self._attempt(lambda: self.type.form(said, self.sheet(), _now_us()))) is Verdict.LATER:
             self.counters.retried += 1
         self.counters.sent += verdict is Verdict.TAKEN
         return []
 
+    def _records_of(self, said: Notification) -> list[OutRecord]:
+        try:
+            request = self.type.form(said, Sheet(self.receiver, ""), _now_us())
+            headers = tuple((name, value.encode()) for name, value in request.headers)
+        except Exception as error:
+            self._note_unwritten(error)
+            return []
+        self.counters.sent += 1
+        return [OutRecord(request.url, request.body, request.key, None, headers)]
+
     async def repeat(self, events: Iterable[AlertEvent]) -> None:
         """Say again what is open to a receiver that forgets; once each `resend_us`, and never in the way of news."""
         if not self.type.forgets or time.monotonic() < self._repeat_at_s or _now_us() < self.breaker.retry_us:
             return
-        told = [(event, await self._words_of(event)) for event in events]
         try:
-            requests = alertmanager.again(told, self.sheet(), _now_us())
+            sheet, now_us = self.sheet(), _now_us()
         except SettingsError as error:
             self._note_failure(str(error), None)
             return
-        for request in requests:
+        alerts = [alert for event in events if (alert := self._again(event, sheet, now_us)) is not None]
+        for request in alertmanager.again(alerts, sheet):
             if await self._ask(lambda request=request: request) is Verdict.LATER:  # type: ignore[misc]
                 return
             self.counters.repeated += 1
@@ -121,10 +130,14 @@ class Teller:
             if said.open:
                 self._words[said.alert.dedup_key] = said.words or UNSAID
 
-    async def _words_of(self, event: AlertEvent) -> Words:
-        if event.dedup_key not in self._words:
-            self._words[event.dedup_key] = await self._say(notification_of(event))
-        return self._words[event.dedup_key]
+    def _again(self, event: AlertEvent, sheet: Sheet, now_us: int) -> dict[str, Any] | None:
+        try:
+            if event.dedup_key not in self._words:
+                self._words[event.dedup_key] = self._say_at_once(notification_of(event))
+            return alertmanager.alert(event, sheet, now_us, self._words[event.dedup_key])
+        except Exception as error:
+            log.error("an alert cannot be repeated", receiver=self.receiver.name, alert=event.id, exc_info=error)
+            return None
 
     async def _attempt(self, make: Callable[[], Request]) -> Verdict:
         """Ask once; after a failure not before its time, and one at a time."""
@@ -141,8 +154,7 @@ class Teller:
             self._note_failure(str(error), None)
             return Verdict.LATER
         except Exception as error:  # a fault of ours must not hold up all that comes behind it
-            log.error("a notification cannot be written", receiver=self.receiver.name, exc_info=error)
-            return self._note_refusal(f"it cannot be written: {error!r}")
+            return self._note_unwritten(error)
         try:
             answer = await self._caller.post(request)
         except Unreachable as error:
@@ -154,6 +166,10 @@ class Teller:
             return verdict
         self._note_answer()
         return verdict if verdict is Verdict.TAKEN else self._note_refusal(answer.said())
+
+    def _note_unwritten(self, error: Exception) -> Verdict:
+        log.error("a notification cannot be written", receiver=self.receiver.name, exc_info=error)
+        return self._note_refusal(f"it cannot be written: {error!r}")
 
     def _note_refusal(self, why: str) -> Verdict:
         self.counters.refused += 1

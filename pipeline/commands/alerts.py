@@ -82,7 +82,7 @@ def _follow(settings: Settings, slo: str, as_json: bool) -> None:
 
 def shown_second(event: "AlertEvent") -> str:
     """The judged second, for people."""
-    from pipeline.notices import EPOCH
+    from pipeline.periods import EPOCH
 
     return f"{EPOCH.fromtimestamp(event.sequence, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S}"
 
@@ -118,7 +118,7 @@ def incoming(settings: Settings) -> Iterator["AlertEvent"]:
                 continue
             try:
                 yield AlertEvent.of(decode("burn_rate_alert", message.value(), framing))
-            except (Malformed, UnknownSchema) as error:
+            except (Malformed, UnknownSchema, KeyError, ValueError) as error:
                 typer.echo(f"an event of {topic} cannot be read: {error}", err=True)
     except (KafkaException, registry.RegistryError) as error:
         typer.echo(f"{error}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)

@@ -23,7 +23,8 @@ MATCHERS = "label=value, label!=value or label=prefix*"
 OWN = ("slo", "service", "severity", "kind", "alertname", "instance")
 
 LIST_SQL = """\
-SELECT silence, is_in_force, starts_at, ends_at, reason, who, where_labels, where_values, where_none_of, where_prefixes
+SELECT silence, is_in_force, starts_at, ends_at, reason, who, recorded_at, where_labels, where_values, where_none_of,
+       where_prefixes
 FROM silences WHERE {all:UInt8} OR ends_at > now64(6) ORDER BY ends_at, silence"""
 OPEN_SQL = "SELECT slo, service, instance, kind, severity FROM alert_log WHERE isNull(resolved_at)"
 
@@ -104,6 +105,7 @@ def unsilence(
     (last,) = found
     reason = f"{last['reason']} (ended by {word('--who', who)})"
     row = _row(name, min(last["starts_at"], now), now, reason, last["who"], _conditions_of(last))
+    row["recorded_at"] = max(row["recorded_at"], last["recorded_at"] + timedelta(microseconds=1))  # clocks differ
     write("silence_versions", row)
     if as_json:
         print_json([row])

@@ -1,8 +1,9 @@
 """`burnline slo correct`, `withdraw` and `corrections`: time that does not count, put in force, taken back, listed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +15,11 @@ from pipeline.commands.screen import screen
 from pipeline.commands.slo_output import counted, print_json, print_problems
 from pipeline.settings import Settings
 from pipeline.spec import SloSet, load, scalars
-from pipeline.spec.correction_versions import Step, steps, withdrawn
+from pipeline.spec.correction_versions import Step, Version, steps, withdrawn
 from pipeline.spec.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from clickhouse_driver import Client
 
 LIST_SQL = """\
 SELECT correction, version, is_in_force, state, reason, who, recorded_at, times, selects, length(starts) AS ranges,
@@ -53,10 +52,11 @@ def correct(
         print_problems(found.problems, to_stderr=True)
         raise typer.Exit(1)
     now = datetime.now(UTC)
-    with _connection() as (connection, latest, record):
-        done = steps(found.corrections, latest(connection), now, prune)
-        if not dry_run:
-            record(connection, [step.row for step in done if step.row])
+    with _writer() as (latest, settle):
+        if dry_run:
+            done = steps(found.corrections, latest(), now, prune)
+        else:
+            done = settle(lambda known: steps(found.corrections, known, now, prune))
     _print(done, as_json, dry_run)
 
 
@@ -72,14 +72,16 @@ def withdraw(
             scalars.word(text)
         except Refused as refused:
             raise typer.BadParameter(f"{text!r} {refused.rule} -> {refused.remedy}", param_hint=option) from refused
-    with _connection() as (connection, latest, record):
-        known = latest(connection)
+
+    def decide(known: Mapping[str, Version]) -> list[Step]:
         last = known.get(name)
         if last is None or not last.is_in_force:
             _fail_unknown(name, last is not None, [each for each in known if known[each].is_in_force])
-        step = withdrawn(known[name], who, reason, datetime.now(UTC))
-        record(connection, [step.row] if step.row else [])
-    _print([step], as_json, False)
+        return [withdrawn(known[name], who, reason, datetime.now(UTC))]
+
+    with _writer() as (_, settle):
+        done = settle(decide)
+    _print(done, as_json, False)
 
 
 def corrections(
@@ -120,14 +122,17 @@ def _read(paths: Sequence[Path] | None) -> SloSet:
 
 
 @contextmanager
-def _connection() -> "Iterator[tuple[Client, Callable[..., Any], Callable[..., Any]]]":
-    """Open a connection as the writer; say in a line why there is none, and exit with 1."""
+def _writer() -> "Iterator[tuple[Callable[..., Any], Callable[..., Any]]]":
+    """Connect as the writer: `latest`, `settle`. Say in a line why that does not go, and exit with 1."""
+    from pipeline.sinks import corrections
     from pipeline.sinks.clickhouse import FAILURES, client, translated
-    from pipeline.sinks.corrections import latest, record
 
     connection = client(Settings())
     try:
-        yield connection, latest, record
+        yield partial(corrections.latest, connection), partial(corrections.settle, connection)
+    except corrections.Overtaken as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
     except FAILURES as error:
         typer.echo(f"{translated(error)}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
         raise typer.Exit(1) from error

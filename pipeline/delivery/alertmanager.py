@@ -7,7 +7,8 @@ Source: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.delivery.notification import Action, AlertEvent, Notification, Words
@@ -26,23 +27,28 @@ def form(notification: Notification, sheet: Sheet, now_us: int) -> Request:
     alerts = []
     for event in (*notification.open, *notification.over):
         is_new = event.dedup_key == notification.alert.dedup_key
-        alerts.append(_alert(event, sheet, now_us, notification.said if is_new else None))
+        said = notification.said if is_new else None
+        alerts.append(alert(_known_as(event, notification), sheet, now_us, said))
     escalated = notification.action is Action.UPDATE and notification.was is not notification.alert.severity
     if escalated and notification.was:
-        former = _alert(notification.alert, sheet, now_us, None)
+        former = alert(notification.alert, sheet, now_us, None)
         former["labels"]["severity"] = notification.was.name.lower()
         former["endsAt"] = rfc3339(max(now_us, notification.alert.started_at))
         alerts.append(former)
     return request(alerts, sheet)
 
 
-def again(events: Iterable[tuple[AlertEvent, Words]], sheet: Sheet, now_us: int) -> list[Request]:
+def _known_as(event: AlertEvent, notification: Notification) -> AlertEvent:
+    """What is over ends as what it was told to be, though it grew worse meanwhile."""
+    return event if event.is_open or not notification.was else replace(event, severity=notification.was)
+
+
+def again(alerts: Sequence[dict[str, Any]], sheet: Sheet) -> list[Request]:
     """Write what is open once more, in as many requests as it takes."""
-    alerts = [_alert(event, sheet, now_us, words) for event, words in events]
     return [request(alerts[start : start + MOST], sheet) for start in range(0, len(alerts), MOST)]
 
 
-def request(alerts: list[dict[str, Any]], sheet: Sheet) -> Request:
+def request(alerts: Sequence[dict[str, Any]], sheet: Sheet) -> Request:
     return Request(sheet.address.rstrip("/") + PATH, as_json(alerts), bearer(sheet))
 
 
@@ -52,7 +58,8 @@ def labels(event: AlertEvent, sheet: Sheet) -> dict[str, str]:
     return {_NOT_IN_NAMES.sub("_", name): value for name, value in known.items() if value}
 
 
-def _alert(event: AlertEvent, sheet: Sheet, now_us: int, words: Words | None) -> dict[str, Any]:
+def alert(event: AlertEvent, sheet: Sheet, now_us: int, words: Words | None) -> dict[str, Any]:
+    """One alert of a request."""
     ends_us = now_us + LIVES * sheet.receiver.resend_us
     if not event.is_open:
         ends_us = max(min(event.window_end, now_us), event.started_at)

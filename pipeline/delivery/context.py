@@ -52,18 +52,17 @@ class Context:
     is_counted: bool = False  # whether `hit` is known, though it be nobody
     hit: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()  # name, address
 
 
 NOTHING = Context()
 
 
-def of_slo(slo: Slo, links: Iterable[tuple[str, str]] = ()) -> Context:
+def of_slo(slo: Slo) -> Context:
     """What SLO files say."""
     noun = "requests" if slo.objective.timeslices is None else "slices"
     return Context(
         sentence(slo), slo.description, dict(slo.annotations).get(POLICY, ""), slo.sla.consequence if slo.sla else "",
-        slo.owner, noun, parts(slo.objective), links=tuple(links),
+        slo.owner, noun, parts(slo.objective),
     )  # fmt: skip
 
 

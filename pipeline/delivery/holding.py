@@ -1,13 +1,15 @@
 """Holding back: why a receiver is not told of an alert now: its route, a silence, or an alert that explains it.
 
 Pure. An alert explains another when an inhibition of the routes file says so, or when it is a composite's and the other
-is of one of its members, of the same kind. It must be no less severe, and something that the receiver itself is told
-of: otherwise the receiver would hear of nothing at all.
+is of one of its members, of the same kind. It must be no less severe, and neither routed elsewhere nor silenced.
+Law: what is explained away is so, in the end, by something that the receiver itself is told of. Of alerts that explain
+each other the first is told.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 
 from pipeline.delivery.matching import is_match, labels_of
 from pipeline.delivery.notification import AlertEvent
@@ -101,9 +103,7 @@ class Holding:
             return None
         if silencing(self.silences, labels, now_us):
             return Reason.SILENCE
-        if any(self._is_shown(source, now_us) for source in self.sources.explaining(event, labels)):
-            return Reason.INHIBITION
-        return None
+        return Reason.INHIBITION if self._is_explained(event, now_us) else None
 
     def is_routed(self, event: AlertEvent) -> bool:
         """Whether a route leads an alert here."""
@@ -112,6 +112,30 @@ class Holding:
     def _leads_here(self, event: AlertEvent, labels: Mapping[str, str]) -> bool:
         return self.receiver in self.routes.of(labels, event.severity, event.kind)
 
-    def _is_shown(self, source: AlertEvent, now_us: int) -> bool:
-        labels = self.sources.promised.labels_of(source)
-        return self._leads_here(source, labels) and silencing(self.silences, labels, now_us) is None
+    def _is_explained(self, event: AlertEvent, now_us: int) -> bool:
+        """Whether one that nothing explains is behind it all; when all go round in circles, the first of them is."""
+        above: dict[str, AlertEvent] = {}
+        ways = [self._explaining(event, now_us)]
+        while ways:
+            source = next(ways[-1], None)
+            if source is None:
+                ways.pop()
+            elif source.dedup_key not in above:
+                above[source.dedup_key] = source
+                further = self._explaining(source, now_us)
+                first = next(further, None)
+                if first is None:
+                    return True
+                ways.append(chain((first,), further))
+        return any(_rank(each) < _rank(event) for each in above.values())
+
+    def _explaining(self, event: AlertEvent, now_us: int) -> Iterator[AlertEvent]:
+        """Alerts that explain another and come here themselves."""
+        for source in self.sources.explaining(event, self.sources.promised.labels_of(event)):
+            labels = self.sources.promised.labels_of(source)
+            if self._leads_here(source, labels) and silencing(self.silences, labels, now_us) is None:
+                yield source
+
+
+def _rank(event: AlertEvent) -> tuple[int, int, str]:
+    return -event.severity, event.started_at, event.dedup_key

@@ -28,6 +28,7 @@ class GroupingSpec:
     by: tuple[str, ...] | None = None
     wait_us: int = 0  # before an incident is told first, for others to join
     interval_us: int = 0  # between updates that are no worse
+    site: str = ""  # in front of keys, lest two sites that share a receiver end each other's incidents
 
 
 @dataclass
@@ -87,9 +88,10 @@ def is_remembered(incident: Incident, known: AlertEvent, event: AlertEvent) -> b
 
 def key_of(grouping: GroupingSpec, event: AlertEvent, group: tuple[tuple[str, str], ...]) -> str:
     """Name an incident: by its one alert, or by what its alerts have in common."""
+    parts = [grouping.site] if grouping.site else []
     if grouping.by is None:
-        return event.dedup_key
-    return "burnline|" + label_text(*zip(*group, strict=True)) if group else "burnline"
+        return "|".join((*parts, event.dedup_key))
+    return "|".join((*parts, "burnline", *([label_text(*zip(*group, strict=True))] if group else [])))
 
 
 #: dedup key -> whether news of an alert that the receiver was, or was not, told of is held back
@@ -100,9 +102,9 @@ def wanted(incident: Incident, is_held: IsHeld, grouping: GroupingSpec, now_us: 
     """Return what there is to tell now; None: nothing, or not yet."""
     told = incident.told
     shown = [e for e in incident.alerts.values() if e.is_open and (e.dedup_key in told or not is_held(e, False))]
+    shown = [_as_shown(e, told.get(e.dedup_key), is_held) for e in shown]
     over = [e for e in incident.alerts.values() if not e.is_open and e.dedup_key in told]
-    news = [e for e in shown if e.dedup_key not in told]
-    news += [e for e in shown if e.dedup_key in told and _is_newer(e, told[e.dedup_key]) and not is_held(e, True)]
+    news = [e for e in shown if e.dedup_key not in told or _is_newer(e, told[e.dedup_key])]
     shown.sort(key=_gravest_first)
     if not (news or over) or now_us < _not_before_us(incident, shown, grouping):
         return None
@@ -130,6 +132,17 @@ def _not_before_us(incident: Incident, shown: list[AlertEvent], grouping: Groupi
     return 0 if is_urgent else incident.told_us + grouping.interval_us
 
 
+def _as_shown(event: AlertEvent, told: Told | None, is_held: IsHeld) -> AlertEvent:
+    if told is None or not _is_newer(event, told) or not is_held(event, True):
+        return event
+    return as_told(event, told)
+
+
+def as_told(event: AlertEvent, told: Told) -> AlertEvent:
+    """An alert as the receiver knows it: what is held back since is not let out by other news."""
+    return replace(event, sequence=told.sequence, severity=told.severity)
+
+
 def _is_newer(event: AlertEvent, told: Told) -> bool:
     return event.sequence > told.sequence
 
@@ -142,7 +155,8 @@ def acknowledgement(incident: Incident, acknowledged: Mapping[tuple[str, int], s
     """Return who takes care, where the receiver was not told of anybody; `acknowledged`: dedup key and start -> who."""
     if incident.acknowledged_by or not incident.told:
         return None
-    known = [event for event in incident.alerts.values() if event.is_open and event.dedup_key in incident.told]
+    told = incident.told
+    known = [as_told(each, told[name]) for name, each in incident.alerts.items() if each.is_open and name in told]
     known.sort(key=_gravest_first)
     for event in known:
         if who := acknowledged.get((event.dedup_key, event.started_at)):

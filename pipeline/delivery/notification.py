@@ -11,7 +11,7 @@ Silences are pipeline.delivery.silences, kept in table `silence_versions`. Knows
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -53,13 +53,13 @@ class AlertEvent:
     late_ratio: float
     provisional: bool
     exemplar_trace_ids: tuple[str, ...]
-    runbook: str | None
-    reason: str
+    runbook: str | None = None
+    reason: str = ""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> "AlertEvent":
-        """Make the event of a decoded record's columns, or of `columns` of another event."""
-        known = {each.name: columns[each.name] for each in fields(cls)}
+        """Make the event of a decoded record's columns, or of another event's `columns`, though of an older release."""
+        known = {each.name: columns[each.name] for each in fields(cls) if _must_be(each) or each.name in columns}
         known |= {
             "kind": Kind[known["kind"]], "event": Notice[known["event"]], "severity": Severity[known["severity"]],
             "labels": dict(known["labels"]), "exemplar_trace_ids": tuple(known["exemplar_trace_ids"]),
@@ -83,6 +83,11 @@ class AlertEvent:
     @property
     def is_open(self) -> bool:
         return self.event is not Notice.RESOLVED
+
+
+def _must_be(column: Field[Any]) -> bool:
+    """Columns that came with a later release have defaults."""
+    return column.default is MISSING
 
 
 class Told(NamedTuple):

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from pipeline.alerts import Severity
+from pipeline.delivery import requests
 from pipeline.delivery.notification import Notification
 from pipeline.delivery.requests import NOTICES, Answer, Request, Sheet, Verdict, as_json, bearer, numbers
 from pipeline.notices import event_type
@@ -20,7 +21,6 @@ SEVERITIES = {
     Severity.WARNING: (13, "WARN"),
     Severity.CRITICAL: (17, "ERROR"),
 }
-LATER = frozenset({429, 502, 503, 504})  #: all that OTLP calls retryable
 
 
 def form(notification: Notification, sheet: Sheet, now_us: int) -> Request:
@@ -71,7 +71,7 @@ def verdict(answer: Answer) -> Verdict:
     """Judge a collector's answer."""
     if 200 <= answer.status < 300:
         return Verdict.REFUSED if _rejected(answer.body) else Verdict.TAKEN
-    return Verdict.LATER if answer.status in LATER or answer.status in {401, 403, 404} else Verdict.REFUSED
+    return requests.verdict(answer)
 
 
 def _rejected(body: bytes) -> int:

@@ -16,7 +16,7 @@ from pipeline.alerts import Notice
 from pipeline.delivery.holding import Promised
 from pipeline.delivery.notification import Action, AlertEvent
 from pipeline.delivery.routes import Receiver
-from pipeline.notices import EPOCH
+from pipeline.periods import EPOCH
 
 SOURCE = "burnline/judge"  #: ce_source of slo.alerts: source and id name an event, whichever way it comes
 JSON = (("content-type", "application/json"),)

@@ -12,10 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from pipeline.delivery.matching import Selection, is_match
-from pipeline.delivery.words_figures import EPOCH
+from pipeline.periods import EPOCH
 from pipeline.slo import Accepted, Selector
 
 PATTERN_MOST = 1_000  #: characters of a regular expression of Alertmanager's
+REPEATS_MOST = 3  #: in a row: as many times the length of a value is what one more costs
+
+_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)  # escapes and sets: each is one character
+_OPENING = re.compile(r"\(\?(?:[a-zA-Z-]*:|P?<\w+>)")
+_INNERMOST = re.compile(r"\(([^()]*)\)")
+_VARYING, _REPEAT = re.compile(r"[*+?{|]"), re.compile(r"[*+{]")
+
 #: columns of table `silence_versions` and of view `silences`
 COLUMNS = (
     "silence", "starts_at", "ends_at", "reason", "who", "recorded_at", "where_labels", "where_values", "where_none_of",
@@ -65,19 +72,40 @@ def of_row(row: Mapping[str, Any]) -> Silence:
     return Silence(row["silence"], selects, round(starts), round(ends), row["reason"], row["who"])
 
 
+def is_expired(said: Mapping[str, Any]) -> bool:
+    """Whether an entry of Alertmanager's is of the past."""
+    return bool(said.get("status", {}).get("state") == "expired")
+
+
 def of_alertmanager(said: Mapping[str, Any]) -> Silence | None:
-    """Make a silence of an entry of Alertmanager's `GET /api/v2/silences`; None: expired, or cannot be read."""
+    """Make a silence of an entry of Alertmanager's `GET /api/v2/silences`; None: it cannot be read."""
     try:
-        if said["status"]["state"] == "expired":
-            return None
         selects = tuple((str(each["name"]), _accepted(each)) for each in said["matchers"])
         starts, ends = (
             (datetime.fromisoformat(said[name]) - EPOCH).total_seconds() * 1e6 for name in ("startsAt", "endsAt")
         )
         name, reason, who = (str(said.get(key, "")) for key in ("id", "comment", "createdBy"))
-    except (KeyError, TypeError, ValueError, re.error):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, re.error):
         return None
     return Silence(name, selects, round(starts), round(ends), reason, who) if selects else None
+
+
+def may_explode(pattern: str) -> bool:
+    """Whether backtracking may take for ever, where Alertmanager's own expressions do not: (.*,)* or .*.*.*.*.
+
+    Law: a group that may match in several ways is not repeated, and no branch repeats more than REPEATS_MOST times.
+    """
+    flat = _OPENING.sub("(", _ATOM.sub("x", pattern))
+    while group := _INNERMOST.search(flat):
+        varies = _VARYING.search(group[1]) is not None
+        if varies and flat[group.end() : group.end() + 1] in {"*", "+", "{"}:
+            return True
+        flat = f"{flat[: group.start()]}x{'?' * varies}{'*' * _repeats(group[1])}{flat[group.end() :]}"
+    return _repeats(flat) > REPEATS_MOST
+
+
+def _repeats(flat: str) -> int:
+    return max(len(_REPEAT.findall(branch)) for branch in flat.split("|"))
 
 
 def _accepted(matcher: Mapping[str, Any]) -> Accepted:
@@ -86,5 +114,7 @@ def _accepted(matcher: Mapping[str, Any]) -> Accepted:
         return (value,) if is_equal else Selector((value,))
     if len(value) > PATTERN_MOST:
         raise ValueError("the pattern is too long")
+    if may_explode(value):
+        raise ValueError("the pattern may take for ever")
     re.compile(value)
     return Pattern(value, is_not=not is_equal)  # type: ignore[return-value]

@@ -5,9 +5,11 @@ change a message: an update is another one. Limits: https://api.slack.com/refere
 escaping: https://api.slack.com/reference/surfaces/formatting.
 """
 
+from typing import Any
+
 from pipeline.alerts import Severity
 from pipeline.delivery.notification import Action, Notification
-from pipeline.delivery.requests import Request, Sheet, as_json
+from pipeline.delivery.requests import Request, Sheet, as_json, cut
 
 HEADER_MOST, SECTION_MOST, TEXT_MOST, CONTEXT_MOST = 150, 3_000, 4_000, 2_000  #: characters
 URL_MOST = 3_000
@@ -26,12 +28,12 @@ def form(notification: Notification, sheet: Sheet, now_us: int) -> Request:
     if notification.group:
         about.append("one message for " + ", ".join(f"{name} {value}" for name, value in notification.group))
     blocks = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(title, HEADER_MOST), "emoji": True}},
-        {"type": "section", "text": {"type": "mrkdwn", "text": escaped(words.long or words.short, SECTION_MOST)}},
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": escaped(" · ".join(about), CONTEXT_MOST)}]},
+        {"type": "header", "text": {"type": "plain_text", "text": cut(title, HEADER_MOST), "emoji": True}},
+        {"type": "section", "text": _verbatim(escaped(words.long or words.short, SECTION_MOST))},
+        {"type": "context", "elements": [_verbatim(escaped(" · ".join(about), CONTEXT_MOST))]},
     ]
     if alert.runbook and _is_linkable(alert.runbook):
-        blocks.insert(2, {"type": "section", "text": {"type": "mrkdwn", "text": f"<{alert.runbook}|Runbook>"}})
+        blocks.insert(2, {"type": "section", "text": _verbatim(f"<{alert.runbook}|Runbook>")})
     return Request(sheet.address, as_json({"text": escaped(title, TEXT_MOST), "blocks": blocks}))
 
 
@@ -45,8 +47,9 @@ def escaped(text: str, most: int) -> str:
     return f"{head if start < 0 or ';' in head[start:] else head[:start]}…"
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _verbatim(text: str) -> dict[str, Any]:
+    """Marked up as it is written: Slack makes no links of names of channels, people or hosts in it."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def _is_linkable(address: str) -> bool:

@@ -18,7 +18,8 @@ from cloudevents.core.v1.event import CloudEvent
 
 from pipeline.delivery.notification import Notification
 from pipeline.delivery.requests import NOTICES, SOURCE, Request, Sheet
-from pipeline.notices import EPOCH, event_type
+from pipeline.notices import event_type
+from pipeline.periods import EPOCH
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 SECRET_PREFIX = "whsec_"  #: of a secret that is base64; any other is taken as it stands

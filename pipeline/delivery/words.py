@@ -220,7 +220,7 @@ def _lines(about: About, notification: Notification) -> list[tuple[str, list[str
         ("Owner", _given(context.owner)),
         ("Also open", _named(each for each in notification.open if each.dedup_key != alert.dedup_key)),
         ("Also over", _named(each for each in notification.over if each.dedup_key != alert.dedup_key)),
-        *_links(about),
+        ("Runbook", _given(alert.runbook or "", 1_000)),
         ("Ask", [sql(alert)]),
     ]
 
@@ -234,12 +234,6 @@ def _named(alerts: Iterable[AlertEvent]) -> list[str]:
     found = [f"{who(each)} ({each.kind.name.lower().replace('_', ' ')})" for each in alerts]
     more = len(found) - OTHERS_MOST
     return [*found[:OTHERS_MOST], *([f"and {more:,} more"] if more > 0 else [])]
-
-
-def _links(about: About) -> Iterable[tuple[str, list[str]]]:
-    if about.alert.runbook:
-        yield "Runbook", [figures.line(about.alert.runbook, 1_000)]
-    yield from ((name, [address]) for name, address in about.context.links)
 
 
 def _promise(about: About) -> str:

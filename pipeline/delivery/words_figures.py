@@ -5,10 +5,11 @@ shown as a number. What comes out of events is cleaned before it stands in a sen
 """
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from pipeline.periods import EPOCH
+
 NO_DATA = "no data"
 DAY_US = 86_400_000_000
 MOST_CHARACTERS = 80  #: of a label's value: producers choose them

@@ -20,13 +20,22 @@ BATCH = 256  #: records decoded before they are folded: rows stay in the second-
  TALLIES, TALLY_CAPACITY, TALLY_USED, SKETCH_KEYS, SKETCH_CAPACITY, SKETCH_USED,
  WEIGHTED, WEIGHTED_USED, WEIGHTED_CAPACITY, LANES, SERIES_OF_KEY, BINDING_START, BINDING_COUNT, INSTANCES,
  BINDINGS_MOST, RULES, CASES, VERDICTS, VALUES, BIN_TABLE, BIN_TABLE_SIZE, FUTURE_US, AGE_US, EVENT_TIME_MAX,
- CLAMPED, EXEMPLARS, EXEMPLARS_USED, EXEMPLARS_OF, KINDS_NEEDED, FOLD_WORDS) = range(42)  # fmt: skip
+ CLAMPED, CLIPPED, EXEMPLARS, EXEMPLARS_USED, EXEMPLARS_OF, KINDS_NEEDED, FOLD_WORDS) = range(43)  # fmt: skip
 
 FINE_BYTES = 24  #: series i64, second i64, coarse slot << 40 | tally offset
 COARSE_BYTES = 16  #: series i64, slice i64
 LANE_BYTES = 32  #: second i64, greatest second i64 (-1: none), coarse slot << 40 | tally offset, rules; see Bindings
 TALLY_BITS = 40
 SLICE_S = 10
+MOST_SUM = 1 << 62  #: of tokens or cost: two of them stay within 64 bits
+
+
+@njit(forceinline=True)
+def fitting(fold, was, more):
+    """How much more a sum takes; that something was left out is counted."""
+    fits = min(more, MOST_SUM - was)
+    st_i64(fold + 8 * CLIPPED, ld_i64(fold + 8 * CLIPPED) + np.int64(fits != more))
+    return fits
 
 
 @njit(forceinline=True)

@@ -40,6 +40,7 @@ from pipeline.kernels.slots import (
     INSTANCES,
     KINDS_NEEDED,
     RULES,
+    fitting,
 )
 
 # row columns, byte offsets; pipeline.events.COLUMNS has the same order
@@ -162,11 +163,11 @@ def _together(fold, row, state, parts, values):
 
 
 @njit(forceinline=True)
-def _sum_up(tally, state, amount, load, weight):
+def _sum_up(fold, tally, state, amount, load, weight):
     """Add what an event has of a sum, and of what that is held against; one that has neither is excluded."""
     load = load if state == SUM else np.int64(0)
-    add(tally + 8 * GOOD, weight * amount)
-    add(tally + 8 * BAD, weight * load)
+    add(tally + 8 * GOOD, fitting(fold, ld_i64(tally + 8 * GOOD), weight * amount))
+    add(tally + 8 * BAD, fitting(fold, ld_i64(tally + 8 * BAD), weight * load))
     if amount | load == 0:
         add(tally + 8 * EXCLUDED, weight)
 
@@ -178,7 +179,7 @@ def _judge_several(fold, row, record, number, rule, tally, values, state):
     weight = ld_i64(row + SAMPLE_WEIGHT)
     if state >= SUM:
         at = values + ld_i64(rule)
-        _sum_up(tally, state, ld_i64(at + 8), ld_i64(at + 16), weight)
+        _sum_up(fold, tally, state, ld_i64(at + 8), ld_i64(at + 16), weight)
         return
     verdict = _together(fold, row, state, ld_i64(rule + 8), values)
     if verdict == BAD and ld_i64(tally + 16) == 0:

@@ -7,7 +7,6 @@ hit is measured over the alert's short window, which is what happens now.
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoAnswer
 from typing import TYPE_CHECKING, Any
@@ -72,9 +71,9 @@ GROUP BY label, value ORDER BY at_us LIMIT 10"""
 class Contexts:
     """Contexts of alert events, of the SLOs in force. Not to be shared by threads."""
 
-    def __init__(self, settings: "Settings", slos: "SloSet", links: Mapping[str, str] | None = None) -> None:
-        """`links`: name -> address of every notification; SLO in it stands for the SLO's name."""
-        self._settings, self._slos, self._links = settings, dict(slos.told), dict(links or {})
+    def __init__(self, settings: "Settings", slos: "SloSet") -> None:
+        """Nothing is asked yet."""
+        self._settings, self._slos = settings, dict(slos.told)
         self._known: OrderedDict[str, Context] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="contexts")
         self._asked: Future[tuple[list[Group], tuple[Change, ...]]] | None = None
@@ -84,8 +83,7 @@ class Contexts:
         """What is known beside an event."""
         if event.id not in self._known:
             slo = self._slos.get(event.slo)
-            links = [(name, address.replace("SLO", event.slo)) for name, address in self._links.items()]
-            self._known[event.id] = self._seen(event, of_slo(slo, links) if slo else NOTHING, slo)
+            self._known[event.id] = self._seen(event, of_slo(slo) if slo else NOTHING, slo)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[event.id]

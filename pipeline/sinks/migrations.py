@@ -28,6 +28,9 @@ FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 VIEW = re.compile(r"(CREATE|DROP) (?:OR REPLACE )?VIEW (?:IF (?:NOT )?EXISTS )?`?(\w+)", re.IGNORECASE)
 # A statement ends at a semicolon outside strings, quoted names and comments.
 TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|`[^`]*`|;|[^-/'`;]+|.", re.DOTALL)
+# What stands between a view's name and its query: parentheses, and what they and AS may be hidden in.
+BEFORE_AS = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|[()]|\bAS\b", re.IGNORECASE)
+OPEN = "DEFINER = CURRENT_USER SQL SECURITY DEFINER "
 
 ACCESS_DENIED = 497
 ADMIN_HINT = (
@@ -177,11 +180,24 @@ def _migrate(connection: Client, home: Path, dry_run: bool) -> list[Migration | 
 
 def _run_all(connection: Client, file: Migration | ViewFile) -> None:
     for number, statement in enumerate(file.statements, 1):
-        _run(connection, f"{file.name}, statement {number}", statement)
+        _run(connection, f"{file.name}, statement {number}", opened(statement))
+
+
+def opened(statement: str) -> str:
+    """Let a view that a statement makes read its tables as us, from its first moment; other statements are as before.
+
+    Readers are granted views, and no table behind them.
+    """
+    made, depth = VIEW.match(statement), 0
+    for found in BEFORE_AS.finditer(statement) if made and made[1].upper() == "CREATE" else ():
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if depth == 0 and found[0].upper() == "AS":
+            return f"{statement[: found.start()]}{OPEN}{statement[found.start() :]}"
+    return statement
 
 
 def _open_views(connection: Client) -> None:
-    """Let views read their tables as us, whoever asks: readers are granted views, and no table behind them."""
+    """Let views that were made before `opened` was, or by somebody else, read their tables as us."""
     closed = connection.execute(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' "
         "AND create_table_query NOT LIKE concat('%DEFINER = ', currentUser(), ' SQL SECURITY DEFINER%')"

@@ -19,6 +19,7 @@ ALL_S = 20.0  #: of name, connection and answer together
 ANSWER_BYTES = 64 << 10
 KEPT_ALIVE = httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=30.0)
 AGENT = ("user-agent", "burnline")
+PLAIN = ("accept-encoding", "identity")  #: what is small when it is sent could be large when it is unpacked
 
 
 class Unreachable(RuntimeError):
@@ -95,11 +96,11 @@ class Caller:
         host = f"[{target.host}]" if ":" in target.host else target.host
         named = host if target.port == PORTS[target.scheme] else f"{host}:{target.port}"
         url = f"{target.scheme}://{place}:{target.port}{target.path}"
-        sent = [("host", named), AGENT, *headers]
+        sent = [("host", named), AGENT, PLAIN, *headers]
         extensions = {"sni_hostname": target.host}  # whose certificate it must be
         async with self._client.stream(method, url, content=body, headers=sent, extensions=extensions) as response:
             said = b""
-            async for part in response.aiter_bytes(8192):
+            async for part in response.aiter_raw(8192):
                 said += part
                 if len(said) > most_bytes:
                     said = said[:most_bytes]

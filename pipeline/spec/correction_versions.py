@@ -2,7 +2,7 @@
 
 Pure: time is an argument. The law of a record: a version is never changed but for how far ahead a recurring one is
 written out; a document that says something new, and a withdrawal, are versions more; the same document again changes
-nothing, and does not bring back what was withdrawn.
+nothing, and does not bring back what somebody withdrew; what was withdrawn since no file had it comes back with a file.
 
     AHEAD of now ranges are written out, and PAST of it: views know no rule of recurrence
 """
@@ -52,6 +52,10 @@ class Version(NamedTuple):
         """Of the latest version of a correction."""
         return self.state == APPLIED
 
+    def says(self, other: "Version") -> bool:
+        """Whether another writer's row, in the same place, says the same."""
+        return (self.digest, self.state, self.reason, self.who) == (other.digest, other.state, other.reason, other.who)
+
 
 class Step(NamedTuple):
     """What becomes of one correction; `row` is what there is to record, None: nothing."""
@@ -91,6 +95,8 @@ def _step(correction: Correction, last: Version | None, now: datetime) -> Step:
     if last is None or last.digest != correction.digest:
         row = applied(correction, last.version + 1 if last else 1, now)
         return Step(correction.name, "changed" if last and last.is_in_force else "applied", row)
+    if last.state == WITHDRAWN and last.reason == PRUNED:
+        return Step(correction.name, "applied", applied(correction, last.version + 1, now))
     if not last.is_in_force:
         return Step(correction.name, "left withdrawn", None)
     if last.known_until is None or last.known_until >= now + RENEWED:

@@ -55,6 +55,8 @@ class Owned:
     quiet_since_s: float | None = None  # read to its end and silent
     gap_since_s: float | None = None  # blocks come that do not follow
     short_since_s: float | None = None  # the log ends before what was read of it
+    has_followed: bool = False  # something was queued: what was read before a seek is over
+    is_gone: bool = False  # the log was short, and comes again from before that: it is another one
     queued_since_s: float | None = None
     in_flight_since_s: deque[float | None] = field(default_factory=deque)  # of units not yet written
     flush: asyncio.Task[None] | None = None
@@ -74,10 +76,12 @@ class Owned:
             self.gap_since_s = self.gap_since_s or now_s
             return None
         if block.next_offset <= self.expected:
+            self.is_gone |= self.has_followed and self.short_since_s is not None and len(block) > 0
             return None
         if block.first_offset < self.expected:
             block = without_records_before(block, self.expected)
         self.blocks.append(block)
+        self.has_followed = True
         self.expected = block.next_offset
         self.queued_bytes += block.buffer.nbytes
         self.quiet_since_s = self.gap_since_s = None
@@ -87,10 +91,12 @@ class Owned:
     def short_s(self, end: int | None, now_s: float) -> float:
         """For how long the log has ended before what was read of it.
 
-        One answer alone may say so: a broker notes the end first, and then reads what came meanwhile.
+        One answer alone may say so: a broker notes the end first, and then reads what came meanwhile. An end that is
+        not known says nothing, neither that it is short nor that it is not.
         """
-        is_short = end is not None and 0 <= end < self.expected
-        self.short_since_s = (self.short_since_s or now_s) if is_short else None
+        if end is None or end < 0:
+            return 0.0
+        self.short_since_s = (self.short_since_s or now_s) if end < self.expected else None
         return 0.0 if self.short_since_s is None else now_s - self.short_since_s
 
     def freeze(self, end: int | None, now_s: float, now_us: int) -> Frozen:

@@ -303,7 +303,9 @@ class Step:
         of a topic made anew would be dropped as read before, up to the old topic's end.
         """
         place, end = f"{owned.tp.topic}/{owned.tp.partition}", self._source.end(owned.tp) if self._source else None
-        if owned.short_s(end, now_s) > SHORT_S:
+        if owned.is_gone:
+            self._fail(OffsetsGone(f"{place} ended before offset {owned.expected}, and comes again: made anew?"))
+        elif owned.short_s(end, now_s) > SHORT_S:
             self._fail(OffsetsGone(f"{place} ends at offset {end}, but was read up to {owned.expected}: made anew?"))
         elif owned.gap_since_s is not None and now_s - owned.gap_since_s > GAP_S:
             self._fail(OffsetsGone(f"what comes of {place} does not follow offset {owned.expected}"))

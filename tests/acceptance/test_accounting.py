@@ -97,6 +97,12 @@ def stored(running: Pipeline, table: str = "sli") -> int:
     return int(running.ask(f"SELECT sum(requests) FROM {table} WHERE tenant_id = 'accounts'")[0][0] or 0)
 
 
+def counted(running: Pipeline) -> int:
+    """Events counted of the model whose counts `damage` takes away."""
+    where = "slo = 'bad-steady' AND endsWith(instance, 'accounts-0')"
+    return int(running.ask(f"SELECT sum(good + bad + excluded) FROM slo_counts WHERE {where}")[0][0])
+
+
 def replayed(running: Pipeline, *more: str) -> dict[str, Any]:
     found: dict[str, Any] = running.run("replay", "--from", text(past(4)), "--to", text(past(3)), *more)
     return found
@@ -191,9 +197,9 @@ def test_a_late_event_that_a_swap_takes_out_is_told_and_the_next_replay_puts_it_
     def progress(what: str, done: int, total: int) -> None:
         del total
         if (what, done) == ("swapping", 0):
-            before = stored(fed)
+            before, counts = stored(fed), counted(fed)
             send(fed, [encoded(completed_at=past(3), request_model="accounts-0", tenant_id="accounts")])
-            fed.becomes(lambda: stored(fed), before + 1)
+            fed.becomes(lambda: (stored(fed), counted(fed)), (before + 1, counts + 1))
             late.append(before + 1)
 
     replay = Replay(parts_of(fed.settings), past(4) // HOUR_US * HOUR_US, past(2) // HOUR_US * HOUR_US, progress)
@@ -222,8 +228,8 @@ def test_dead_letters_fed_again_are_counted_once_and_those_that_fail_again_say_s
         "WHERE topic = 'accounts.inference.events'"
     )
     fed.wait_until(lambda: fed.ask(ask)[0][0] == LETTERS, "letters stored")
-    good = encoded(completed_at=past(3), request_model="accounts-0", tenant_id="accounts")
-    put_aside(fed, [good] * 10)
+    good = [encoded(completed_at=past(3), request_model="accounts-0", tenant_id="accounts") for _ in range(10)]
+    put_aside(fed, good)
     report = fed.run("drain-dead-letters")
     assert (report["fed"], report["by_reason"]) == (LETTERS + 10, {"unframed": LETTERS, "unknown_schema": 10})
     fed.wait_until(lambda: fed.ask(ask)[0] == (2 * LETTERS + 10, LETTERS, LETTERS + 10), "letters stored again")

@@ -2,19 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.agents.correcting import RENEW_S, WHO, Corrector
+from pipeline.agents.correcting import RENEW_S, WHO, Corrector, put_in_force
 from pipeline.agents.parts import Parts
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.settings import Settings
-from pipeline.sinks.corrections import latest
+from pipeline.sinks.corrections import Overtaken, latest, record, settle
 from pipeline.spec import SloSet, parse, presets
-from pipeline.spec.correction_versions import PRUNED, Version, steps
+from pipeline.spec.correction_versions import PRUNED, Step, Version, applied, steps, withdrawn
 from tests.sinks.storing import settings_of
 
 
@@ -71,6 +71,46 @@ def test_what_a_directory_says_and_each_change_of_it_is_recorded_once(clickhouse
         assert latest(client)[name].who == WHO
     look([worker(settings, directory())])
     assert len(versions(clickhouse, name)) == 3
+    for each in both:
+        each.parts.slos = directory(document(name, "moved again"))
+    look(both)
+    assert versions(clickhouse, name)[3:] == [(4, "APPLIED", "moved again")], "its file is back"
+
+
+@pytest.mark.servers
+def test_what_somebody_withdrew_is_said_to_stay_withdrawn(clickhouse: EmbeddedClickHouse) -> None:
+    settings, name, now = settings_of(clickhouse), f"c{uuid.uuid4().hex[:10]}", datetime.now(UTC)
+    found = directory(document(name)).corrections
+    put_in_force(settings, found, (), True, now)
+    with clickhouse.client() as client:
+        settle(client, lambda known: [withdrawn(known[name], "ben", "it was us", now)])
+    assert [each.what for each in put_in_force(settings, found, (), True, now)] == ["left withdrawn"]
+    assert put_in_force(settings, found, (), False, now) == []
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("times", [1, 2])
+def test_of_two_writers_that_choose_one_number_the_other_takes_the_next(
+    clickhouse: EmbeddedClickHouse, times: int
+) -> None:
+    name, now, looks = f"c{uuid.uuid4().hex[:10]}", datetime.now(UTC), []
+    ours, theirs = (directory(document(name, reason)).corrections for reason in ("ours", "theirs"))
+    with clickhouse.client() as client:
+
+        def decide(known: Mapping[str, Version]) -> list[Step]:
+            """Another writer has looked when we did, and records a moment later."""
+            looks.append(known.get(name))
+            if len(looks) <= times:
+                record(client, [applied(theirs[0], len(looks), now + timedelta(seconds=1))])
+            return steps(ours, known, now)
+
+        if times == 1:
+            assert [each.what for each in settle(client, decide)] == ["changed"]
+        else:
+            with pytest.raises(Overtaken, match=f"others record versions of {name} at this moment"):
+                settle(client, decide)
+    found = [reason for _, _, reason in versions(clickhouse, name)]
+    assert found == (["theirs", "ours"] if times == 1 else ["theirs", "theirs"])
 
 
 @pytest.mark.servers

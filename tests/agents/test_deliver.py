@@ -194,8 +194,8 @@ def test_people_get_one_incident_for_a_service_by_the_receivers_rules(
             until(lambda: running.reading("burnline_open_incidents") == 1)
         if kind == "pagerduty":
             keys = [(each.json["event_action"], each.json["dedup_key"]) for each in server.heard]
-            chat = "burnline|service=chat"
-            assert keys == [("trigger", chat)] * 3 + [("resolve", chat), ("trigger", "burnline|service=other")]
+            chat, other = (f"{site.topic_prefix}people|burnline|service={name}" for name in ("chat", "other"))
+            assert keys == [("trigger", chat)] * 3 + [("resolve", chat), ("trigger", other)]
 
 
 def test_a_topic_mirrors_alerts_as_cloudevents_each_exactly_once(site: Settings, topic_prefix: str) -> None:

@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from threading import Event
 from typing import Any, NamedTuple
 
 import pytest
@@ -75,6 +76,34 @@ async def test_folds_and_ledger_store_a_topic_and_go_on_behind_the_mark(
         await ledger.write(tp, fold.fold([block], facts), facts)
     await ledger.release(tp)
     assert await ledger.open(tp) == told.batches[-1].last_offset + 1
+    assert stored(clickhouse, told, topic_prefix)
+    await ledger.close()
+
+
+@in_a_loop
+async def test_who_opens_a_partition_again_waits_for_the_insert_that_outlived_its_release(
+    clickhouse: EmbeddedClickHouse, topic_prefix: str
+) -> None:
+    told, settings = story(topic_prefix), settings_of(clickhouse)
+    tp, ledger, begun, may_end = Partition(told.topic, 0), ClickHouseLedger(settings), Event(), Event()
+
+    def slow() -> Any:
+        begun.set()
+        may_end.wait(60)
+        return told.batches[0].rows
+
+    await ledger.open(tp)
+    writing = asyncio.create_task(ledger.write(tp, Unit(batches=[replace(told.batches[0], build=slow)]), FACTS))
+    await asyncio.to_thread(begun.wait, 60)
+    await ledger.release(tp)
+    writing.cancel()
+    opening = asyncio.create_task(ledger.open(tp))
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert not opening.done()
+    may_end.set()
+    assert await asyncio.wait_for(opening, 60) == told.batches[0].last_offset + 1
+    await ledger.write(tp, Unit(batches=told.batches[1:]), FACTS)
     assert stored(clickhouse, told, topic_prefix)
     await ledger.close()
 

@@ -15,7 +15,7 @@ from pipeline.delivery.holding import Promised
 from pipeline.delivery.notification import Notification, Words
 from pipeline.delivery.retries import Circuit, RetrySpec
 from pipeline.delivery.routes import Receiver
-from pipeline.delivery.words import notification_of
+from pipeline.delivery.words import notification_of, words
 from tests.delivery.listening import Heard, Listening, Reply, listening
 from tests.delivery.told import event
 
@@ -34,7 +34,7 @@ async def say(notification: Notification) -> Words:
 
 
 def telling(receiver: Receiver, spec: RetrySpec = FAST) -> Teller:
-    return Teller(receiver, Promised(), say, spec)
+    return Teller(receiver, Promised(), say, words, spec)
 
 
 def hook(server: Listening, **changes: Any) -> Receiver:
@@ -186,9 +186,34 @@ def test_what_is_open_is_repeated_with_its_words_each_interval(server: Listening
     first, *repeated = [heard.json for heard in server.heard]
     assert [alert["labels"] for alert in first] == [each[0]["labels"] for each in repeated[:1]]
     for alerts in repeated:
-        assert [alert["annotations"]["summary"] for alert in alerts] == ["about chat-ttft", "about other"]
+        told, untold = [alert["annotations"]["summary"] for alert in alerts]
+        assert told == "about chat-ttft"
+        assert untold == words(notification_of(event(dedup_key="other", slo="other"))).title  # nobody was asked
     ends = [alerts[0]["endsAt"] for alerts in repeated]
     assert ends == sorted(set(ends))
+
+
+def test_what_cannot_be_repeated_is_left_out(server: Listening) -> None:
+    receiver = Receiver("manager", "alertmanager", server.url(""), allow=INSIDE)
+
+    async def main() -> None:
+        teller = telling(receiver)
+        await teller.repeat([event(started_at=2**60), event(dedup_key="other")])
+        await teller.close()
+
+    run(main())
+    assert [len(heard.json) for heard in server.heard] == [1]
+
+
+def test_what_cannot_be_written_to_a_topic_holds_up_nothing() -> None:
+    async def main() -> None:
+        teller = telling(Receiver("mirror", "topic", topic="alerts.json"))
+        assert await teller.tell(notification_of(event(window_end=2**60))) == []
+        assert (teller.counters.refused, teller.counters.sent) == (1, 0)
+        assert len(await teller.tell(notification_of(event()))) == 1
+        await teller.close()
+
+    run(main())
 
 
 def test_who_does_not_forget_is_not_told_again(server: Listening) -> None:

@@ -121,3 +121,17 @@ def test_a_silence_holds_back_what_fits_until_it_is_ended(kept: Kept) -> None:
     assert (row["who"], row["reason"]) == ("anna", "we know (ended by zoe)")
     assert "is over already" in kept.run("unsilence", name, "--who", "zoe", code=1).stderr
     assert "is no silence" in kept.run("unsilence", "nobody", "--who", "zoe", code=1).stderr
+
+
+def test_a_silence_that_a_clock_ahead_of_ours_made_is_ended(kept: Kept) -> None:
+    (made,) = kept.json("silence", f"slo={kept.slo}", "--for", "2h", "--reason", "we know", "--who", "anna")
+    name = made["silence"]
+    with kept.server.client() as client:
+        client.execute(
+            "INSERT INTO silence_versions SELECT * REPLACE (recorded_at + INTERVAL 1 HOUR AS recorded_at) "
+            "FROM silence_versions WHERE silence = %(name)s",
+            {"name": name},
+        )
+    kept.run("unsilence", name, "--who", "zoe")
+    (row,) = [row for row in kept.json("silences", "--all") if row["silence"] == name]
+    assert not row["is_in_force"]

@@ -49,8 +49,9 @@ PAGERDUTY = {
     "then": {"required": ["payload"]},
     "else": {"required": ["dedup_key"]},
 }  # fmt: skip
-MRKDWN = {"type": "object", "required": ["type", "text"], "additionalProperties": False, "properties": {
-    "type": {"const": "mrkdwn"}, "text": {"type": "string", "minLength": 1, "maxLength": 3000}}}  # fmt: skip
+MRKDWN = {"type": "object", "required": ["type", "text", "verbatim"], "additionalProperties": False, "properties": {
+    "type": {"const": "mrkdwn"}, "text": {"type": "string", "minLength": 1, "maxLength": 3000},
+    "verbatim": {"const": True}}}  # fmt: skip
 SLACK = {
     "type": "object",
     "required": ["text", "blocks"],

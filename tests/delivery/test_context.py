@@ -68,13 +68,12 @@ def test_only_what_is_new_since_then_has_changed_newest_first() -> None:
 def test_an_slo_file_says_what_is_promised_and_what_to_do() -> None:
     text = GOOD.replace("annotations: {", "annotations: {budget-policy: no deploys, ")
     (slo,) = load_text(text).checked().slos
-    context = of_slo(slo, [("Page", "https://burnline.example")])
+    context = of_slo(slo)
     assert context.promise == (
         "99 % of chat requests with operation chat and tenant_id zen or acme have ttft of at most 1s, over 30d"
     )
     assert (context.policy, context.owner, context.consequence) == ("no deploys", "serving", "10 % credit")
     assert (context.noun, context.parts, context.is_counted) == ("requests", 1, False)
-    assert context.links == (("Page", "https://burnline.example"),)
 
 
 def test_of_slices_the_noun_is_slices() -> None:

@@ -115,14 +115,21 @@ def test_resolved_has_an_end_that_has_come() -> None:
     assert alert["endsAt"] == "2026-01-02T03:04:07.000Z"
 
 
+def test_what_is_over_ends_as_what_it_was_told_to_be() -> None:
+    notification = replace(said(over("03:04:07", "it is")), was=Severity.WARNING)
+    (alert,) = alerts_of(alertmanager.form(notification, sheet("alertmanager"), NOW_US))
+    assert alert["labels"]["severity"] == "warning"
+
+
 def test_event_time_ahead_of_the_clock_does_not_keep_an_alert_open() -> None:
     (alert,) = alerts_of(alertmanager.form(said(over("04:00:00", "it is")), sheet("alertmanager"), NOW_US))
     assert alert["endsAt"] == "2026-01-02T03:04:10.000Z"
 
 
 def test_what_is_open_is_said_again_in_pieces() -> None:
-    many = [(event(dedup_key=f"a{number}"), Words("t", "s", "l")) for number in range(alertmanager.MOST + 1)]
-    requests = alertmanager.again(many, sheet("alertmanager"), NOW_US)
+    told = sheet("alertmanager")
+    one = alertmanager.alert(event(), told, NOW_US, Words("t", "s", "l"))
+    requests = alertmanager.again([one] * (alertmanager.MOST + 1), told)
     assert [len(alerts_of(request)) for request in requests] == [alertmanager.MOST, 1]
 
 
@@ -241,6 +248,7 @@ def test_severity_numbers_are_those_of_the_data_model() -> None:
         pytest.param(200, b"[]", Verdict.TAKEN, id="no protobuf"),
         pytest.param(200, b"[" * 60_000, Verdict.TAKEN, id="nothing a parser can go down"),
         pytest.param(503, b"", Verdict.LATER, id="busy"),
+        *(pytest.param(status, b"", Verdict.LATER, id=f"{status}") for status in (302, 405, 407, 408, 500)),
         pytest.param(400, b"", Verdict.REFUSED, id="wrong"),
     ],
 )

@@ -13,7 +13,7 @@ from pipeline.delivery.holding import Holding, Promised, Reason, Sources
 from pipeline.delivery.matching import labels_of
 from pipeline.delivery.notification import AlertEvent
 from pipeline.delivery.routes import Inhibition, Receiver, Route, Routes
-from pipeline.delivery.silences import COLUMNS, Silence, of_alertmanager, of_row, silencing
+from pipeline.delivery.silences import COLUMNS, Silence, is_expired, may_explode, of_alertmanager, of_row, silencing
 from pipeline.slo import Selector
 from tests.delivery.told import event
 
@@ -115,6 +115,39 @@ def test_an_alert_never_holds_itself_back() -> None:
     assert held.why(of("x"), False, 0) is None
 
 
+ONE_EXPLAINS = [Inhibition((("slo", (a,)),), (("slo", (b,)),)) for a, b in ("xy", "yz", "zx")]
+BOTH_WAYS = (ONE_EXPLAINS[0], Inhibition((("slo", ("y",)),), (("slo", ("x",)),)))
+
+
+@pytest.mark.parametrize(
+    ("inhibitions", "expected"),
+    [
+        pytest.param(BOTH_WAYS, {"x"}, id="two explain each other"),
+        pytest.param(tuple(ONE_EXPLAINS), {"x"}, id="round in a circle"),
+        pytest.param(tuple(ONE_EXPLAINS[:2]), {"x"}, id="what is explained explains on"),
+        pytest.param((), {"x", "y", "z"}, id="nothing explains"),
+    ],
+)
+def test_of_alerts_that_explain_each_other_one_is_told(inhibitions: tuple[Inhibition, ...], expected: set[str]) -> None:
+    held = holding(inhibitions=inhibitions)
+    alerts = [of(name) for name in ("xy" if inhibitions == BOTH_WAYS else "xyz")]
+    for each in alerts:
+        held.sources.note(each)
+    assert {each.slo for each in alerts if held.why(each, False, 0) is None} == expected
+
+
+@given(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda pair: pair[0] != pair[1])))
+def test_what_is_explained_away_is_so_by_something_that_is_told(pairs: set[tuple[int, int]]) -> None:
+    rules = tuple(Inhibition((("slo", (f"{a}",)),), (("slo", (f"{b}",)),)) for a, b in sorted(pairs))
+    held, alerts = holding(inhibitions=rules), [of(f"{number}") for number in range(6)]
+    for each in alerts:
+        held.sources.note(each)
+    reached = {int(each.slo) for each in alerts if held.why(each, False, 0) is None}
+    for _ in alerts:
+        reached |= {b for a, b in pairs if a in reached}
+    assert reached == set(range(6))
+
+
 def test_who_was_told_hears_on_though_the_route_leads_elsewhere() -> None:
     held = holding((Route(("b",)),))
     assert held.why(event(), False, 0) is Reason.ROUTE
@@ -186,9 +219,8 @@ def test_alertmanagers_matchers_are_understood(matcher: dict[str, Any], holds: s
 @pytest.mark.parametrize(
     "said",
     [
-        pytest.param(
-            manager([{"name": "a", "value": "b", "isRegex": False}], status={"state": "expired"}), id="expired"
-        ),
+        pytest.param(manager([{"name": "a", "value": "(.*,)*x", "isRegex": True}]), id="a pattern without end"),
+        pytest.param(manager([{"name": "a", "value": "x{99999999999}", "isRegex": True}]), id="too many of them"),
         pytest.param(manager([{"name": "a", "value": "(", "isRegex": True}]), id="no pattern"),
         pytest.param(manager([{"name": "a", "value": "x" * 2_000, "isRegex": True}]), id="too long a pattern"),
         pytest.param(manager([]), id="everything"),
@@ -198,6 +230,25 @@ def test_alertmanagers_matchers_are_understood(matcher: dict[str, Any], holds: s
 )
 def test_what_cannot_be_read_silences_nothing(said: dict[str, Any]) -> None:
     assert of_alertmanager(said) is None
+
+
+def test_what_has_expired_is_no_silence() -> None:
+    assert is_expired(manager([], status={"state": "expired"})) and not is_expired(manager([]))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(.*,)*x", "(a|a)+", "((a*)b?)*", ".*a.*b.*c.*", "(?:a+){9}", "(?i:(x|y))*", r"(\w+\s?)*"]
+)
+def test_a_pattern_that_may_take_for_ever_is_known(pattern: str) -> None:
+    assert may_explode(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["eu|us", "web.*|db.*|cache.*|queue.*|edge.*", "(eu|us)-.*", r"[(.*)*]+", r"\(a*\)*", "(ab)*", "(?i)a.*b.*"],
+)
+def test_a_pattern_that_ends_soon_is_fine(pattern: str) -> None:
+    assert not may_explode(pattern)
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3))

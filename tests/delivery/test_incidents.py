@@ -102,6 +102,13 @@ def test_alone_an_incident_has_the_alerts_own_key() -> None:
     assert receiver.told[0].key == "a"
 
 
+def test_two_sites_with_one_receiver_have_keys_of_their_own() -> None:
+    for grouping, key in ((EACH, "a"), (SERVICE, "burnline|service=chat"), (GroupingSpec(()), "burnline")):
+        receiver = Receiver(replace(grouping, site="eu.pager"))
+        receiver.hear(of("a", 1), S)
+        assert receiver.told[0].key == f"eu.pager|{key}"
+
+
 def test_what_is_held_back_is_told_when_it_is_no_more() -> None:
     receiver = Receiver()
     receiver.hear(of("a", 1), S, lambda _event, _told: True)
@@ -118,6 +125,28 @@ def test_what_fired_and_cleared_while_it_was_held_back_is_never_told() -> None:
     receiver.hear(of("a", 2, "RESOLVED"), 2 * S)
     receiver.look(3 * S)
     assert receiver.told == []
+
+
+def test_other_news_of_an_incident_let_out_nothing_that_is_held_back() -> None:
+    receiver = Receiver(SERVICE)
+    worse = lambda said, is_told: is_told and said.slo == "a"  # noqa: E731
+    receiver.hear(of("a", 1, severity="WARNING"), S)
+    receiver.hear(of("a", 2, "UPDATED"), 2 * S, worse)
+    receiver.hear(of("b", 3, severity="INFO"), 3 * S, worse)
+    update = receiver.told[-1]
+    assert update.severity is Severity.WARNING
+    assert [(each.slo, each.severity, each.sequence) for each in update.open] == [
+        ("a", Severity.WARNING, 1),
+        ("b", Severity.INFO, 3),
+    ]
+    receiver.look(4 * S)
+    assert [(each.action, each.severity) for each in receiver.told[2:]] == [(Action.UPDATE, Severity.CRITICAL)]
+
+
+def test_what_an_older_release_wrote_is_read() -> None:
+    columns = event().columns
+    del columns["runbook"], columns["reason"]
+    assert AlertEvent.of(columns) == event(runbook=None, reason="")
 
 
 def test_who_was_told_of_the_beginning_is_told_of_the_end_though_it_is_held_back() -> None:

@@ -74,6 +74,5 @@ KNOWN = Context(
         "tenant_id=acme: 4,500 of 11,234 failures (40 %), of 12 % of the requests",
     ),
     changes=(Change(at_us("02:58:11"), "first requests of variant=v2"),),
-    links=(("Page", "https://burnline.example/slos/chat-ttft"),),
 )
 SLICED = replace(KNOWN, promise="in 99 % of slices of 1m 95 % of chat requests do not fail, over 30d", noun="slices")

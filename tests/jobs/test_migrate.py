@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from jobs.migrate import command, in_words
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
-from pipeline.sinks.migrations import load
+from pipeline.sinks.migrations import load, load_views
 from pipeline.topics import NAMES
 
 pytestmark = pytest.mark.servers
@@ -41,7 +41,7 @@ def run(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
 
 
 def test_the_first_run_creates_everything_and_the_second_nothing(environment: dict[str, str]) -> None:
-    names = [m.name for m in load()]
+    names = [each.name for each in (*load(), *load_views())]
     dry = run(environment, "--dry-run")
     assert dry == {"migrations": names, "dry_run": True}
     first = run(environment)

@@ -131,7 +131,7 @@ POLICIES = st.dictionaries(st.sampled_from([*POLICY_CASES.values()]), st.sampled
 def test_a_policy_moves_its_cases_and_no_other(
     policy: dict[Case, Verdict], metric: str, at_most: bool, changed: dict[str, Any]
 ) -> None:
-    usual = Indicator(metric, 40, at_most)
+    usual = Indicator(metric, 40, at_most) if METRICS[metric].has_threshold else Indicator(metric)
     own = replace(usual, verdicts=tuple(sorted(policy.items())))
     for o, f, p in product(OUTCOMES, ("NONE", "OOM", "TRUNCATED"), (-1, 0)):
         event = {**EVENT, **changed, "outcome": o, "failure_kind": f, "priority": p}

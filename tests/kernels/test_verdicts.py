@@ -120,6 +120,18 @@ def test_an_event_counts_as_the_definition_says(
     assert counted(fold, indicator, EVENT | changed) == expected
 
 
+def test_sums_stop_at_the_most_that_two_of_fit_into_64_bits_and_it_is_counted(fold: EventFold) -> None:
+    """Of one series, and of two that are one instance."""
+    dear = EVENT | {"cost_picousd": 1 << 53, "output_tokens": 0}
+    fold.add(block_of(framed([dear] * 513)))
+    fold.add(block_of(framed([dear | {"request_model": "another"}] * 512)))
+    columns, name = fold.take(), str(MINE.index(COST))
+    places = [place for place, each in enumerate(fold.bindings.instances) if each.slo == name]
+    mine = [int(place) in places for place in columns.instance_place]
+    assert (columns.good[mine].tolist(), columns.bad[mine].tolist()) == ([1 << 62], [0])
+    assert columns.clipped == 1 + 1
+
+
 @settings(max_examples=10 if config.DISABLE_JIT else 50)
 @given(
     st.sampled_from([*OF_ALL_SORTS]), st.sampled_from(OUTCOMES), st.sampled_from(("NONE", "OOM", "TRUNCATED")),

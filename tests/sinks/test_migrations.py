@@ -14,11 +14,13 @@ from pipeline.settings import Settings
 from pipeline.sinks.migrations import (
     HOME,
     JOURNAL,
+    OPEN,
     Migration,
     MigrationError,
     load,
     load_views,
     migrate,
+    opened,
     pending,
     statements,
     views,
@@ -99,6 +101,22 @@ def test_from_scratch_everything_runs_and_the_second_time_nothing(empty: Client)
     assert recorded == [(m.name, m.checksum) for m in load()]
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("CREATE VIEW a AS SELECT 1 AS b", f"CREATE VIEW a {OPEN}AS SELECT 1 AS b"),
+        ("CREATE OR REPLACE VIEW a (b COMMENT 'such as (c') AS SELECT 1",
+         f"CREATE OR REPLACE VIEW a (b COMMENT 'such as (c') {OPEN}AS SELECT 1"),
+        ("CREATE VIEW IF NOT EXISTS a (as_b String)\nAS WITH 1 AS c SELECT c",
+         f"CREATE VIEW IF NOT EXISTS a (as_b String)\n{OPEN}AS WITH 1 AS c SELECT c"),
+        ("DROP VIEW IF EXISTS a", "DROP VIEW IF EXISTS a"),
+        ("CREATE TABLE a AS b", "CREATE TABLE a AS b"),
+    ],
+)  # fmt: skip
+def test_a_view_reads_its_tables_as_who_made_it_from_its_first_moment(statement: str, expected: str) -> None:
+    assert opened(statement) == expected
+
+
 @pytest.mark.servers
 def test_a_dry_run_tells_and_does_nothing(empty: Client) -> None:
     assert [each.name for each in migrate(empty, dry_run=True)] == [each.name for each in (*load(), *load_views())]
@@ -157,6 +175,7 @@ def test_a_broken_statement_is_named_and_not_recorded(empty: Client, tmp_path: P
     with pytest.raises(MigrationError, match=r"0001_bad\.sql, statement 2: .*nowhere"):
         migrate(empty, tmp_path)
     assert [each.name for each in migrate(empty, tmp_path, dry_run=True)] == ["0001_bad.sql"]
+    assert "SQL SECURITY DEFINER" in dict(schema_of(empty))["fine"], "whoever may read it can, wherever a run ends"
 
 
 @pytest.mark.servers

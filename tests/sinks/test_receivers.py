@@ -1,6 +1,7 @@
 """The client of receivers: calls only what it may, follows nobody, checks certificates, reads no more than it must."""
 
 import asyncio
+import gzip
 import socket
 import ssl
 from collections.abc import Iterator
@@ -57,6 +58,13 @@ def test_a_redirect_is_an_answer_and_not_a_way(receiver: Listening) -> None:
 def test_an_answer_is_read_up_to_its_limit(receiver: Listening) -> None:
     receiver.answer = lambda _: Reply(200, b"x" * (4 * ANSWER_BYTES))
     assert len(post(receiver.url()).body) == ANSWER_BYTES
+
+
+def test_an_answer_is_not_unpacked(receiver: Listening) -> None:
+    packed = gzip.compress(b"x" * (100 * ANSWER_BYTES))
+    receiver.answer = lambda _: Reply(200, packed, (("content-encoding", "gzip"),))
+    assert post(receiver.url()).body == packed[:ANSWER_BYTES]
+    assert receiver.heard[0].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/secret", "http://no.such.name.invalid/secret", "nonsense"])

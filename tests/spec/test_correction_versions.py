@@ -59,6 +59,14 @@ def test_only_pruning_withdraws_what_no_file_has() -> None:
     assert what(steps([only(SUNDAYS)], {**known, **recorded(*pruned)}, NOW, prune=True)) == [("sundays", "unchanged")]
 
 
+def test_what_was_withdrawn_because_no_file_had_it_comes_back_with_its_file() -> None:
+    known = recorded(*steps([only(MOVE)], {}, NOW))
+    pruned = recorded(*steps([], known, NOW, prune=True))
+    (again,) = steps([only(MOVE)], pruned, LATER)
+    assert (again.what, again.row and (again.row.version, again.row.recorded_at)) == ("applied", (3, LATER))
+    assert what(steps([only(MOVE)], recorded(again), LATER)) == [("move-of-the-database", "unchanged")]
+
+
 def test_what_recurs_is_written_out_as_far_as_views_look_and_again_before_that_is_over() -> None:
     (first,) = steps([only(SUNDAYS)], {}, NOW)
     row = first.row

@@ -57,13 +57,27 @@ def test_a_log_is_short_once_every_answer_says_so_and_not_when_one_does() -> Non
     """An answer's end was noted before its records were read: it may lie before the last of them."""
     mine = owned()
     assert [mine.short_s(end, now_s) for end, now_s in [(99, 5.0), (99, 5.5), (100, 6.0), (99, 9.0)]] == [0, 0.5, 0, 0]
-    assert [mine.short_s(end, now_s) for end, now_s in [(99, 9.5), (None, 10.0), (7, 11.0), (8, 15.0)]] == [
-        0.5,
-        0,
-        0,
-        4,
-    ]
+    answers = [(99, 9.5), (None, 10.0), (7, 11.0), (8, 15.0)]
+    assert [mine.short_s(end, now_s) for end, now_s in answers] == [0.5, 0, 2, 6], "who is silent denies nothing"
     assert mine.short_s(-1, 16.0) == 0.0, "an error has no end"
+
+
+def test_a_log_is_another_when_it_is_short_and_comes_again_from_before_that() -> None:
+    """One made anew may have grown to its former end before its end was short for long enough."""
+    mine = owned()
+    mine.short_s(95, 3.0)
+    mine.accept(block(90, 99), 4.0)
+    assert not mine.is_gone, "what was read before a seek"
+    mine.accept(block(100, 101), 4.5)
+    mine.short_s(101, 4.5)
+    mine.accept(block(90, 99), 4.6)
+    assert not mine.is_gone, "the log is not short"
+    mine.short_s(40, 5.0)
+    mine.short_s(None, 5.1)
+    assert not mine.is_gone
+    mine.accept(block(0, 40), 5.2)
+    mine.short_s(110, 5.3)
+    assert mine.is_gone
 
 
 def test_a_unit_covers_what_was_queued_and_the_next_one_goes_on_there() -> None:

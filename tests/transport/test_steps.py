@@ -305,6 +305,24 @@ def test_a_log_that_is_not_the_one_that_was_read_fails_the_step(
     run(work)
 
 
+def test_a_log_made_anew_that_grew_as_long_at_once_fails_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "SHORT_S", 3_600.0)
+
+    async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
+        await step.own(partitions)
+        await step.take(A, block(0, 10))
+        partitions.ends = {A: 4}
+        step.start()
+        while step.owned[A].short_since_s is None:
+            await asyncio.sleep(0.01)
+        await step.take(A, block(0, 4))
+        partitions.ends = {A: 20}
+        with pytest.raises(StepFailed, match="events/0 ended before offset 10, and comes again"):
+            await asyncio.wait_for(step.failed, 60)
+
+    run(work)
+
+
 def test_a_step_without_an_assignment_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "UNASSIGNED_S", 0.1)
 
