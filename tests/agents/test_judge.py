@@ -221,4 +221,6 @@ def test_what_was_refused_and_what_did_not_fit_is_still_counted_after_the_turn()
     driver.spec = spec(watched(policy=LONG), limit_instances=1)
     driver.fold = driver.fold.succeeded(driver.spec)
     driver.unit()
-    assert {name: driver.fold.counters[name] for name in names} == before
+    after = {name: driver.fold.counters[name] for name in names}
+    assert after.pop("events_clipped") >= before.pop("events_clipped")  # wider cells add up what was clipped, and more
+    assert after == before
