@@ -3,12 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+from pipeline.periods import EPOCH
+
 _SCALES_US = {"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1, "relative_s": 1_000_000}
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\s*(Z|UTC|[+-]\d\d:?\d\d)?",
     re.IGNORECASE,
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TimeError(ValueError):
@@ -22,7 +23,7 @@ def read_time_us(value: object, written: str) -> int:
     """
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // timedelta(microseconds=1)
+        return (moment - EPOCH) // timedelta(microseconds=1)
     if written == "iso":
         return _iso_us(str(value))
     try:
@@ -40,7 +41,7 @@ def _iso_us(text: str) -> int:
         moment = datetime(*map(int, calendar), tzinfo=_zone(zone))  # type: ignore[arg-type, misc]
     except ValueError:
         raise TimeError(f"{text!r} is not in the calendar") from None
-    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    seconds = (moment - EPOCH) // timedelta(seconds=1)
     return seconds * 1_000_000 + int((fraction or "0")[:6].ljust(6, "0"))
 
 

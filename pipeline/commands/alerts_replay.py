@@ -15,6 +15,7 @@ import typer
 from pipeline.commands.screen import screen
 from pipeline.commands.slo_output import print_json, print_problems
 from pipeline.commands.status import Json, rows
+from pipeline.periods import EPOCH
 
 if TYPE_CHECKING:
     from pipeline.commands.alerts_recount import Recounted
@@ -208,7 +209,7 @@ def _facts(weighed: "Weighed", period: "Period") -> dict[str, Any]:
 
 
 def _time(second: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
+    return (EPOCH + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
 
 
 def _print(told: Sequence[dict[str, Any]], severity: str) -> None:
