@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test kernels promtool check bench soak chaos up lock clean
+.PHONY: setup demo test kernels promtool chromium vendor check bench soak chaos up lock clean
 
 setup: $(STAMP)
 
@@ -25,7 +25,7 @@ up: setup
 # Several brokers, databases and workers share a few cores here, so what fails is shown and then tried once more, alone: a
 # test that fails there too fails the run.
 test: setup
-	$(MAKE) --no-print-directory -j 2 check kernels promtool
+	$(MAKE) --no-print-directory -j 2 check kernels promtool chromium
 	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 || \
 	  $(BIN)/pytest --last-failed --last-failed-no-failures none
 
@@ -43,6 +43,27 @@ promtool:
 	  { apt-get download -qq $(UNPACKED) || { apt-get update -qq && apt-get download -qq $(UNPACKED); }; } && \
 	  for package in prometheus*.deb; do dpkg-deb -x $$package . && rm $$package; done ) > /dev/null 2>&1 || \
 	  echo "neither promtool nor Alertmanager: tests that need them will be skipped"
+
+# The page's tests look at it in Debian's Chromium, unpacked with the libraries that this machine lacks. After promtool: two
+# would not share apt's lock. Where there is no apt, those tests are skipped and say so.
+CHROMIUM := .burnline/chromium
+chromium: promtool
+	@test -x $(CHROMIUM)/usr/lib/chromium/chromium || ( \
+	  mkdir -p $(CHROMIUM)/debs/partial && cd $(CHROMIUM) && \
+	  fetch="apt-get install --download-only --yes -qq --no-install-recommends -o Debug::NoLocking=1 \
+	    -o Dir::Cache::archives=$$PWD/debs chromium fonts-dejavu-core" && \
+	  { $$fetch || { apt-get update -qq && $$fetch; }; } && \
+	  for package in debs/*.deb; do dpkg-deb -x $$package . && rm $$package; done ) > /dev/null 2>&1 || \
+	  echo "no Chromium: tests of the page will be skipped"
+
+# The page's libraries, out of npm packages whose hash is written down; needed only to take newer ones.
+VENDOR := pipeline/web/page/vendor
+vendor:
+	@cd $(VENDOR) && while read -r name version hash files; do \
+	  tarball=$$(npm pack --silent "$$name@$$version") && echo "$$hash  $$tarball" | sha512sum --check --quiet && \
+	  rm -rf "$$name" && mkdir "$$name" && \
+	  tar -xzf "$$tarball" -C "$$name" --transform 's,/dist/,/,' --strip-components=1 $$(printf 'package/%s ' $$files) && rm "$$tarball" || exit 1; \
+	done < packages.txt && find */* -type f | sort | xargs sha256sum > SHA256SUMS
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -17,8 +17,10 @@ def bring_up_to_date(settings: Settings, dry_run: bool = False, topics: bool = T
     Raises: MigrationError, TopicsError, and what clickhouse-driver raises when no server answers.
     """
     from pipeline.sinks.migrations import migrate
+    from pipeline.sinks.retention import keep
 
     done: dict[str, Any] = {"migrations": [m.name for m in migrate(settings, dry_run=dry_run)]}
+    done["kept"] = [each._asdict() for each in keep(settings, dry_run)]
     if topics and not dry_run:
         report = create_topics(settings)
         done["topics"] = list(report.created)
@@ -51,8 +53,12 @@ def command(
 
 def in_words(done: dict[str, Any]) -> str:
     """Say what was done, a line each."""
-    verb = "would run" if done["dry_run"] else "ran"
+    verb, keeps = ("would run", "would keep") if done["dry_run"] else ("ran", "keeps")
     lines = [f"{verb} {name}" for name in done["migrations"]] or ["tables are up to date"]
+    lines += [
+        f"{d['table']} {keeps} rows {d['wanted_d']} days, not {d['found_d'] or 'for ever'}"
+        for d in done.get("kept", ())
+    ]
     lines += [f"created topic {name}" for name in done.get("topics", ())]
     lines += [
         f"topic {d['topic']}: {d['setting']} is {d['found']}, wanted is {d['wanted']}; not altered"

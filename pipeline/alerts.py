@@ -32,6 +32,14 @@ class Kind(IntEnum):
     NO_DATA = 1
     BUDGET = 2
     SLA = 3
+    LAGGING = 4  # of ourselves: what is read is not written
+    STALE_SOURCE = 5  # of ourselves: a source is silent while others are not
+    RECEIVER_DOWN = 6  # of ourselves: somebody cannot be told
+    QUOTA = 7  # a tenant takes more than it is given
+
+
+#: kinds that are about Burnline itself: no SLO, no counts
+OWN = frozenset({Kind.LAGGING, Kind.STALE_SOURCE, Kind.RECEIVER_DOWN})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pipeline.agents.judge import judge
 from pipeline.agents.parts import Agent, Parts
 from pipeline.agents.reports import Reporter, facts_of
 from pipeline.agents.store import store
+from pipeline.agents.watching import Watcher, concerns_of
 from pipeline.dead_letters import TooManyDeadLetters
 from pipeline.delivery.routes import Routes
 from pipeline.framing import SINGLE_OBJECT, Framing
@@ -33,6 +34,7 @@ from pipeline.sources import registry
 from pipeline.spec import SpecError, load
 from pipeline.topics import (
     ALERTS,
+    CHANGES,
     COUNTS,
     EVENTS,
     NAMES,
@@ -46,6 +48,7 @@ from pipeline.topics import (
 )
 from pipeline.transport import GroupSpec, Step, run_step, step_app
 from pipeline.web.server import Endpoints, Health, Server
+from pipeline.web.site import Site
 
 AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store, "deliver": deliver}
 
@@ -56,10 +59,10 @@ SCHEMAS = {
     STATE: "judge_state",
     STATUS: "slo_status",
     ALERTS: "burn_rate_alert",
+    CHANGES: "config_change",
 }
 
-FAILURES_MOST = 5  #: within FAILURES_S, then the worker ends
-FAILURES_S = 120.0
+FAILURES_S = 120.0  #: BURNLINE_LIMIT_FAILURES of a step within it end the worker
 RETRY_S = 1.0
 
 log = structlog.get_logger()
@@ -95,7 +98,8 @@ def _framing(settings: Settings) -> Framing:
         return SINGLE_OBJECT
     outputs = {topic_name(settings, base): name for base, name in SCHEMAS.items()}
     try:
-        return registry.framing(settings.schema_registry_url, topic_name(settings, EVENTS), outputs)
+        events, changes = topic_name(settings, EVENTS), topic_name(settings, CHANGES)
+        return registry.framing(settings.schema_registry_url, events, outputs, (changes,))
     except registry.RegistryError as error:
         raise SetupFailed(str(error)) from error
 
@@ -132,15 +136,17 @@ class Worker:
         self._reporter = Reporter(parts.settings)
         self._reloader = Reloader(parts, self.agents)
         self._corrector = Corrector(parts)
+        self._watcher = Watcher(parts, lambda: concerns_of(self.agents, self.facts(), self._reporter.lag))
 
     async def run(self, ready: Callable[[str], None]) -> int:
         """Run until stopped; return 0, or 1 when a step could not go on."""
         settings = self.parts.settings
         token = settings.secret("http_token") or None
-        server = Server(Endpoints(self.metrics, self.live, self.ready), settings.http_bind, token)
+        site = Site(settings, lambda: self.parts.slos.told)
+        server = Server(Endpoints(self.metrics, self.live, self.ready, site), settings.http_bind, token)
         await server.start()
         announcing = asyncio.create_task(self._announce(server.address, ready))
-        running = (self._reporter.run(self.facts), self._reloader.run(), self._corrector.run())
+        running = (self._reporter.run(self.facts), self._reloader.run(), self._corrector.run(), self._watcher.run())
         others = [asyncio.create_task(each) for each in running]
         try:
             ended = await asyncio.gather(*(self._keep(name) for name in settings.step_names))
@@ -169,7 +175,7 @@ class Worker:
                 log.error("a step failed and is made anew from what was written", **said)
                 self.failures[name] += 1
                 failures = [at for at in failures if at > time.monotonic() - FAILURES_S] + [time.monotonic()]
-                if len(failures) >= FAILURES_MOST:
+                if len(failures) >= self.parts.settings.limit_failures:
                     log.error("a step keeps failing: the worker ends", step=name, exc_info=error)
                     self.stop.set()
                     return False
@@ -219,8 +225,8 @@ class Worker:
             (*self._reloader.notes(), *self._corrector.notes()),
         )
 
-    def metrics(self) -> bytes:
-        return render(self._readings())
+    def metrics(self, accept: str = "") -> bytes:
+        return render(self._readings(), accept)
 
     def _readings(self) -> Iterator[Reading]:
         now_s = time.monotonic()
@@ -233,7 +239,8 @@ class Worker:
                 "fenced": counters.fenced, "lost_offsets": counters.lost_offsets,
                 "restored_entries": counters.restored_entries, "transaction_seconds": counters.transaction_s,
                 "transaction_seconds_last": counters.transaction_s_last, "fold_seconds": counters.fold_s,
-                "queued_bytes": counters.queued_bytes, "oldest_in_flight_seconds": step.oldest_in_flight_s(now_s),
+                "queued_bytes": counters.queued_bytes, "held_bytes": counters.held_bytes,
+                "oldest_in_flight_seconds": step.oldest_in_flight_s(now_s),
                 "owned_partitions": len(step.owned), "seconds_since_progress": now_s - counters.progress_at_s,
             }  # fmt: skip
             yield from (Reading(f"burnline_{key}", value, (name,)) for key, value in values.items())

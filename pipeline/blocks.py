@@ -8,7 +8,8 @@ prescribes. Bytes are checked before they are believed: whatever is wrong with t
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -29,7 +30,7 @@ from pipeline.wire import (
 )
 from schemas import avro_text
 
-__all__ = ["Encoded", "Malformed", "decode", "encode"]
+__all__ = ["Encoded", "Malformed", "decode", "encode", "peek"]
 
 _REQUIRED = object()
 
@@ -81,17 +82,40 @@ def decode(name: str, value: bytes, framing: Framing = SINGLE_OBJECT) -> dict[st
     """
     text, start = framing.split(name, value)
     cursor = Cursor(value, start)
-    try:
+    with _checked(name, cursor):
         if text == avro_text(name):
             columns = {field.name: field.read(cursor) for field in fields(name)}
         else:
             columns = _read_foreign(name, text, cursor)
-    except (IndexError, UnicodeDecodeError, struct.error) as error:
-        message = f"a {name} of {len(value)} bytes breaks at byte {cursor.position}: {error}"
-        raise Malformed(message) from error
     if cursor.position != len(value):
         raise Malformed(f"a {name} of {len(value)} bytes ends at byte {cursor.position}")
     return columns
+
+
+def peek(name: str, value: bytes, column: str, framing: Framing = SINGLE_OBJECT) -> Any:
+    """Read one column, and nothing that comes behind it; what `decode` would find wrong there is not seen.
+
+    Raises: framing.UnknownSchema, Malformed.
+    """
+    text, start = framing.split(name, value)
+    if text != avro_text(name):
+        return decode(name, value, framing)[column]
+    cursor, found = Cursor(value, start), None
+    with _checked(name, cursor):
+        for field in fields(name):
+            found = field.read(cursor)
+            if field.name == column:
+                break
+    return found
+
+
+@contextmanager
+def _checked(name: str, cursor: Cursor) -> Iterator[None]:
+    try:
+        yield
+    except (IndexError, UnicodeDecodeError, struct.error) as error:
+        message = f"a {name} of {len(cursor.data)} bytes breaks at byte {cursor.position}: {error}"
+        raise Malformed(message) from error
 
 
 # -- schemas, field by field

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from pipeline.commands import alerts, ask, doctor, logs, slo, status, up, worker
+from pipeline.commands import alerts, ask, change, doctor, gate, logs, slo, status, tail, up, web, worker
 from pipeline.commands.private import NotPrivate, private_directory
 from pipeline.settings import Settings, SettingsError, unusable
 from pipeline.topics import TopicsError
@@ -56,8 +56,12 @@ def front_door(
 
 app.command()(up.up)
 app.command()(worker.worker)
+app.command()(web.web)
 app.command("status")(status.status)
+app.command()(tail.tail)
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(change.app, name="change")
+app.command()(gate.gate)
 app.command()(ask.ask)
 app.command()(doctor.doctor)
 app.add_typer(slo.app, name="slo")

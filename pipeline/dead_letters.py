@@ -46,6 +46,7 @@ REASONS: dict[int, tuple[str, str]] = {
     int(r.COMPLETED_FIRST): ("completed_before_received", "completed_at is before received_at"),
     int(r.TOO_OLD): ("too_old", "completed_at is before 1970 or further behind the append time than age_us"),
     int(r.FAR_FUTURE): ("far_future", "completed_at is after 2106, and the record has no append time"),
+    int(r.TOO_MANY): ("too_many_attributes", "the map `attributes` has more entries than limit_attributes"),
     int(r.IMPLAUSIBLE): ("implausible", "a duration is over 35 years, or an amount would overflow its sum"),
 }  # fmt: skip
 
@@ -111,8 +112,12 @@ class Letters:
 
     def _explained(self, code: int, value: bytes) -> str:
         limit = self.events.spec
-        if code == int(r.TOO_LARGE):
-            return f"{len(value)} bytes are more than limit_event_bytes = {limit.limit_event_bytes}"
+        past = {
+            int(r.TOO_LARGE): f"{len(value)} bytes are more than limit_event_bytes = {limit.limit_event_bytes}",
+            int(r.TOO_MANY): f"{REASONS[int(r.TOO_MANY)][1]} = {limit.limit_attributes}",
+        }
+        if code in past:
+            return past[code]
         if code == int(r.UNFRAMED):
             begins = value[:10].hex() or "nothing"
             return f"the value begins with {begins}: neither 00 and a schema id nor c301 and a fingerprint"

@@ -36,7 +36,7 @@ from pipeline.kernels.verdicts import ROW_BYTES
 from pipeline.keys import read_key
 from pipeline.records import RecordBlock
 from pipeline.trace_ids import Traces
-from pipeline.unit import Places, UnitColumns, UnitState
+from pipeline.unit import MOST_SLOTS, Places, UnitColumns, UnitState
 from pipeline.wire import long_bytes
 
 EVENT = "inference_event"
@@ -51,6 +51,8 @@ class FoldSpec:
     limit_instances: int = 10_000
     limit_label_bytes: int = 256
     limit_event_bytes: int = 1 << 20
+    limit_attributes: int = 64  # entries of an event's map of that name
+    limit_open_slices: int = MOST_SLOTS  # of a unit; a fuller one is taken in pieces
     future_us: int = 5_000_000  # later than the append time by more: clamped to it, and counted
     age_us: int = 0  # older than the append time by more: a dead letter; 0: no limit, so that history goes through
 
@@ -74,9 +76,10 @@ class EventFold:
     def __init__(self, spec: FoldSpec, objectives: Any, framing: Framing, cache_dir: Path) -> None:
         self.spec, self.framing, self.cache_dir = spec, framing, cache_dir
         self.bindings = Bindings(tuple(objectives), labels_needed(objectives), spec.limit_instances)
-        self.unit = UnitState(self.bindings)
+        self.unit = UnitState(self.bindings, spec.limit_open_slices)
         self.overflow = np.zeros(2, np.int64)  # records under a smaller key, per tier
         self.places: Callable[[], Places] = self._own_places  # the order of columns; a step may set its own
+        self.is_bad = np.zeros(0, np.uint8)  # of the last block: which records are bad for some SLO instance
         self._writers: dict[bytes, Writer | SchemaMismatch] = {}
         self._traces = Traces(framing, EVENT)
         self._rows = np.zeros((BATCH + AHEAD) * ROW_BYTES, np.uint8)
@@ -104,6 +107,7 @@ class EventFold:
                 through when the unit reached the most slots it can name.
         """
         columns = _Columns.of(block)
+        self.is_bad = columns.is_bad
         taken: list[UnitColumns] = []
         tried: set[bytes] = set()
         while (at := columns.first_left()) >= 0:
@@ -191,7 +195,7 @@ class EventFold:
         at, why, unit, c = 0, -1, self.unit, columns
         while why != DONE:
             writer.keys.make_room()
-            unit.bind(writer.series_of_key, self.spec.future_us, self.spec.age_us)
+            unit.bind(writer.series_of_key, c.is_bad, self.spec.future_us, self.spec.age_us)
             at, why = writer.decoder.module.process(
                 c.base,
                 c.size,
@@ -205,6 +209,7 @@ class EventFold:
                 writer.header_length,
                 self.spec.limit_event_bytes,
                 self._label_bound,
+                self.spec.limit_attributes,
                 address_of(self._rows),
                 address_of(writer.spans),
                 address_of(self._origins),
@@ -240,12 +245,14 @@ class _Columns:
     lengths: NDArray[np.int32]
     stamps_ms: NDArray[np.int64]
     reasons: NDArray[np.uint8]
+    is_bad: NDArray[np.uint8] = field(init=False)
     base: int = field(init=False)
     size: int = field(init=False)
     _from: int = 0
 
     def __post_init__(self) -> None:
         self.base, self.size = address_of(self.buffer), self.buffer.size - PAD
+        self.is_bad = np.zeros(len(self.reasons), np.uint8)
 
     @classmethod
     def of(cls, block: RecordBlock) -> "_Columns":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.settings import Settings
 from pipeline.topics import (
     ALERTS,
+    CHANGES,
     COUNTS,
     DEAD_LETTERS,
     DELIVERIES,
@@ -47,14 +48,14 @@ class Grant(NamedTuple):
 READS = {
     "ingest": (EVENTS,),
     "judge": (COUNTS, STATE),
-    "store": (SLICES, COUNTS, STATUS, ALERTS, DEAD_LETTERS),
+    "store": (SLICES, COUNTS, STATUS, ALERTS, CHANGES, DEAD_LETTERS),
     "deliver": (ALERTS, DELIVERIES),
 }
 WRITES = {
     "ingest": (COUNTS, SLICES, DEAD_LETTERS),
     "judge": (STATUS, ALERTS, STATE),
     "store": (),
-    "deliver": (DELIVERIES,),
+    "deliver": (DELIVERIES, ALERTS),
 }
 
 
@@ -94,6 +95,11 @@ def producer(settings: Settings) -> list[Grant]:
     return [Grant(TOPIC, topic_name(settings, EVENTS), "WRITE")]
 
 
+def change_writer(settings: Settings) -> list[Grant]:
+    """What somebody needs who tells of deploys and other changes; `burnline change add` too."""
+    return [Grant(TOPIC, topic_name(settings, CHANGES), "WRITE")]
+
+
 def alert_reader(settings: Settings, group: str = "alerts-") -> list[Grant]:
     """What a receiver of alerts needs, in groups of its own."""
     return [Grant(TOPIC, topic_name(settings, ALERTS), "READ"), Grant(GROUP, group, "READ", True)]
@@ -123,6 +129,7 @@ ROLES = {
     "worker": worker,
     "deliverer": deliverer,
     "producer": producer,
+    "change writer": change_writer,
     "alert reader": alert_reader,
     "drain": drain,
     "admin": admin,

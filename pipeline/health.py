@@ -58,15 +58,23 @@ def lag(facts: StepFacts, limit_s: float, allowed_s: float = 0.0) -> str:
 PROMPT = 10  #: others must have spoken within a tenth of the time after which one is stale
 
 
-def stale(silent_us: Sequence[int], limit_us: int, source: str) -> str:
-    """Which partitions of a source are silent while all others speak, in words; negative: not heard yet.
+def is_stale(silent_us: Sequence[int], limit_us: int) -> list[bool | None]:
+    """Whether each partition of a source is silent while others speak; None: it is silent, and so are others.
 
     Where traffic is low every partition is silent now and then: that is no news, and when all are silent there is an
-    alert of its own.
+    alert of its own. Negative: not heard yet.
     """
-    late = {number: us for number, us in enumerate(silent_us) if us >= limit_us}
     others = [us for us in silent_us if us < limit_us]
-    if not late or not others or max(others) * PROMPT > limit_us:
-        return ""
-    said = (f"{source}/{number} is silent for {us / 1e6:.0f} s" for number, us in late.items())
-    return f"{'; '.join(said)}, while others are not"
+    are_prompt = bool(others) and max(others) * PROMPT <= limit_us
+    return [(are_prompt or None) if us >= limit_us else False for us in silent_us]
+
+
+def stale(silent_us: Sequence[int], limit_us: int, source: str) -> str:
+    """Which partitions of a source are silent while all others speak, in words."""
+    late = [number for number, it_is in enumerate(is_stale(silent_us, limit_us)) if it_is]
+    said = (silence(f"{source}/{number}", silent_us[number]) for number in late)
+    return f"{'; '.join(said)}, while others are not" if late else ""
+
+
+def silence(source: str, silent_us: int) -> str:
+    return f"{source} is silent for {silent_us / 1e6:.0f} s"

@@ -24,8 +24,9 @@ from pipeline.dead_letters import Letters
 from pipeline.decoding import EVENT, EventFold, FoldSpec
 from pipeline.duplicates import DUPLICATES, EventIds, Window
 from pipeline.framing import SINGLE_OBJECT, Framing
-from pipeline.kernels import classify, ddsketch, gather, intern, longs, slots
+from pipeline.kernels import classify, ddsketch, event_columns, gather, intern, longs, slots
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
+from pipeline.sampling import Sample, SampleSpec, cuts
 from pipeline.series import BASE_LABELS, label_text
 from pipeline.unit import SKETCHES, Places, UnitColumns
 from pipeline.wire import string_bytes
@@ -56,6 +57,7 @@ class IngestSpec:
     framing: Framing = SINGLE_OBJECT
     max_block_bytes: int = 4 << 20  # half of what the topics take
     max_dead_letter_bytes: int = 15 << 20
+    sample: SampleSpec | None = None  # None: no event is kept whole
 
 
 class IngestFold:
@@ -66,6 +68,7 @@ class IngestFold:
         self._letters = Letters(events, spec.dead_letters_topic, spec.max_dead_letter_bytes)
         self._placement = Placement(spec, events)
         self._ids = EventIds(events.framing, EVENT)
+        self._sample = Sample(spec.sample)
         self.told: Counter[str] = Counter()  # of all partitions: what windows tell, and what met a limit
         self._turn = Lock()
         events.places = self._placement.places
@@ -80,6 +83,7 @@ class IngestFold:
 
         def add(block: RecordBlock) -> NDArray[np.uint8]:
             codes, full = self.events.add(block)
+            self._sample.add(block, codes, self.events.is_bad)
             taken.extend(full)
             letters.extend(self._letters.of(block, codes, len(letters)))
             return codes
@@ -92,6 +96,7 @@ class IngestFold:
             self.told[CUT_UNITS] += len(taken)
             taken.append(self.events.take())
             after, traces = self._counters(), self.events.take_traces()
+            kept = self._sample.take(self.spec.max_block_bytes // 2)
         self.told[CLIPPED_SUMS] += sum(columns.clipped for columns in taken)
         tallied = _tallied(blocks, taken, letters) | {name: after[name] - before[name] for name in before}
         if windows:
@@ -100,8 +105,8 @@ class IngestFold:
             tallied |= {"events": tallied["events"] - told[DUPLICATES], DUPLICATES: told[DUPLICATES]}
         head = _head(facts)
         last = {"max_event_time": _latest(taken), "measured_slices": _cells(taken)}
-        records = [*self._counts_blocks(taken, head, last, traces), *self._slices_blocks(taken, head, last, tallied)]
-        return Unit([*records, *letters])
+        counts = self._counts_blocks(taken, head, last, traces)
+        return Unit([*counts, *self._slices_blocks(taken, head, last, tallied, kept), *letters])
 
     def remember(self, block: RecordBlock, window: Window) -> None:
         """Show a window what was folded by somebody before: nothing of it is counted again."""
@@ -125,6 +130,7 @@ class IngestFold:
     def _forget(self) -> None:
         self.events.take()
         self.events.take_traces()
+        self._sample.forget()
 
     def _sift(self, block: RecordBlock, window: Window | None, add: Callable[[RecordBlock], NDArray[np.uint8]]) -> None:
         """Add what is no duplicate."""
@@ -152,14 +158,23 @@ class IngestFold:
             yield from self._blocks("slo_counts", self.spec.counts_topic, partition, pieces, head, last)
 
     def _slices_blocks(
-        self, taken: list[UnitColumns], head: dict[str, Any], last: dict[str, Any], tallied: dict[str, int]
+        self,
+        taken: list[UnitColumns],
+        head: dict[str, Any],
+        last: dict[str, Any],
+        tallied: dict[str, int],
+        kept: list[Mapping[str, Any]],
     ) -> Iterator[OutRecord]:
+        """Events that are kept go into one partition, before what says that the unit is whole."""
         for partition in range(self.spec.slices_partitions):
             pieces = [
                 _slices_piece(columns, start, end, self._placement)
                 for columns in taken
                 for start, end in self._placement.slices_ranges(columns, partition)
             ]
+            if kept and partition == head["source_partition"] % self.spec.slices_partitions:
+                pieces[0] |= kept[0]
+                pieces[:0] = [_slices_piece(taken[0], 0, 0, self._placement) | dict(each) for each in kept[1:]]
             closing = last | {"counters": tallied} if partition == 0 else last
             yield from self._blocks("slo_slice", self.spec.slices_topic, partition, pieces, head, closing)
 
@@ -331,7 +346,7 @@ class Placement:
         start, end = _span(columns.instance_place, partition)
         sizes = np.full(end - start, 5 * LONG_BYTES, np.int64)
         self._instance_bytes.add_to(sizes, columns.instance_place[start:end])
-        return _cuts(sizes, start, self.spec.max_block_bytes)
+        return cuts(sizes, start, self.spec.max_block_bytes)
 
     def slices_ranges(self, columns: UnitColumns, partition: int) -> list[tuple[int, int]]:
         """Cut a partition's entries where a block would grow too large."""
@@ -340,25 +355,12 @@ class Placement:
         bins = lengths.sum(axis=0)
         sizes = (len(SLICE_COUNTERS) + 5 + 2 * bins) * LONG_BYTES
         self._series_bytes.add_to(sizes, columns.series_place[start:end])
-        return _cuts(sizes, start, self.spec.max_block_bytes)
+        return cuts(sizes, start, self.spec.max_block_bytes)
 
 
 def _span(places: NDArray[np.int64], partition: int) -> tuple[int, int]:
     start, end = np.searchsorted(places, (partition << PLACE_BITS, partition + 1 << PLACE_BITS))
     return int(start), int(end)
-
-
-def _cuts(sizes: NDArray[np.int64], start: int, limit: int) -> list[tuple[int, int]]:
-    """Ranges of entries of at most `limit` bytes, at least one entry each; one empty range for none."""
-    ends = np.cumsum(sizes)
-    ranges: list[tuple[int, int]] = []
-    at = 0
-    while at < len(sizes) or not ranges:
-        before = int(ends[at - 1]) if at else 0
-        stop = max(int(np.searchsorted(ends, before + limit, "right")), min(at + 1, len(sizes)))
-        ranges.append((start + at, start + stop))
-        at = stop
-    return ranges
 
 
 def warm_decoders(events: EventFold) -> None:
@@ -384,7 +386,8 @@ def warm(
     """
     say = progress or (lambda what, done, total: None)
     pieces: list[tuple[str, Callable[[], None]]] = [
-        (module.__name__.rsplit(".", 1)[-1], module.warm) for module in (classify, ddsketch, gather, intern, longs)
+        (module.__name__.rsplit(".", 1)[-1], module.warm)
+        for module in (classify, ddsketch, event_columns, gather, intern, longs)
     ]
     fold = EventFold(FoldSpec(), objectives, framing, cache_dir)
     headers = _headers(framing)

@@ -38,10 +38,34 @@ from pipeline.plans import tables
 from pipeline.watermark import Coverage
 from pipeline.windows import Bank, pack, start_of, unpack
 
+UNMEASURED_S = 60
+Missing = dict[tuple[int, int], tuple[int, int]]  #: what tells a window -> its slices that were not measured, all
+
 
 def reach_s(span_s: int, period: tuple[int, int] | None, at: int) -> int:
     """Seconds of slices that a compliance window reaches back; a calendar's, to the slice in which it begins."""
     return span_s if period is None else (at // k.SLICE_S - period[0] // k.SLICE_S) * k.SLICE_S
+
+
+@dataclass
+class Unmeasured:
+    """What statuses tell of time that was not measured: of a hundredth of a window more at once, else by and by.
+
+    A young window is known by one slice more every 10 s, one of 30 days for 30 days: a status of each instance, for
+    nothing. What an alert may do meanwhile follows from the kernel's own codes.
+    """
+
+    told: Missing = field(default_factory=dict)
+    due_s: int = 0
+
+    def is_news(self, now: Missing, at: int) -> bool:
+        """Whether every status tells `now` from second `at` on."""
+        if now.keys() == self.told.keys():
+            more = [(missing - self.told[name][0], slices) for name, (missing, slices) in now.items()]
+            if not any(by and (by * 100 >= slices or at >= self.due_s) for by, slices in more):
+                return False
+        self.told, self.due_s = now, at + UNMEASURED_S
+        return True
 
 
 class InstanceKey(NamedTuple):
@@ -201,12 +225,12 @@ class Instances:
         since, until = self.turns.now[calendar]
         return (since, until) if at < until else calendar.period_s(at)
 
-    def missing(self, coverage: Coverage, at: int) -> set[tuple[int, int, int]]:
-        """Return what tells a window, and how many slices of it were not measured, of every window there is."""
+    def missing(self, coverage: Coverage, at: int) -> Missing:
+        """Return, of every window there is, how many slices were not measured, and of how many."""
         windows = {(span, 0): span for span in self.rolling_s}
         windows.update((period, reach_s(0, period, at)) for period in self.turns.now.values())
-        found = ((*name, *coverage.measured(span, at)) for name, span in windows.items())
-        return {(start, end, expected - measured) for start, end, measured, expected in found}
+        found = {name: coverage.measured(span, at) for name, span in windows.items()}
+        return {name: (expected - measured, expected) for name, (measured, expected) in found.items()}
 
     def hand_out(self, entries: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sort entries by row for `advance`, and tell every row where its own lie; those before are taken back."""

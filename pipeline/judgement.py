@@ -27,17 +27,16 @@ from pipeline.blocks import Malformed, decode, encode
 from pipeline.composites import Composites
 from pipeline.composites import counted as counted_for
 from pipeline.framing import SINGLE_OBJECT, Framing, UnknownSchema
-from pipeline.instances import Instances
+from pipeline.instances import Instances, Unmeasured
 from pipeline.kernels import rings as k
 from pipeline.no_data import NoData
 from pipeline.notices import Told, alert_columns, alert_record, status_columns, status_records, withdrawal
 from pipeline.plans import layout_of
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.watermark import Coverage, SourceClock, Waiting
-from pipeline.windows import pack, unpack
+from pipeline.windows import in_pieces, pack, unpack
 
 PARTITION_KEY = "@partition"  #: of slo.state; no SLO name begins with @
-PIECE_BYTES = 4 << 20  #: of one record: while a source is behind, a million entries wait, and the broker takes 8 MB
 NO_ROW = -1
 
 
@@ -56,6 +55,7 @@ class JudgeSpec:
     framing: Framing = SINGLE_OBJECT
     source: str = "burnline/judge"  # ce_source
     limit_instances: int = 10_000  # a partition
+    limit_waiting: int = 500_000  # rows and seconds of a partition that wait for the watermark
     limit_statuses: int = 250  # a unit; what is over waits for the next. One costs 20 us, judging it 0.3 us
     snapshot_us: int = 30_000_000  # between snapshots, of processing time
     # A notice goes with a snapshot in the same unit, so that a crash does not repeat it. Past so many touched
@@ -79,7 +79,7 @@ class Judgement:
         self.no_data = NoData(spec.watched, [each.spans_s for each in self.instances.bank.layouts])
         self.judged_s: int | None = None
         self.told: list[Told] = []
-        self.counters = {"entries_unknown": 0, "entries_late": 0}
+        self.counters = {"entries_unknown": 0, "entries_late": 0, "entries_hurried": 0}
 
     def observe(self, columns: Mapping[str, Any]) -> None:
         """Take one block: entries and facts of one unit of one source partition."""
@@ -101,6 +101,22 @@ class Judgement:
             self.clock.observe(*(columns[name] for name in facts))
             if self.judged_s is None:  # where it begins is what was known when the watermark was, however units are cut
                 self.judge()
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Judge the earliest seconds before the watermark has passed them, when more wait than may.
+
+        Nothing is lost: what comes for them later is late, and amends. To take no more instead would be to wait for
+        ever: what lets the watermark go on comes behind, in the same partition.
+        """
+        limit = self.spec.limit_waiting
+        if not self.waiting.is_over(limit):
+            return
+        self.judge()  # what the watermark has passed waits for the end of the unit only
+        if (before := len(self.waiting)) > limit:
+            self.clock.hurry(self.waiting.halving_second(limit))
+            self.judge()
+            self.counters["entries_hurried"] += before - len(self.waiting)
 
     def _rows(self, columns: Mapping[str, Any]) -> NDArray[np.int64]:
         """Return the row of each of a block's instances; NO_ROW: of an unknown SLO, or one too many."""
@@ -219,7 +235,7 @@ class JudgeFold:
         self._stored: dict[bytes, bytes] | None = {}  # entries of slo.state; None once they are loaded
         self._snapshot_at_us: int | None = None
         self._applied_at_snapshot = 0
-        self._missing: set[tuple[int, int, int]] = set()
+        self._unmeasured = Unmeasured()
         self._cursor = 0  # row after the last status written
         self._pieces = 0  # records that the partition's own entry takes
         self._counters = {"blocks_unreadable": 0, "blocks_repeated": 0, "statuses_deferred": 0}
@@ -235,17 +251,6 @@ class JudgeFold:
             "entries_waiting": len(judgement.waiting),
         }
         return {**judgement.counters, **self._counters, **more}
-
-    @property
-    def watermark_us(self) -> int | None:
-        return self.judgement.clock.watermark_us
-
-    @property
-    def unjudged_us(self) -> int | None:
-        """How far the newest event time seen is ahead of the watermark; None: nothing was seen."""
-        clock = self.judgement.clock
-        seen = [event_us for event_us in clock.event_us if event_us is not None]
-        return None if clock.watermark_us is None or not seen else max(max(seen) - clock.watermark_us, 0)
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take one record of slo.state; the last one of a key counts."""
@@ -338,9 +343,8 @@ class JudgeFold:
         if judgement.judged_s is None:
             return []
         words, active = instances.bank.rows.words, instances.bank.active()
-        missing = instances.missing(judgement.coverage, judgement.judged_s)
-        if missing != self._missing:
-            words[active, k.MOVED], self._missing = 1, missing
+        if self._unmeasured.is_news(instances.missing(judgement.coverage, judgement.judged_s), judgement.judged_s):
+            words[active, k.MOVED] = 1
         active = np.setdiff1d(active, judgement.composites.part_rows(), assume_unique=True)
         moved = active[(words[active, k.MOVED] == 1) & (words[active, k.FIRST] >= 0)]
         first = np.intersect1d(moved, np.array(sorted(instances.told), np.int64))
@@ -383,7 +387,7 @@ class JudgeFold:
             (instances.known[row].key.text, instances.snapshot(row, self.applied_offset, spec.framing))
             for row in instances.touched()
         ]
-        own = _pieces(judgement.snapshot(self.applied_offset, spec.framing), self._pieces)
+        own = in_pieces(PARTITION_KEY, judgement.snapshot(self.applied_offset, spec.framing), self._pieces)
         self._pieces = sum(value is not None for _, value in own)
         entries = [*((key, None) for key in sorted(instances.gone)), *written, *own]
         withdrawn = [withdrawal(spec.status_topic, key, judgement.judged_s or 0) for key in sorted(instances.removed)]
@@ -391,10 +395,3 @@ class JudgeFold:
         instances.removed.clear()
         self._snapshot_at_us, self._applied_at_snapshot = facts.flushed_at_us, self.applied_offset
         return [*withdrawn, *(OutRecord(spec.state_topic, v, key.encode(), facts.partition) for key, v in entries)]
-
-
-def _pieces(value: bytes, before: int) -> list[tuple[str, bytes | None]]:
-    """The partition's entry as records that the broker takes; those of a longer one `before` are withdrawn."""
-    found = [value[at : at + PIECE_BYTES] for at in range(0, len(value), PIECE_BYTES)]
-    padded = [*found, *[None] * (before - len(found))]
-    return [(f"{PARTITION_KEY}.{n}" if n else PARTITION_KEY, piece) for n, piece in enumerate(padded)]

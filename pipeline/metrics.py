@@ -1,13 +1,21 @@
-"""Our own metrics: one catalogue, a sentence each, and their text for Prometheus.
+"""Our own metrics: one catalogue, a sentence each, and their text in Prometheus' form or in OpenMetrics'.
 
-Pure. Values are read from plain counters when somebody asks; nothing is counted here.
+Pure. Values are read from plain counters when somebody asks; nothing is counted here. Law: however many labels there
+are, a metric has at most SERIES_MOST series; what is past that is one more, named `other`.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.openmetrics import exposition as openmetrics
+
+PLAIN_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+SERIES_MOST = 1_000  #: of one metric: partitions are the most numerous of our labels
+OTHER = "other"
 
 
 class MetricSpec(NamedTuple):
@@ -45,6 +53,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_fold_seconds": MetricSpec("counter", "Seconds spent folding units.", STEP),
     "burnline_transaction_seconds_last": MetricSpec("gauge", "Seconds the last transaction or insert took.", STEP),
     "burnline_queued_bytes": MetricSpec("gauge", "Bytes read and not yet folded.", STEP),
+    "burnline_held_bytes": MetricSpec("gauge", "Bytes of units that hold their input and are not written.", STEP),
     "burnline_oldest_in_flight_seconds": MetricSpec("gauge", "Age of the oldest block not yet written.", STEP),
     "burnline_owned_partitions": MetricSpec("gauge", "Partitions this worker owns.", STEP),
     "burnline_seconds_since_progress": MetricSpec("gauge", "Seconds since the last unit was written.", STEP),
@@ -57,7 +66,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_dead_letters": MetricSpec("counter", "Records put aside, by reason.", ("reason",)),
     "burnline_dead_letter_ratio": MetricSpec("gauge", "Share of the latest records that were put aside."),
     "burnline_dead_letters_cut": MetricSpec("counter", "Dead letters that had to be cut to what the broker takes."),
-    "burnline_cut_units": MetricSpec("counter", "Units so full of series and slices that they were taken in pieces."),
+    "burnline_cut_units": MetricSpec("counter", "Units past BURNLINE_LIMIT_OPEN_SLICES, taken in pieces."),
     "burnline_cut_blocks": MetricSpec("counter", "Derived blocks cut at BURNLINE_LIMIT_BLOCK_BYTES."),
     "burnline_clipped_sums": MetricSpec("counter", "Additions to a second's tokens or cost cut short at 2^62."),
     "burnline_duplicates": MetricSpec("counter", "Events left out because their event_id had come before."),
@@ -78,6 +87,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_clipped_events": MetricSpec("counter", "Events past what a slice of a window can hold.", PARTITION),
     "burnline_unreadable_blocks": MetricSpec("counter", "Blocks of slo.counts that were no blocks.", PARTITION),
     "burnline_waiting_entries": MetricSpec("gauge", "Counts that wait for the watermark, 40 bytes each.", PARTITION),
+    "burnline_hurried_entries": MetricSpec("counter", "Counts judged early, past BURNLINE_LIMIT_WAITING.", PARTITION),
     "burnline_notifications_sent": MetricSpec("counter", "Notifications that a receiver took.", RECEIVER),
     "burnline_notifications_retried": MetricSpec("counter", "Attempts that a receiver could not take then.", RECEIVER),
     "burnline_notifications_refused": MetricSpec("counter", "Notifications that a receiver will not take.", RECEIVER),
@@ -92,33 +102,57 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_slo_reloads": MetricSpec("counter", "Times other SLO files were put in force without a restart."),
     "burnline_slo_reload_failed": MetricSpec("gauge", "1: SLO files are refused, and the former ones stay in force."),
     "burnline_resident_bytes": MetricSpec("gauge", "Resident memory of this process."),
+    "burnline_folded_series": MetricSpec("gauge", "Series of metrics past 1,000 labels, added up as `other`."),
 }  # fmt: skip
 
 
 class _Collector:
     def __init__(self, readings: Iterable[Reading]) -> None:
-        self._readings = list(readings)
+        self._readings: dict[str, list[Reading]] = {name: [] for name in CATALOGUE}
+        for reading in readings:
+            self._readings[reading.name].append(reading)
+        folded = sum(max(len(mine) - SERIES_MOST, 0) for mine in self._readings.values())
+        self._readings["burnline_folded_series"] = [Reading("burnline_folded_series", folded)]
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         for name, spec in CATALOGUE.items():
-            mine = [r for r in self._readings if r.name == name]
-            if not mine:
+            if not self._readings[name]:
                 continue
             make = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily
             family = make(name, spec.help, labels=spec.labels)
-            for reading in mine:
+            for reading in _within(self._readings[name], spec):
                 family.add_metric(list(reading.labels), reading.value)
             yield family
 
 
-def render(readings: Iterable[Reading]) -> bytes:
-    """Write readings in Prometheus' text format.
+def _within(readings: list[Reading], spec: MetricSpec) -> list[Reading]:
+    """At most SERIES_MOST readings as they are, and the rest as one: counters add up, of gauges the greatest counts."""
+    kept, rest = readings[:SERIES_MOST], [reading.value for reading in readings[SERIES_MOST:]]
+    if not rest:
+        return kept
+    folded = sum(rest) if spec.kind == "counter" else max(rest)
+    return [*kept, Reading(kept[0].name, folded, (OTHER,) * len(spec.labels))]
+
+
+def content_type(accept: str = "") -> str:
+    """The form that a client asked for by its Accept header: OpenMetrics when it names it, else Prometheus' own."""
+    wanted = (part.split(";") for part in accept.split(","))
+    is_open = any(_is_openmetrics(kind, parameters) for kind, *parameters in wanted)
+    return OPENMETRICS if is_open else PLAIN_TEXT
+
+
+def _is_openmetrics(kind: str, parameters: list[str]) -> bool:
+    refused = any(re.fullmatch(r"q=0(\.0*)?", each.strip()) for each in parameters)
+    return kind.strip().lower() == "application/openmetrics-text" and not refused
+
+
+def render(readings: Iterable[Reading], accept: str = "") -> bytes:
+    """Write readings in the form of `content_type(accept)`.
 
     Raises: KeyError for a name that is not in the catalogue.
     """
-    known = list(readings)
-    for reading in known:
-        CATALOGUE[reading.name]
     registry = CollectorRegistry()
-    registry.register(_Collector(known))
+    registry.register(_Collector(readings))
+    if content_type(accept) == OPENMETRICS:
+        return bytes(openmetrics.generate_latest(registry))  # type: ignore[no-untyped-call]
     return bytes(generate_latest(registry))

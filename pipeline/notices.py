@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from pipeline import slo
-from pipeline.alerts import Alert, Kind, Notice, Severity, Watched
+from pipeline.alerts import OWN, Alert, Kind, Notice, Severity, Watched
 from pipeline.blocks import encode
 from pipeline.framing import Framing, single_object_header
 from pipeline.many import encode_many
@@ -264,12 +264,17 @@ def _span(span_us: int) -> str:
 REMOVED, SILENCED = "the SLO was removed", "the SLO has no alert policy any more"
 
 
+def _given(told: Told) -> str:
+    """Who tells of it knows why: the judge does not."""
+    raise ValueError(f"{told.kind.name} is not judged")
+
+
 class KindOfAlert(NamedTuple):
     """What is particular to one kind."""
 
     event: str  # CloudEvents types, but for what happened
     suffix: str  # of dedup keys, so that kinds do not meet in one alert
-    reason: Callable[[Told], str]  # in words
+    reason: Callable[[Told], str] = _given  # in words
 
 
 KINDS = {
@@ -277,12 +282,21 @@ KINDS = {
     Kind.NO_DATA: KindOfAlert("slo.nodata", "|no-data", _no_data_reason),
     Kind.BUDGET: KindOfAlert("slo.budget", "|budget", _budget_reason),
     Kind.SLA: KindOfAlert("sla.at_risk", "|sla", _sla_reason),
+    Kind.LAGGING: KindOfAlert("burnline.lagging", "|lagging"),
+    Kind.STALE_SOURCE: KindOfAlert("burnline.stale_source", "|stale-source"),
+    Kind.RECEIVER_DOWN: KindOfAlert("burnline.receiver_down", "|receiver-down"),
+    Kind.QUOTA: KindOfAlert("quota.exceeded", "|quota"),
 }
 
 
 def dedup_key(told: Told) -> str:
     """Name one alert over all its events."""
     return instance_key(told.watched.objective.name, told.labels) + KINDS[told.kind].suffix
+
+
+def source_of(site: str, kind: Kind) -> str:
+    """CloudEvents source: which Burnline an event comes from, by the site's topic prefix, and which part of it."""
+    return f"burnline/{site}{'worker' if kind in OWN else 'judge'}"
 
 
 def event_type(kind: Kind, notice: Notice) -> str:

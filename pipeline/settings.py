@@ -86,6 +86,22 @@ class Settings(BaseSettings):
         64 << 20, ge=1 << 20, description="what ingest has read and not yet folded, inflated; more waits in Kafka"
     )
     store_batch_s: float = Field(2.0, gt=0, description="length of the store's batches")
+    events_archive: Literal["off", "sample", "all"] = Field(
+        "sample", description="events kept whole in ClickHouse: off, sample (those bad for an SLO, and a share), or all"
+    )
+    events_sample_ratio: float = Field(0.01, ge=0, le=1, description="share kept of the events that are bad for no SLO")
+    ttl_slices_10s_d: int = Field(8, ge=1, description="days that ClickHouse keeps 10 s slices of series")
+    ttl_slices_1m_d: int = Field(40, ge=1, description="days that ClickHouse keeps 1 min slices of series")
+    ttl_slices_1h_d: int = Field(800, ge=1, description="days that ClickHouse keeps 1 h slices of series")
+    ttl_counts_10s_d: int = Field(40, ge=1, description="days that ClickHouse keeps 10 s counts of SLO instances")
+    ttl_counts_1m_d: int = Field(
+        120, ge=120, description="days that ClickHouse keeps 1 min counts of SLO instances, which corrections need"
+    )
+    ttl_counts_1h_d: int = Field(800, ge=120, description="days that ClickHouse keeps 1 h counts of SLO instances")
+    ttl_events_d: int = Field(7, ge=1, description="days that ClickHouse keeps events kept whole")
+    ttl_alerts_d: int = Field(800, ge=1, description="days that ClickHouse keeps alerts")
+    ttl_changes_d: int = Field(800, ge=1, description="days that ClickHouse keeps changes of services")
+    ttl_dead_letters_d: int = Field(30, ge=1, description="days that ClickHouse keeps dead letters")
     source_idle_s: float = Field(
         3.0,
         gt=0,
@@ -98,6 +114,18 @@ class Settings(BaseSettings):
     limit_series: int = Field(20_000, gt=0, description="distinct series a partition; more are counted as `other`")
     limit_instances: int = Field(10_000, gt=0, description="SLO instances; more are counted as `other`")
     limit_label_bytes: int = Field(256, gt=0, description="longest label value")
+    limit_attributes: int = Field(
+        64, ge=0, description="entries of an event's `attributes`; an event with more is a dead letter"
+    )
+    limit_open_slices: int = Field(
+        1 << 18,
+        ge=1 << 12,
+        le=1 << 20,
+        description="seconds of series that a unit of ingest counts at once; a fuller one is taken in pieces",
+    )
+    limit_events_kept: int = Field(
+        1_000, ge=0, description="bad events that a unit of ingest keeps whole; of more, a share is kept"
+    )
     limit_event_bytes: int = Field(1 << 20, gt=0, description="largest event; larger ones are dead letters")
     limit_batch_bytes: int = Field(
         256 << 20, gt=0, description="largest record batch once decompressed; a larger one is one dead letter"
@@ -110,6 +138,12 @@ class Settings(BaseSettings):
     )
     limit_block_bytes: int = Field(
         4 << 20, gt=0, le=4 << 20, description="largest block of counts or slices; larger units write several"
+    )
+    limit_waiting: int = Field(
+        500_000,
+        gt=0,
+        description="seconds of SLO instances that wait for the watermark in a judge partition, for 40 bytes each; "
+        "past it the earliest are judged without waiting",
     )
     limit_statuses: int = Field(
         250, gt=0, description="statuses a judge writes in a quarter of a second; more wait for the next"
@@ -124,12 +158,16 @@ class Settings(BaseSettings):
         1_000, gt=0, description="records it takes before that ratio is judged; fewer never stop ingest"
     )
     limit_dead_letter_window_s: float = Field(60.0, ge=1, description="span within which that ratio is judged")
+    limit_failures: int = Field(
+        5, gt=0, description="failures of a step within two minutes that end the worker; fewer make the step anew"
+    )
     limit_lag_s: float = Field(
         30.0, gt=0, description="the pipeline says that it lags when something waits, or event time trails, so long"
     )
     alert_routes: Path | None = Field(
         None, description="YAML file of receivers and routes of alerts; unset: one route to the three receivers below"
     )
+    gate_policy: Path | None = Field(None, description="YAML file of the deploy gate's rules; unset: the shipped ones")
     alertmanager_url: str | None = Field(None, description="Alertmanager that is told of alerts")
     pagerduty_routing_key_file: Path | None = Field(
         None, description="file that holds the integration key of PagerDuty's Events API v2"

@@ -13,17 +13,19 @@ The small topics carry rows with an identity of their own and are cut where thei
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pipeline.blocks import Malformed, decode
+from pipeline.archive import event_rows
+from pipeline.blocks import Malformed, decode, peek
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.records import RecordBlock, Unit, UnitFacts, joined
 from pipeline.rows import Block, Rows, check_counts, check_slices, count_rows, mark_rows, slice_rows
 from pipeline.stored_records import RECORD_ROWS, record_mark
 
-SMALL_RECORDS_MOST = 10_000  #: of one batch of status, alerts or dead letters
+SMALL_RECORDS_MOST = 10_000  #: of one batch of status, alerts, changes or dead letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class CutSpec:
 class Batch:
     """Rows of [first_offset, last_offset] of one partition, inserted in this order; the last is the mark.
 
-    Rows are built each time they are asked for: as Python objects they are fifty times as large as the values they
-    are made of, and many batches may wait for a slow server.
+    Rows are built each time they are asked for: while they are, they take ten times as much memory as the values they
+    are made of, and many batches may wait for a slow server. Raises then: blocks.Malformed.
     """
 
     topic: str
@@ -61,9 +63,9 @@ class _Open:
 
     first_offset: int
     cell: int
-    last_offset: int = -1
     value_bytes: int = 0
     values: list[bytes] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
 
 
 class MergingFold:
@@ -83,8 +85,8 @@ class MergingFold:
     def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
         """Add blocks; return the batches they complete.
 
-        Raises: framing.UnknownSchema, blocks.Malformed: these topics are written by us, so what cannot be
-        read is never skipped.
+        Raises: framing.UnknownSchema, blocks.Malformed, here or when rows are built: these topics are written by us,
+        so what cannot be read is never skipped.
         """
         batches = [batch for block in blocks for batch in self._add(block, facts)]
         return Unit(batches=batches, commit=bool(batches))
@@ -94,15 +96,14 @@ class MergingFold:
             value, offset = block.value(index), int(block.offset[index])
             if value is None:
                 continue
-            columns = self._decoded(value, facts, offset)
-            cell = columns["flushed_at"] // self.cut.batch_us
+            cell = self._cell(value, facts, offset)
             if self._open is not None and self._ends(self._open, cell, len(value)):
                 yield self._closed(self._open, facts)
                 self._open = None
             if self._open is None:
                 self._open = _Open(offset, cell)
             self._open.values.append(value)
-            self._open.last_offset = offset
+            self._open.offsets.append(offset)
             self._open.value_bytes += len(value)
 
     def _ends(self, batch: _Open, cell: int, value_bytes: int) -> bool:
@@ -113,23 +114,38 @@ class MergingFold:
             or batch.value_bytes + value_bytes > self.cut.bytes_most
         )
 
+    def _cell(self, value: bytes, facts: UnitFacts, offset: int) -> int:
+        """The cell of a record's flush time; the rest is read when its rows are built: reading costs as much again."""
+        with _of_record(facts, offset):
+            flushed_at: int = peek(self.schema, value, "flushed_at", self.framing)
+        return flushed_at // self.cut.batch_us
+
     def _decoded(self, value: bytes, facts: UnitFacts, offset: int) -> Block:
-        try:
+        with _of_record(facts, offset):
             columns = decode(self.schema, value, self.framing)
             self._check(columns)
-        except Malformed as error:
-            raise Malformed(f"{facts.topic}/{facts.partition} offset {offset}: {error}") from error
         return columns
 
     def _closed(self, batch: _Open, facts: UnitFacts) -> Batch:
-        first, last = batch.first_offset, batch.last_offset
+        first, last = batch.first_offset, batch.offsets[-1]
         token = f"{facts.topic}/{facts.partition}/{first}"
 
         def build() -> tuple[Rows, ...]:
-            blocks = [decode(self.schema, value, self.framing) for value in batch.values]
-            return (*self._rows(blocks), mark_rows(facts.topic, facts.partition, first, last, blocks))
+            records = zip(batch.values, batch.offsets, strict=True)
+            blocks = [self._decoded(value, facts, offset) for value, offset in records]
+            rows = (*self._rows(blocks), *event_rows(blocks, self.framing))
+            return (*rows, mark_rows(facts.topic, facts.partition, first, last, blocks))
 
         return Batch(facts.topic, facts.partition, first, last, token, build)
+
+
+@contextmanager
+def _of_record(facts: UnitFacts, offset: int) -> Iterator[None]:
+    """Say of which record something is wrong."""
+    try:
+        yield
+    except Malformed as error:
+        raise Malformed(f"{facts.topic}/{facts.partition} offset {offset}: {error}") from error
 
 
 MERGED: dict[str, tuple[Callable[[Block], None], Callable[[Sequence[Block]], list[Rows]]]] = {
@@ -139,7 +155,7 @@ MERGED: dict[str, tuple[Callable[[Block], None], Callable[[Sequence[Block]], lis
 
 
 class RecordFold:
-    """The store's fold over one partition of slo.status, slo.alerts or inference.events.dlq."""
+    """The store's fold over one partition of slo.status, slo.alerts, inference.changes or inference.events.dlq."""
 
     def __init__(self, schema: str, cut: CutSpec, framing: Framing = SINGLE_OBJECT) -> None:
         """Fold records of a kind of RECORD_ROWS."""
@@ -191,5 +207,6 @@ STORED: dict[str, Callable[..., Any]] = {
     "slo.counts": partial(MergingFold, "slo_counts"),
     "slo.status": partial(RecordFold, "slo_status"),
     "slo.alerts": partial(RecordFold, "burn_rate_alert"),
+    "inference.changes": partial(RecordFold, "config_change"),
     "inference.events.dlq": partial(RecordFold, "dead_letter"),
 }

@@ -1,16 +1,19 @@
-"""One row a record: what the store keeps of judgements, alert events and dead letters.
+"""One row a record: what the store keeps of judgements, alert events, changes and dead letters.
 
 Pure. Every row has an identity that a repetition shares, so that ClickHouse keeps one of them: an alert event
-its deduplication key and sequence, a judgement its SLO instance and watermark, a dead letter its offset.
+its deduplication key and sequence, a judgement its SLO instance and watermark, a change its service and change_id, a
+dead letter its offset. A change that cannot be used is a dead letter where it lies: its topic keeps it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline import changes
 from pipeline.blocks import decode
 from pipeline.framing import Framing
 from pipeline.notices import WATERMARK_US
@@ -39,6 +42,10 @@ ALERT_COLUMNS = (
     "short_good", "short_bad", "long_burn_rate", "short_burn_rate", "budget_remaining_ratio",
     "time_to_exhaustion_s", "exhaustion_burn_rate", "started_at", "window_end", "watermark", "evaluated_at",
     "late_ratio", "provisional", "exemplar_trace_ids", "runbook", "reason",
+)  # fmt: skip
+CHANGE_COLUMNS = (
+    "change_id", "at", "until", "kind", "service", "title", *changes.SCOPE, "before", "after", "actor", "url",
+    "config_epoch",
 )  # fmt: skip
 # What a deleted judgement says of everything but its identity.
 _DELETED: dict[str, Any] = {
@@ -90,15 +97,51 @@ def alert_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Row
     return [Rows("alert_events", -1, columns)] if columns["slo"] else []
 
 
+def change_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
+    """Rows of `change_records`, and of `dead_letter_records` for what is no change."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*CHANGE_COLUMNS, "appended_at")}
+    letters: dict[int, Headers] = {}
+    for index in indexes:
+        value = block.value(index)
+        try:
+            change = changes.read(value, int(block.append_time_ms[index]) * 1000, framing)
+        except changes.Unusable as unusable:
+            letters[index] = (*_headers(block, index), *_about(block, index, value, unusable.flaw))
+            continue
+        for name in CHANGE_COLUMNS:
+            columns[name].append(change[name] or "" if name in changes.SCOPE else change[name])
+        columns["appended_at"].append(_kept_ms(block, [index]).item() * 1000)
+    found = [Rows("change_records", -1, columns)] if columns["at"] else []
+    return [*found, *_by_day(block, np.array(list(letters), np.int64), letters)]
+
+
+def _about(block: RecordBlock, index: int, value: bytes | None, flaw: changes.Flaw) -> Headers:
+    """What a letter says of its record, of one that stays where it is."""
+    said = {
+        "reason": flaw.reason, "detail": flaw.detail, "topic": block.topic, "partition": str(block.partition),
+        "offset": str(int(block.offset[index])), "schema_id": changes.schema_id(value),
+        "append_time": str(int(block.append_time_ms[index])), "kept": "all",
+    }  # fmt: skip
+    return tuple((name, text.encode()) for name, text in said.items())
+
+
 def dead_letter_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
     """Rows of `dead_letter_records`, day by day: the original and why it could not be used; and what was fed again."""
     del framing  # nobody decodes them: that is why they are here
     headers = {index: _headers(block, index) for index in indexes}
     markers = [index for index in indexes if [name for name, _ in headers[index]] == [MARKER]]
     letters = np.array([index for index in indexes if index not in set(markers)], np.int64)
-    days = block.append_time_ms[letters] // DAY_MS
-    rows = [_dead_letters(block, day, letters[days == day].tolist(), headers) for day in np.unique(days).tolist()]
-    return [*rows, *([_redriven(block, markers)] if markers else [])]
+    return [*_by_day(block, letters, headers), *([_redriven(block, markers)] if markers else [])]
+
+
+def _by_day(block: RecordBlock, letters: NDArray[np.int64], headers: dict[int, Headers]) -> list[Rows]:
+    days = _kept_ms(block, letters) // DAY_MS
+    return [_dead_letters(block, day, letters[days == day].tolist(), headers) for day in np.unique(days).tolist()]
+
+
+def _kept_ms(block: RecordBlock, indexes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Append times, as far as ClickHouse has such: where the broker does not stamp, a producer says what it likes."""
+    return np.clip(block.append_time_ms[indexes], 0, TIME_END_MS)
 
 
 def _headers(block: RecordBlock, index: int) -> Headers:
@@ -115,7 +158,7 @@ def _dead_letters(block: RecordBlock, day: int, indexes: list[int], headers: dic
         "dlq_topic": [block.topic] * len(indexes),
         "dlq_partition": [block.partition] * len(indexes),
         "dlq_offset": block.offset[indexes].tolist(),
-        "dead_at": (block.append_time_ms[indexes] * 1000).tolist(),
+        "dead_at": (_kept_ms(block, indexes) * 1000).tolist(),
         "reason": [header.get("reason", b"") for header in about],
         "detail": [header.get("detail", b"") for header in about],
         "topic": [header.get("topic", b"") for header in about],
@@ -185,7 +228,7 @@ def record_mark(block: RecordBlock, indexes: range, facts: UnitFacts) -> Rows:
         "source_topic": [""], "source_partition": [-1],
         "first_offset": [int(block.offset[indexes[0]])], "last_offset": [int(block.offset[indexes[-1]])],
         "source_next_offset": [0], "event_time_max": [None],
-        "flushed_at": [int(block.append_time_ms[indexes.start : indexes.stop].max()) * 1000], "idle_us": [0],
+        "flushed_at": [_kept_ms(block, list(indexes)).max().item() * 1000], "idle_us": [0],
         "counters": [{"records": len(indexes)}],
     })  # fmt: skip
 
@@ -194,5 +237,6 @@ def record_mark(block: RecordBlock, indexes: range, facts: UnitFacts) -> Rows:
 RECORD_ROWS: dict[str, Callable[..., list[Rows]]] = {
     "slo_status": status_rows,
     "burn_rate_alert": alert_rows,
+    "config_change": change_rows,
     "dead_letter": dead_letter_rows,
 }

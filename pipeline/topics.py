@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
 EVENTS = "inference.events"
 DEAD_LETTERS = "inference.events.dlq"
+CHANGES = "inference.changes"
 COUNTS = "slo.counts"
 SLICES = "slo.slices"
 STATE = "slo.state"
 STATUS = "slo.status"
 ALERTS = "slo.alerts"
 DELIVERIES = "slo.deliveries"
-NAMES = (EVENTS, DEAD_LETTERS, COUNTS, SLICES, STATE, STATUS, ALERTS, DELIVERIES)
+NAMES = (EVENTS, DEAD_LETTERS, CHANGES, COUNTS, SLICES, STATE, STATUS, ALERTS, DELIVERIES)
 
 TIMEOUT_S = 30.0
 BROKERS_DEFAULT = -1  # replication factor: the broker's default.replication.factor
@@ -117,7 +118,7 @@ def create_topics(settings: Settings, specs: Mapping[str, TopicSpec] | None = No
     partitions = {name: len(present[name].partitions) for name in wanted}
     _check_state(settings, partitions)
     existing = tuple(name for name in wanted if name not in created)
-    return Report(created, existing, tuple(_differences(admin, wanted, partitions, existing)))
+    return Report(created, existing, tuple(differences(admin, wanted, partitions, existing)))
 
 
 def _metadata(admin: "AdminClient") -> "dict[str, TopicMetadata]":
@@ -171,7 +172,7 @@ def _check_state(settings: Settings, partitions: Mapping[str, int]) -> None:
         )
 
 
-def _differences(
+def differences(
     admin: "AdminClient",
     wanted: Mapping[str, TopicSpec],
     partitions: Mapping[str, int],

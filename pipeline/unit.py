@@ -19,7 +19,7 @@ from pipeline.kernels.reasons import MORE_KEYS, MORE_SLOTS
 from pipeline.sli import FAILURE_KINDS, LEFT_TO_DECIDE, OUTCOMES, VERDICTS, Case, Kind, case_of
 
 SKETCHES = ("e2e", "ttft", "tpot")  #: order of the rows of bins in a sketch key
-MOST_SLOTS = 1 << 20  #: a sketch key has 20 bits for its slot
+MOST_SLOTS = 1 << 20  #: a sketch key has 20 bits for its slot; with more the unit has to be taken
 FEWEST_SLOTS = 1 << 12
 #: outcome counter of each case, in the order of pipeline.ingest.SLICE_COUNTERS
 OUTCOME_COUNTERS = {
@@ -103,8 +103,9 @@ class UnitColumns:
 class UnitState:
     """Arrays behind the fold's words; `words` is what kernels get."""
 
-    def __init__(self, bindings: Bindings) -> None:
-        self.bindings = bindings
+    def __init__(self, bindings: Bindings, most_slots: int = MOST_SLOTS) -> None:
+        """Hold up to `most_slots` (series, second)."""
+        self.bindings, self.most_slots = bindings, most_slots
         self.words = np.zeros(k.FOLD_WORDS, np.int64)
         self.address = address_of(self.words)
         self._values = np.ones((len(Kind), verdicts.VALUE_BYTES // 8), np.int64)
@@ -164,8 +165,8 @@ class UnitState:
         }  # fmt: skip
         numbers = {
             k.TABLE_MASK: 2 * self._slots - 1,
-            k.FINE_CAPACITY: self._slots,
-            k.COARSE_CAPACITY: self._slots,
+            k.FINE_CAPACITY: min(self._slots, self.most_slots),
+            k.COARSE_CAPACITY: min(self._slots, self.most_slots),
             k.TALLY_CAPACITY: self._tallies.size,
             k.SKETCH_CAPACITY: self._keys.size,
             k.WEIGHTED_CAPACITY: len(self._weighted),
@@ -175,8 +176,11 @@ class UnitState:
         for word, number in numbers.items():
             self.words[word] = number
 
-    def bind(self, series_of_key: NDArray[np.int32], future_us: int, age_us: int) -> None:
-        """Write what is not ours into the words: bindings may have grown since the last call."""
+    def bind(self, series_of_key: NDArray[np.int32], is_bad: NDArray[np.uint8], future_us: int, age_us: int) -> None:
+        """Write what is not ours into the words: bindings may have grown since the last call.
+
+        Shapes: is_bad (record,) u8, set where a record of the block is bad for some instance.
+        """
         b = self.bindings
         if len(b.labels) > len(self._lanes):
             lanes = np.full((len(b.programs), 4), -1, np.int64)
@@ -188,6 +192,7 @@ class UnitState:
         self._held = {  # alive while kernels use their addresses
             k.SERIES_OF_KEY: series_of_key, k.BINDING_START: b.starts, k.BINDING_COUNT: b.counts, k.INSTANCES: b.bound,
             k.RULES: b.rules, k.LANES: self._lanes, k.EXEMPLARS_OF: self._exemplars_of,
+            k.BAD_RECORDS: is_bad,
         }  # fmt: skip
         for word, array in self._held.items():
             self.words[word] = address_of(array)
@@ -201,8 +206,8 @@ class UnitState:
 
     @property
     def is_full(self) -> bool:
-        """A unit that reached the most slots a sketch key can name must be taken before it goes on."""
-        return bool(self.words[k.COARSE_COUNT] + k.BATCH > MOST_SLOTS)
+        """A unit with the most slots there may be must be taken before it goes on."""
+        return bool(self.words[k.FINE_COUNT] + k.BATCH > self.most_slots)
 
     def grow(self, short: int) -> None:
         """Make room for what `room_left` found short."""

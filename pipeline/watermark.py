@@ -63,6 +63,10 @@ class SourceClock:
         if reached is not None and (self.watermark_us is None or reached > self.watermark_us):
             self.watermark_us = reached
 
+    def hurry(self, second: int) -> None:
+        """Pass a second though somebody may still speak of it."""
+        self.watermark_us = max(self.watermark_us or 0, second * 1_000_000)
+
     def _remember(self, flushed_us: int, event_us: int) -> None:
         """Keep a new greatest event time, and of the others those that an idle partition may still vouch for."""
         at = bisect_right(self.steps, flushed_us, key=lambda step: step[0])
@@ -116,6 +120,12 @@ class SourceClock:
     def second(self) -> int | None:
         """The last second that the watermark has passed: windows may end here."""
         return None if self.watermark_us is None else self.watermark_us // 1_000_000
+
+    @property
+    def unjudged_us(self) -> int | None:
+        """How far the newest event time seen is ahead of the watermark; None: nothing was seen."""
+        seen = [event_us for event_us in self.event_us if event_us is not None]
+        return None if self.watermark_us is None or not seen else max(max(seen) - self.watermark_us, 0)
 
 
 class Coverage:
@@ -216,7 +226,21 @@ class Waiting:
             return
         self.chunks.append(_by_second(entries))
         if len(self.chunks) > self.MOST_CHUNKS:
-            self.chunks = [_summed(np.concatenate(self.chunks))]
+            self._sum()
+
+    def _sum(self) -> None:
+        self.chunks = [_summed(np.concatenate(self.chunks))]
+
+    def is_over(self, limit: int) -> bool:
+        """Whether more rows and seconds wait than may; the same however they came."""
+        if len(self) > limit:
+            self._sum()
+        return len(self) > limit
+
+    def halving_second(self, limit: int) -> int:
+        """The second from which on half of the limit waits, or less; asked when it is over."""
+        seconds = self.everything()[:, 1]
+        return int(seconds[len(seconds) - limit // 2 - 1]) + 1
 
     def earliest(self) -> int | None:
         return min((int(chunk[0, 1]) for chunk in self.chunks), default=None)

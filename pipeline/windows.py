@@ -32,6 +32,7 @@ from pipeline.seeding import cells_of, coarsest, excluded_of, numbers_of
 CELLS_BY_SPAN = ((300, 1), (7_200, 10), (259_200, 300))
 COARSEST_CELL_S = 3_600
 FIRST_ROWS = 16
+PIECE_BYTES = 4 << 20  #: of one record: while a source is behind, many entries wait, and the broker takes 8 MB
 
 
 class Layout(NamedTuple):
@@ -315,3 +316,10 @@ def unpack(payload: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays[name] = np.frombuffer(data, np.dtype(dtype), count, position).reshape(shape)
         position += arrays[name].nbytes
     return facts, arrays
+
+
+def in_pieces(key: str, value: bytes, before: int) -> list[tuple[str, bytes | None]]:
+    """A snapshot as records that the broker takes; those of a longer one, which had so many, are withdrawn."""
+    found = [value[at : at + PIECE_BYTES] for at in range(0, len(value), PIECE_BYTES)]
+    padded = [*found, *[None] * (before - len(found))]
+    return [(f"{key}.{n}" if n else key, piece) for n, piece in enumerate(padded)]

@@ -16,7 +16,7 @@ from pipeline.framing import SINGLE_OBJECT
 from pipeline.settings import Settings
 from pipeline.spec import load
 from pipeline.transport import FetchSpec, Step
-from tests.transport.in_memory import A, B, MemoryLedger, Partitions, run
+from tests.transport.in_memory import SPEC, A, B, MemoryLedger, Partitions, run
 from tests.transport.small_blocks import block
 from tests.transport.test_steps import until
 
@@ -36,11 +36,21 @@ def metric(worker: app.Worker, name: str) -> float:
     return float(found)
 
 
+@pytest.mark.parametrize(
+    ("times", "goes_on"), [pytest.param(4, True, id="below the limit"), pytest.param(5, False, id="at the limit")]
+)
 def test_a_step_that_fails_is_counted_each_time_and_at_last_the_worker_ends(
-    made: Made, monkeypatch: pytest.MonkeyPatch
+    made: Made, monkeypatch: pytest.MonkeyPatch, times: int, goes_on: bool
 ) -> None:
+    left = [ConnectionError("no broker")] * times
+
+    async def over(stop: asyncio.Event) -> None:
+        stop.set()
+
     def fails(parts: Parts) -> Agent:
-        raise ConnectionError("no broker")
+        if left:
+            raise left.pop()
+        return Agent(Step(SPEC, MemoryLedger(), {}), FetchSpec(), run=over)
 
     monkeypatch.setitem(app.AGENTS, "ingest", fails)
     monkeypatch.setattr(app, "RETRY_S", 0.0)
@@ -49,7 +59,7 @@ def test_a_step_that_fails_is_counted_each_time_and_at_last_the_worker_ends(
         worker = made()
         return await worker._keep("ingest"), worker.failures
 
-    assert asyncio.run(main()) == (False, {"ingest": app.FAILURES_MOST})
+    assert asyncio.run(main()) == (goes_on, {"ingest": times})
 
 
 def test_a_worker_is_ready_once_what_was_written_is_restored_and_not_while_it_is_taken_away(made: Made) -> None:

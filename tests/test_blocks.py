@@ -154,6 +154,19 @@ def test_damaged_bytes_are_malformed_or_what_fastavro_reads_too(name: str, data:
         assert found == expected[key] or str(found) == str(expected[key])
 
 
+@pytest.mark.parametrize("name", ["slo_counts", "slo_slice"])
+@given(data=st.data())
+def test_a_column_read_alone_is_what_the_whole_value_has(name: str, data: st.DataObject) -> None:
+    value = blocks.encode(name, data.draw(records_of(name)))
+    assert blocks.peek(name, value, "flushed_at") == blocks.decode(name, value)["flushed_at"]
+    assert blocks.peek(name, value + b"more", "flushed_at") == blocks.decode(name, value)["flushed_at"]
+
+
+def test_a_column_of_an_older_writer_is_read_too() -> None:
+    older = (HOME / "golden" / "slo_slice" / "v1.avro").read_bytes()
+    assert blocks.peek("slo_slice", older, "flushed_at") == blocks.decode("slo_slice", older)["flushed_at"]
+
+
 def test_a_count_larger_than_the_value_is_refused_before_memory_is_taken() -> None:
     value = blocks.encode("slo_counts", counts_record())
     at = value.rindex(naive.write("long", 3))

@@ -186,7 +186,7 @@ def small_rows(schema: Any, payloads: list[bytes]) -> tuple[list[int], np.ndarra
     words[[SERIES_OF_KEY, LANES]] = address_of(series_of_key), address_of(words)
     wanted = (buffer, starts, lengths, reasons, header, rows, spans, origins)
     b, s, ln, why, h, r, w, o = map(address_of, wanted)
-    good = module.decode(b, buffer.size - PAD, s, ln, why, 0, n, h, 1, 1000, 300, r, w, o, keys.head)
+    good = module.decode(b, buffer.size - PAD, s, ln, why, 0, n, h, 1, 1000, 300, 9, r, w, o, keys.head)
     rest = address_of(scratch), keys.head, address_of(limits), address_of(overflow), address_of(words)
     module.look_up(r, w, good, *rest)
     return reasons.tolist(), rows[:good], [keys[i] for i in range(len(keys))]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.instances import tables
+from pipeline.instances import Unmeasured, tables
 from pipeline.judgement import PARTITION_KEY
 from pipeline.slo import Ratio
 from tests.judging import QUICK, T0, Driver, counts, spec, steady, watched
@@ -88,3 +88,35 @@ def test_thresholds_that_do_not_fit_are_refused():
     each = watched(policy=QUICK)
     with pytest.raises(ValueError, match="too many digits"):
         tables([replace(each, objective=replace(each.objective, target=target))])
+
+
+WINDOWS = {(300, 0): (3, 30), (2_592_000, 0): (1_000, 259_200)}
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "slices", "at", "is_news"),
+    [
+        pytest.param((300, 0), 3, 30, 1_000, False, id="nothing else"),
+        pytest.param((300, 0), 4, 30, 1, True, id="a slice of a short window, at once"),
+        pytest.param((2_592_000, 0), 999, 259_200, 59, False, id="a slice of a month, too soon"),
+        pytest.param((2_592_000, 0), 999, 259_200, 60, True, id="a slice of a month, by and by"),
+        pytest.param((2_592_000, 0), 3_592, 259_200, 1, True, id="a hundredth of a month, at once"),
+        pytest.param((2_592_000, 0), 3_591, 259_200, 1, False, id="less than a hundredth, too soon"),
+        pytest.param((300, 0), 2, 30, 59, False, id="less is missing of a short window, too soon"),
+        pytest.param((300, 0), 2, 30, 60, True, id="less is missing of a short window, by and by"),
+        pytest.param((9, 99), 0, 0, 1, True, id="another window"),
+    ],
+)
+def test_statuses_tell_of_unmeasured_time_at_once_when_it_is_much(
+    name: tuple[int, int], missing: int, slices: int, at: int, is_news: bool
+) -> None:
+    told = Unmeasured()
+    assert told.is_news(WINDOWS, 0), "the first time"
+    assert told.is_news(WINDOWS | {name: (missing, slices)}, at) == is_news
+    assert not told.is_news(told.told, at + 1_000), "it is told"
+
+
+def test_a_window_that_just_began_is_no_news_for_ever() -> None:
+    told = Unmeasured()
+    assert told.is_news({(0, 9): (0, 0)}, 0)
+    assert not told.is_news({(0, 9): (0, 0)}, 1_000)

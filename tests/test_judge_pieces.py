@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import judgement
+from pipeline import windows
 from pipeline.judgement import PARTITION_KEY
 from tests.judging import T0, Driver, counts, spec, steady
 
@@ -11,7 +11,7 @@ MOST = 600  #: bytes, for a test
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
-    monkeypatch.setattr(judgement, "PIECE_BYTES", MOST)
+    monkeypatch.setattr(windows, "PIECE_BYTES", MOST)
     return Driver(spec(snapshot_us=0), partitions=2)
 
 

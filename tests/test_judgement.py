@@ -277,7 +277,7 @@ def test_what_was_measured_before_the_first_judgement_counts_however_units_are_c
 def test_parts_of_a_unit_move_the_clock_only_when_all_are_there():
     driver = Driver(spec())
     driver.feed(counts(steady(T0, T0 + 10, 1), part=0, parts=2))
-    assert driver.fold.watermark_us is None
+    assert driver.fold.judgement.clock.watermark_us is None
     driver.feed(counts(steady(T0 + 10, T0 + 20, 1), part=1, parts=2))
     assert driver.fold.judgement.judged_s == T0 + 17
 

@@ -27,6 +27,8 @@ HEALTHY = {
     "burnline_instances_refused_total": "9x40",
     'burnline_judge_refused_total{partition="1"}': "9x40",
     "burnline_slo_reload_failed": "0x40",
+    'burnline_receiver_down{receiver="pager"}': "0x40",
+    'burnline_notifications_oldest_seconds{receiver="pager"}': "0 10 5 0x37",
 }
 #: of each alert, what makes it fire
 SICK = {
@@ -39,6 +41,8 @@ SICK = {
     "BurnlineDeadLetters": {"burnline_dead_letter_ratio": "0.02x40"},
     "BurnlineLimit": {'burnline_judge_refused_total{partition="1"}': "0x15 5x25"},
     "BurnlineFilesRefused": {"burnline_slo_reload_failed": "1x40"},
+    "BurnlineReceiverDown": {'burnline_receiver_down{receiver="pager"}': "1x40"},
+    "BurnlineAlertsLate": {'burnline_notifications_oldest_seconds{receiver="pager"}': "0+60x40"},
 }
 
 
@@ -70,3 +74,14 @@ def fired(series: dict[str, str | None], home: Path) -> set[str]:
 def test_an_alert_fires_on_what_it_is_for_and_on_nothing_else(alert: str | None, tmp_path: Path) -> None:
     changed = SICK[alert] if alert else {}
     assert fired({**HEALTHY, **changed}, tmp_path) == ({alert} if alert else set())
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool: make promtool, on Debian")
+def test_what_is_over_before_it_matters_alerts_nobody(tmp_path: Path) -> None:
+    blips = {
+        'burnline_lagging{step="judge"}': "0x24 1 0x15",
+        "burnline_dead_letter_ratio": "0.001x22 0.5x2 0.001x15",
+        'burnline_receiver_down{receiver="pager"}': "0x24 1 0x15",
+        'burnline_step_failures_total{step="judge"}': "3x20 4x20",
+    }
+    assert fired({**HEALTHY, **blips}, tmp_path) == set()

@@ -155,10 +155,11 @@ def test_the_mark_says_how_far_each_source_is_and_adds_its_counters() -> None:
 
 
 def _twisted(schema: str, **changes: Any) -> list[Recorded]:
-    (columns,) = columns_of(schema, 11, [0])
+    """A record that does not fit, and one with which its batch is over."""
+    columns, good = columns_of(schema, 11, [0, 9_000_000])
     columns |= MAKERS[schema](np.random.default_rng(1), 5, MIDNIGHT_S)
     columns |= {name: change(columns[name]) for name, change in changes.items()}
-    return records_of(schema, [columns])
+    return records_of(schema, [columns, good])
 
 
 @pytest.mark.parametrize(
@@ -176,8 +177,15 @@ def _twisted(schema: str, **changes: Any) -> list[Recorded]:
     ],
 )
 def test_columns_that_do_not_fit_are_refused_with_their_place(schema: str, changes: Any) -> None:
+    [batch] = batches_of(schema, _twisted(schema, **changes), [])
     with pytest.raises(blocks.Malformed, match=r"slo.counts/0 offset 0: column \w+ does not fit"):
-        batches_of(schema, _twisted(schema, **changes), [])
+        _ = batch.rows
+
+
+def test_a_record_that_breaks_before_its_flush_time_is_refused_with_its_place() -> None:
+    [whole, _] = _twisted("slo_counts")
+    with pytest.raises(blocks.Malformed, match=r"slo.counts/0 offset 7: a slo_counts of 20 bytes breaks"):
+        batches_of("slo_counts", [Recorded(7, (whole.value or b"")[:20])], [])
 
 
 def test_a_value_of_an_unknown_schema_is_never_skipped() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import pytest
 
+from pipeline.metrics import OPENMETRICS, PLAIN_TEXT, Reading, render
 from pipeline.web.server import BindRefused, Endpoints, Health, Server, parse_bind
 
 
@@ -12,7 +13,9 @@ def serve(bind: str, token: str | None, path: str, headers: dict[str, str] | Non
     sick = Health(("judge has made no progress for 61 s",))
 
     async def ask() -> httpx.Response:
-        server = Server(Endpoints(lambda: b"burnline_series 1\n", Health, lambda: sick), bind, token)
+        server = Server(
+            Endpoints(lambda accept: render([Reading("burnline_series", 1)], accept), Health, lambda: sick), bind, token
+        )
         await server.start()
         try:
             async with httpx.AsyncClient() as client:
@@ -56,3 +59,17 @@ def test_an_address_off_loopback_needs_a_token() -> None:
 def test_no_port_is_an_error_that_says_what_to_write() -> None:
     with pytest.raises(ValueError, match=r"host:port"):
         parse_bind("localhost", None)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind", "end"),
+    [
+        ("", PLAIN_TEXT, b"burnline_folded_series 0.0\n"),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3", OPENMETRICS, b"# EOF\n"),
+    ],
+    ids=["Prometheus", "OpenMetrics"],
+)
+def test_metrics_come_in_the_form_that_is_asked_for(accept: str, kind: str, end: bytes) -> None:
+    answer = serve("127.0.0.1:0", None, "/metrics", {"Accept": accept})
+    assert answer.headers["Content-Type"] == kind
+    assert answer.content.endswith(end) and b"burnline_series 1.0\n" in answer.content

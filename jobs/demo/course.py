@@ -69,12 +69,12 @@ def play(console: Console, data_dir: Path, rate: float, seed: int, keep: bool) -
                 raise DemoFailed(f"kernels did not compile: exit code {warming.returncode}")
         workers = [_worker(site.settings, data_dir, steps) for steps in ("ingest,judge", "store")]
         try:
-            for worker in workers:
-                worker.ready()
+            addresses = [worker.ready()["http"] for worker in workers]
             _judge(console, site, workers, history, report)
             if keep:
-                console.print("Up until Ctrl-C.")
+                console.print(f"The same in a browser: [bold]{addresses[-1]}/[/bold]\nUp until Ctrl-C.")
                 threading.Event().wait()
+            console.print("`burnline demo --keep` stays up at the end, with all of this in a browser.")
         finally:
             for worker in workers:
                 worker.stop()

@@ -5,70 +5,52 @@ version, and no other; a run is named by the moment it began, so runs do not mee
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import blocks as coded
 from pipeline.decoding import EventFold
-from pipeline.duplicates import Window, WindowSpec
-from pipeline.ingest import IngestFold, IngestSpec
-from pipeline.records import RecordBlock, UnitFacts
+from pipeline.duplicates import WindowSpec
+from pipeline.records import Unit
+from pipeline.refolding import COUNTS, LETTERS, SLICES, Refold
 from pipeline.rows import ROWS_MOST, TIERS_S, Rows, count_rows, slice_rows
 
-COUNTS, SLICES, LETTERS = "counts", "slices", "letters"
-UNIT_BYTES = 32 << 20
 KINDS: dict[str, tuple[str, Callable[[list[Any]], list[Rows]]]] = {
     COUNTS: ("slo_counts", count_rows),
     SLICES: ("slo_slice", slice_rows),
 }
 
 
-@dataclass
 class Shadow:
     """Folds blocks, a unit at a time, and gives rows of one range to `insert(rows, token)`."""
 
-    events: EventFold
-    run: int
-    from_us: int
-    to_us: int
-    insert: Callable[[Rows, str], None]
-    window: WindowSpec | None = None  # where duplicates are left out
-    records: int = 0
-    dead_letters: int = 0
-    rows: int = 0
-    _units: int = 0
-    _windows: dict[int, Window] = field(default_factory=dict)
-    _blocks: list[RecordBlock] = field(default_factory=list)
-    _bytes: int = 0
+    def __init__(
+        self,
+        events: EventFold,
+        run: int,
+        from_us: int,
+        to_us: int,
+        insert: Callable[[Rows, str], None],
+        window: WindowSpec | None = None,
+    ) -> None:
+        """`window`: where duplicates are left out."""
+        self.run, self.from_us, self.to_us, self.insert = run, from_us, to_us, insert
+        self.dead_letters = self.rows = 0
+        self._refold = Refold(events, self._take, window, run)
+        self.add, self.flush = self._refold.add, self._refold.flush
 
-    def __post_init__(self) -> None:
-        self._fold = IngestFold(IngestSpec(COUNTS, SLICES, LETTERS, 1, 1), self.events)
+    @property
+    def records(self) -> int:
+        """Of all that was folded."""
+        return self._refold.records
 
-    def add(self, block: RecordBlock) -> None:
-        """Take a block; a unit is folded when enough has gathered."""
-        if self.window is not None and block.partition not in self._windows:
-            self._windows[block.partition] = Window(self.window)
-        self._blocks.append(block)
-        self._bytes += block.buffer.nbytes
-        if self._bytes >= UNIT_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Fold what has gathered."""
-        if not self._blocks:
-            return
-        first, last = self._blocks[0], self._blocks[-1]
-        facts = UnitFacts(first.topic, first.partition, 1, first.first_offset, last.next_offset, self.run)
-        unit = self._fold.fold(self._blocks, facts, self._windows)
-        self.records += sum(map(len, self._blocks))
+    def _take(self, unit: Unit, number: int) -> None:
         self.dead_letters += sum(record.topic == LETTERS for record in unit.records)
         for kind, (schema, rows_of) in KINDS.items():
             columns = [coded.decode(schema, record.value or b"") for record in unit.records if record.topic == kind]
-            for number, rows in enumerate(rows_of(columns)):
-                self._insert(kind, number, rows)
-        self._blocks, self._bytes, self._units = [], 0, self._units + 1
+            for piece, rows in enumerate(rows_of(columns)):
+                self._insert(kind, f"{number}/{piece}", rows)
 
-    def _insert(self, kind: str, number: int, rows: Rows) -> None:
+    def _insert(self, kind: str, place: str, rows: Rows) -> None:
         """Insert what lies in the range. Every tier's slices do, or do not, since the range is of whole hours."""
         chosen = [i for i, start in enumerate(rows.columns["slice_start"]) if self.from_us <= start < self.to_us]
         if not chosen:
@@ -77,5 +59,5 @@ class Shadow:
         tier = rows.table.rpartition("_")[2]
         assert tier in TIERS_S and len(chosen) <= ROWS_MOST
         columns |= {"run": [self.run] * len(chosen), "tier": [tier] * len(chosen)}
-        self.insert(Rows(f"{kind}_shadow", rows.day, columns, rows.piece), f"replay/{self.run}/{self._units}/{number}")
+        self.insert(Rows(f"{kind}_shadow", rows.day, columns, rows.piece), f"replay/{self.run}/{place}")
         self.rows += len(chosen)

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from clickhouse_driver import Client
 
-from pipeline.agents.lane import Lane, LaneSpec
+from pipeline.agents.lane import Lane
+from pipeline.agents.logbook import LaneSpec
 from pipeline.agents.parts import Agent, Parts
 from pipeline.agents.telling import Teller
+from pipeline.alerts import Kind
 from pipeline.delivery import alertmanager
 from pipeline.delivery.context import NOTHING, Context, of_slo
 from pipeline.delivery.holding import Holding, Sources
@@ -32,6 +34,7 @@ from pipeline.delivery.routes import Receiver
 from pipeline.delivery.silences import COLUMNS, Silence, is_expired, of_alertmanager, of_row
 from pipeline.delivery.words import words
 from pipeline.metrics import Reading
+from pipeline.ourselves import Concern
 from pipeline.periods import EPOCH
 from pipeline.settings import SettingsError
 from pipeline.sinks.clickhouse import FAILURES, client
@@ -53,6 +56,7 @@ SILENCES_BYTES = 16 << 20  #: of an Alertmanager's, expired ones too
 RETRY_S, RETRY_S_MOST = 1.0, 30.0
 ASKING_MOST = 4  #: contexts wanted at once: each may take a second, and nobody's page waits for thousands
 BUDGET_S, BUDGET_OF_S = 3.0, 10.0  #: spent on contexts, of so many seconds
+DOWN_S = 30.0  #: many are made anew, or have too much to do, for a moment
 FIRST_LOOK_S = 10.0  #: lanes wait so long for silences, lest a restart pages what they hold back
 
 Answered = TypeVar("Answered")
@@ -71,14 +75,16 @@ def deliver(parts: Parts) -> Agent:
         lambda: deliverer.tried_at_s,
         run=deliverer.run,
         trouble=deliverer.trouble,
+        concerns=deliverer.concerns,
     )
 
 
 class Deliverer:
     """Runs the lanes. Looks like a step to whoever asks how it goes."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts, self._counters = parts, StepCounters()
+    def __init__(self, parts: Parts, down_s: float = DOWN_S) -> None:
+        """`down_s`: who takes nothing for so long is down, and that is an alert."""
+        self.parts, self._counters, self._down_s = parts, StepCounters(), down_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="contexts")
         self._looking = ThreadPoolExecutor(1, thread_name_prefix="silences")
         self._slos, self._contexts = parts.slos, Contexts(parts.settings, parts.slos)
@@ -92,7 +98,8 @@ class Deliverer:
         self._broken: dict[str, str] = {}  # receiver -> why its lane cannot go on
 
     def _teller(self, receiver: Receiver) -> Teller:
-        return Teller(receiver, self._promised, self._said, self._said_at_once)
+        site = self.parts.settings.topic_prefix
+        return Teller(receiver, self._promised, self._said, self._said_at_once, site=site)
 
     async def _said(self, notification: Notification) -> Words:
         """Put a notification into words; whatever goes wrong with them, the notification goes out."""
@@ -273,6 +280,15 @@ class Deliverer:
         """What is wrong with which receivers."""
         said = [*self._broken.values(), *(teller.trouble() for teller in self._tellers.values())]
         return "; ".join(each for each in said if each)
+
+    def concerns(self) -> list[Concern]:
+        """Whether each receiver that we tell takes what it is told."""
+        owned = (name for name, lane in self._lanes.items() if lane.owned)
+        return [
+            Concern(Kind.RECEIVER_DOWN, (("receiver", name),), self._tellers[name].down(self._down_s),
+                    f"receiver {name} answers again")
+            for name in owned
+        ]  # fmt: skip
 
     def positions(self) -> dict[Any, Position]:
         """How far each lane is in each of its partitions."""

@@ -18,6 +18,7 @@ from pipeline.duplicates import warm as warm_windows
 from pipeline.ingest import CLIPPED_SUMS, CUT_BLOCKS, CUT_UNITS, NO_WINDOWS, IngestFold, IngestSpec, warm_decoders
 from pipeline.metrics import Reading
 from pipeline.records import RecordBlock, Unit, UnitFacts
+from pipeline.sampling import SampleSpec
 from pipeline.settings import Settings
 from pipeline.spec import SloSet
 from pipeline.topics import COUNTS, DEAD_LETTERS, EVENTS, SLICES
@@ -109,6 +110,8 @@ def fold_spec(settings: Settings) -> FoldSpec:
         settings.limit_instances,
         settings.limit_label_bytes,
         settings.limit_event_bytes,
+        settings.limit_attributes,
+        settings.limit_open_slices,
         age_us=round(settings.limit_age_s * 1e6),
     )
 
@@ -116,6 +119,14 @@ def fold_spec(settings: Settings) -> FoldSpec:
 def window_spec(settings: Settings) -> WindowSpec | None:
     """How event ids are remembered; None: they are not."""
     return WindowSpec(settings.duplicates_window_s, settings.limit_event_ids) if settings.duplicates_window_s else None
+
+
+def sample_spec(settings: Settings) -> SampleSpec | None:
+    """Which events are kept whole; None: none is."""
+    if settings.events_archive == "off":
+        return None
+    ratio = 1.0 if settings.events_archive == "all" else settings.events_sample_ratio
+    return SampleSpec(ratio, settings.limit_block_bytes // 2, settings.limit_events_kept)
 
 
 def _ledger_and_folds(parts: Parts, fold: LimitedFold) -> tuple[KafkaLedger, Callable[[TP], Fold]]:
@@ -143,6 +154,7 @@ def _ingest_spec(parts: Parts) -> IngestSpec:
         slices_partitions=parts.partitions[parts.topic(SLICES)],
         framing=parts.framing,
         max_block_bytes=parts.settings.limit_block_bytes,
+        sample=sample_spec(parts.settings),
     )
 
 

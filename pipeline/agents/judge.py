@@ -1,14 +1,17 @@
 """Judge: slo.counts -> slo.status, slo.alerts and its own memory in slo.state."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from weakref import WeakValueDictionary
 
 from faust.types import TP
 
 from pipeline.agents.parts import Agent, Parts
-from pipeline.health import stale
+from pipeline.alerts import Kind
+from pipeline.health import is_stale, silence, stale
 from pipeline.judgement import JudgeFold, JudgeSpec
 from pipeline.metrics import Reading
+from pipeline.notices import source_of
+from pipeline.ourselves import Concern
 from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.spec import SloSet
 from pipeline.topics import ALERTS, COUNTS, EVENTS, STATE, STATUS
@@ -23,6 +26,7 @@ COUNTED = {
     "burnline_unknown_entries": "entries_unknown", "burnline_judge_refused": "instances_refused",
     "burnline_deferred_statuses": "statuses_deferred", "burnline_clipped_events": "events_clipped",
     "burnline_waiting_entries": "entries_waiting", "burnline_unreadable_blocks": "blocks_unreadable",
+    "burnline_hurried_entries": "entries_hurried",
 }  # fmt: skip
 
 
@@ -62,7 +66,9 @@ def judge_spec(parts: Parts, slos: SloSet) -> JudgeSpec:
         alerts_topic=parts.topic(ALERTS),
         state_topic=parts.topic(STATE),
         framing=parts.framing,
+        source=source_of(settings.topic_prefix, Kind.BURN_RATE),
         limit_instances=instances_of_one(settings.limit_instances, parts.partitions[parts.topic(COUNTS)]),
+        limit_waiting=settings.limit_waiting,
         limit_statuses=settings.limit_statuses,
     )
 
@@ -95,15 +101,19 @@ def judge(parts: Parts) -> Agent:
         state_topic=parts.topic(STATE),
         unit_s=UNIT_S,
     )
-    agent = Agent(Step(step, parts.ledger("judge"), parts.kafka), FetchSpec(wait_ms=50, read_committed=True))
+    agent = Agent(
+        Step(step, parts.ledger("judge"), parts.kafka),
+        FetchSpec(request_bytes=4 << 20, block_bytes=1 << 20, wait_ms=50, read_committed=True),
+    )
 
     def readings() -> Iterator[Reading]:
         for tp in list(agent.step.owned):
             fold, labels = folds[tp.partition].now, (str(tp.partition),)
-            if fold.watermark_us is not None:
-                yield Reading("burnline_watermark_seconds", fold.watermark_us / 1e6, labels)
-            if fold.unjudged_us is not None:
-                yield Reading("burnline_unjudged_seconds", fold.unjudged_us / 1e6, labels)
+            clock = fold.judgement.clock
+            if clock.watermark_us is not None:
+                yield Reading("burnline_watermark_seconds", clock.watermark_us / 1e6, labels)
+            if clock.unjudged_us is not None:
+                yield Reading("burnline_unjudged_seconds", clock.unjudged_us / 1e6, labels)
             yield from (Reading(name, fold.counters[counter], labels) for name, counter in COUNTED.items())
 
     limit_us = round(parts.settings.source_silence_s * 1e6)
@@ -113,5 +123,22 @@ def judge(parts: Parts) -> Agent:
         clocks = [folds[tp.partition].now.judgement.clock for tp in list(agent.step.owned) if tp.partition in folds]
         return stale(clocks[0].silent_us, limit_us, parts.topic(EVENTS)) if clocks else ""
 
-    agent.readings, agent.succeed, agent.trouble = readings, succeed, trouble
+    def concerns() -> list[Concern]:
+        """Of every source partition, told by the owner of our first."""
+        first = TP(parts.topic(COUNTS), 0)
+        if first not in agent.step.owned or first.partition not in folds:
+            return []
+        return stale_sources(folds[first.partition].now.judgement.clock.silent_us, limit_us, parts.topic(EVENTS))
+
+    agent.readings, agent.succeed, agent.trouble, agent.concerns = readings, succeed, trouble, concerns
     return agent
+
+
+def stale_sources(silent_us: Sequence[int], limit_us: int, topic: str) -> list[Concern]:
+    """One concern a partition; where others are silent too nobody can say whether it is stale."""
+    found = []
+    for number, it_is in enumerate(is_stale(silent_us, limit_us)):
+        place = f"{topic}/{number}"
+        says = f"{silence(place, silent_us[number])}, while others are not" if it_is else None if it_is is None else ""
+        found.append(Concern(Kind.STALE_SOURCE, (("source", place),), says, f"{place} speaks again"))
+    return found

@@ -1,11 +1,13 @@
 """One receiver's lane through slo.alerts: its own consumer group, its own state, its own patience.
 
-    getmany ─► round: events of different incidents ─► told, side by side ─► one transaction: what was told, and offsets
+    getmany ─► round: events of different incidents ─► one transaction: what will be told ─► told, side by side
+               ─► one transaction: what was told, and offsets
 
 A receiver that is away holds back its own lane only, and Kafka keeps the queue: nothing is read on until what was read
 is told. All partitions go to one member of the group, since an incident joins alerts of all of them; others stand by.
 Laws: of one incident at most one notification is sent and not yet committed, so a crash between the two sends that one
-again, with the same key and id; the group's producer fences a former owner, whose commit then fails.
+again, with the same key and id, or what it began is told to be over; the group's producer fences a former owner, who
+asks before each attempt whether it is the owner still.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import aiokafka
@@ -23,21 +25,31 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.structs import TopicPartition
 
+from pipeline.agents.logbook import LaneSpec, Logbook
 from pipeline.agents.telling import Teller
 from pipeline.blocks import Malformed, decode
 from pipeline.delivery.holding import Holding, Promised, Reason, Sources
-from pipeline.delivery.incidents import Incidents, acknowledgement, after, as_told, entries, restore, taken, wanted
+from pipeline.delivery.incidents import (
+    Incidents,
+    acknowledgement,
+    after,
+    announced,
+    as_told,
+    entries,
+    restore,
+    taken,
+    wanted,
+)
 from pipeline.delivery.notification import AlertEvent, Incident, Notification
-from pipeline.framing import Framing, UnknownSchema
+from pipeline.framing import UnknownSchema
 from pipeline.records import OutRecord
 from pipeline.transport import Position, StepCounters
-from pipeline.transport.ledger import RETRY_MS, TRANSACTION_TIMEOUT_MS, state_entries
 
 ROUND = 16  #: notifications under way at once
 TICK_S = 1.0  #: between looks at what silences and waits have held back
 FORGET_S = 60.0
+NOWHERE: Mapping[TopicPartition, int] = {}
 LEAVE_S = 5.0  #: what is under way may end when the partitions go; what is sent and not committed is sent again
-SEPARATOR = "|"  #: between the receiver and the alert, in keys of slo.deliveries
 
 log = structlog.get_logger()
 
@@ -56,20 +68,6 @@ class OneOwner(RoundRobinPartitionAssignor):  # type: ignore[misc]
             member: ConsumerProtocolMemberAssignment(cls.version, found if member == owner else [], b"")
             for member in members
         }
-
-
-@dataclass(frozen=True)
-class LaneSpec:
-    """Where a lane reads, and what it remembers."""
-
-    receiver: str
-    group: str
-    alerts: str  # topics, with their prefix
-    deliveries: str
-    kafka: Mapping[str, Any]  # aiokafka's options
-    framing: Framing
-    session_s: float
-    site: str = ""  # see GroupingSpec
 
 
 class LaneFailed(RuntimeError):
@@ -98,7 +96,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         self._work: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._logbook = Logbook(spec, counters)
         self._consumer = aiokafka.AIOKafkaConsumer(
             **spec.kafka, group_id=spec.group, isolation_level="read_committed", enable_auto_commit=False,
             auto_offset_reset="earliest", partition_assignment_strategy=(OneOwner,),
@@ -152,28 +150,17 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             work.cancel()
             await asyncio.wait([work])
         self.owned = set()
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            with suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 2.0)
+        await self._logbook.close()
 
     async def _take_over(self, mine: set[TopicPartition]) -> None:
         """Fence the former owner, remember what was told, and read on behind it."""
         await self._let_go()
-        self._producer = aiokafka.AIOKafkaProducer(
-            **self.spec.kafka, transactional_id=f"{self.spec.group}-", transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            retry_backoff_ms=RETRY_MS,
-        )  # fmt: skip
-        await self._producer.start()
         self._incidents = Incidents()
-        prefix = f"{self.spec.receiver}{SEPARATOR}"
-        async for key, value in state_entries(self.spec.kafka, self.spec.deliveries, 0):
-            name = key.decode()
-            if name.startswith(prefix):
-                self._restore(name.removeprefix(prefix), value)
+        await self._logbook.open(self._restore)
         self._waiting = set()
         self.promise(self.holding.sources.promised)
-        committed = {tp: await self._consumer.committed(tp) for tp in mine}
+        known = self._logbook.offsets
+        committed = {tp: known.get(tp) if (at := await self._consumer.committed(tp)) is None else at for tp in mine}
         is_new = all(offset is None for offset in committed.values())
         self._behind = await self._consumer.end_offsets(list(mine))
         self._silent_until = self._behind if is_new else {}
@@ -259,16 +246,24 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     # -- what there is to tell
     async def _tell(self, changed: dict[str, Incident], offsets: dict[TopicPartition, int], now_us: int) -> None:
         """Tell of incidents side by side; then commit that, with the offsets behind their events."""
-        notifications = {key: self._wanted(incident, now_us) for key, incident in changed.items()}
-        wanted_now = [each for each in notifications.values() if each is not None]
-        mirrored = await asyncio.gather(*(self.teller.tell(each) for each in wanted_now))
-        records = [record for told in mirrored for record in told]
-        for key, notification in notifications.items():
-            if notification is not None:
-                changed[key] = after(changed[key], notification, time.time_ns() // 1000)
-        for key, incident in changed.items():
-            records += self._entries(entries(self._incidents.by_key.get(key), incident))
-        await self._commit(records, offsets)
+        wanted_now = {key: note for key, each in changed.items() if (note := self._wanted(each, now_us)) is not None}
+        if self.teller.type.is_http:  # a topic is told in the transaction that says so
+            await self._commit({key: announced(changed[key], each) for key, each in wanted_now.items()})
+        told = await asyncio.gather(*(self.teller.tell(each, self._logbook.prove) for each in wanted_now.values()))
+        for key, notification in wanted_now.items():
+            before = self._incidents.by_key.get(key, changed[key]) if self.teller.type.is_http else changed[key]
+            changed[key] = after(before, notification, time.time_ns() // 1000)
+        await self._commit(changed, offsets, [record for records in told for record in records])
+
+    async def _commit(
+        self,
+        changed: Mapping[str, Incident],
+        offsets: Mapping[TopicPartition, int] = NOWHERE,
+        told: Iterable[OutRecord] = (),
+    ) -> None:
+        """Write down how incidents are now, and know them so from then on."""
+        found = [entries(self._incidents.by_key.get(key), incident) for key, incident in changed.items()]
+        await self._logbook.commit({name: entry for each in found for name, entry in each.items()}, offsets, told)
         for incident in changed.values():
             self._put(incident)
 
@@ -276,7 +271,11 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         def is_held(event: AlertEvent, is_told: bool) -> bool:
             return self.holding.why(event, is_told, now_us) is not None
 
-        return wanted(incident, is_held, self._grouping, now_us)
+        found = wanted(incident, is_held, self._grouping, now_us)
+        if found is None:
+            return None
+        labels_of = self.holding.sources.promised.labels_of
+        return replace(found, labels={**{each.dedup_key: labels_of(each) for each in found.open}, **found.labels})
 
     async def _tell_what_waited(self) -> None:
         """Tell what is held back no longer, and say again what must not be forgotten."""
@@ -293,7 +292,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         if time.monotonic() >= self._forget_at_s:
             self._forget_at_s = time.monotonic() + FORGET_S
             gone = [name for incident in self._incidents.forget(now_us) for name in incident.alerts]
-            await self._commit(self._entries(dict.fromkeys(gone)), {})
+            await self._logbook.commit(dict.fromkeys(gone), {})
 
     async def _has_caught_up(self) -> bool:
         """Whether all that lay in the queue was told once: it may hold the end of what waits."""
@@ -301,12 +300,13 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         return not self._behind
 
     async def _repeat(self) -> None:
-        await self.teller.repeat(
-            as_told(event, incident.told[event.dedup_key])
+        open_now = (
+            (as_told(event, told), told.labels)
             for incident in self._incidents.by_key.values()
             for event in incident.alerts.values()
-            if event.is_open and event.dedup_key in incident.told
+            if event.is_open and (told := incident.told.get(event.dedup_key)) is not None
         )
+        await self.teller.repeat(open_now, self._logbook.prove)
 
     async def _tell_who_cares(self, now_us: int) -> None:
         """Tell, once an incident, that somebody takes care of it."""
@@ -315,10 +315,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         for incident in list(self._incidents.by_key.values()):
             notification = acknowledgement(incident, self.acknowledged)
             if notification is not None:
-                await self.teller.tell(notification)
-                cared_for = after(incident, notification, now_us)
-                await self._commit(self._entries(entries(incident, cared_for)), {})
-                self._put(cared_for)
+                await self.teller.tell(notification, self._logbook.prove)
+                await self._commit({incident.key: after(incident, notification, now_us)})
 
     async def _end_silence(self) -> None:
         """Commit a new receiver's start, once all that is old is read."""
@@ -327,8 +325,8 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         ends = self._silent_until
         if all([await self._consumer.position(tp) >= end for tp, end in ends.items()]):
             found = [entries(None, incident) for incident in self._incidents.by_key.values()]
-            records = [record for each in found for record in self._entries(each)]
-            await self._commit(records, {tp: await self._consumer.position(tp) for tp in ends})
+            read = {tp: await self._consumer.position(tp) for tp in ends}
+            await self._logbook.commit({name: entry for each in found for name, entry in each.items()}, read)
             self._silent_until = {}
 
     def _put(self, incident: Incident) -> None:
@@ -342,31 +340,13 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _note_waiting(self, incident: Incident) -> None:
         """Remember incidents that time may change: what is not routed here never is told."""
-        waits = any(
-            event.is_open and self.holding.is_routed(event)
-            if (told := incident.told.get(event.dedup_key)) is None
-            else event.sequence > told.sequence
-            for event in incident.alerts.values()
-        )
+        waits = any(self._may_be_told(incident, event) for event in incident.alerts.values())
         (self._waiting.add if waits else self._waiting.discard)(incident.key)
 
-    def _entries(self, changed: Mapping[str, bytes | None]) -> list[OutRecord]:
-        prefix = f"{self.spec.receiver}{SEPARATOR}"
-        return [OutRecord(self.spec.deliveries, value, (prefix + name).encode(), 0) for name, value in changed.items()]
-
-    async def _commit(self, records: list[OutRecord], offsets: Mapping[TopicPartition, int]) -> None:
-        if not (records or offsets) or self._producer is None:
-            return
-        producer, began_s = self._producer, time.perf_counter()
-        async with producer.transaction():
-            sent = [
-                await producer.send(r.topic, r.value, key=r.key, partition=r.partition, headers=list(r.headers))
-                for r in records
-            ]
-            await asyncio.gather(*sent)
-            if offsets:
-                await producer.send_offsets_to_transaction(dict(offsets), self.spec.group)
-        self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
+    def _may_be_told(self, incident: Incident, event: AlertEvent) -> bool:
+        if (told := incident.told.get(event.dedup_key)) is not None:
+            return event.sequence > told.sequence
+        return self.holding.is_routed(event) if event.is_open else event.dedup_key in incident.telling
 
     # -- what it says of itself
     @property

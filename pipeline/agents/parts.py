@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pipeline.delivery.routes import Routes
 from pipeline.framing import Framing
 from pipeline.grants import group_name
+from pipeline.ourselves import Concern
 from pipeline.settings import Settings
 from pipeline.spec import SloSet
 from pipeline.topics import aiokafka_config, topic_name
@@ -74,3 +75,4 @@ class Agent:
     tried_at_s: Callable[[], float] = lambda: float("-inf")  # monotonic time of the last write refused for now
     run: Callable[[asyncio.Event], Awaitable[None]] | None = None  # until told to stop; None: as a Faust app
     trouble: Callable[[], str] = lambda: ""  # what somebody has to look at, though nothing lags
+    concerns: Callable[[], list[Concern]] = list  # what it is responsible for, beside that it may lag

@@ -20,7 +20,7 @@ from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.metrics import Reading
 from pipeline.sinks.clickhouse import ClickHouse, Unavailable
 from pipeline.store import STORED, Batch, CutSpec
-from pipeline.topics import ALERTS, COUNTS, DEAD_LETTERS, SLICES, STATUS
+from pipeline.topics import ALERTS, CHANGES, COUNTS, DEAD_LETTERS, SLICES, STATUS
 from pipeline.transport import FetchSpec, Step, StepSpec
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ THREADS = 4
 UNIT_S = 0.5  #: between looks at what has come; batches are cut by content, not by this
 STATUS_UNIT_S = 2.0  #: a few rows each half a second were half of all that ClickHouse was asked
 UNIT_BYTES = 2 << 20
-STORE_QUEUE_BYTES = 32 << 20  #: of twenty partitions
+STORE_QUEUE_BYTES = 32 << 20  #: of twenty partitions, until they are written
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ def store_fold(base_topic: str, settings: "Settings", framing: Framing = SINGLE_
 
 def store(parts: Parts) -> Agent:
     """Build the agent: it goes on from what ClickHouse has, whatever the group's offsets say."""
-    bases = {parts.topic(base): base for base in (SLICES, COUNTS, STATUS, ALERTS, DEAD_LETTERS)}
+    bases = {parts.topic(base): base for base in (SLICES, COUNTS, STATUS, ALERTS, CHANGES, DEAD_LETTERS)}
 
     def make_fold(tp: "TP") -> Any:
         return store_fold(bases[tp.topic], parts.settings, parts.framing)
@@ -65,13 +65,17 @@ def store(parts: Parts) -> Agent:
         unit_s_of={parts.topic(STATUS): STATUS_UNIT_S},
         unit_bytes=UNIT_BYTES,
         queue_bytes=STORE_QUEUE_BYTES,
+        holds_input=True,
     )
     ledger = ClickHouseLedger(parts.settings)
 
     def readings() -> Iterator[Reading]:
         yield Reading("burnline_store_retries", ledger.retries)
 
-    fetch = FetchSpec(read_committed=True, partition_bytes=2 << 20)
+    # Of six topics: what was fetched and what was inflated in front of the step is memory that no queue counts.
+    fetch = FetchSpec(
+        read_committed=True, partition_bytes=512 << 10, request_bytes=4 << 20, block_bytes=1 << 20, queue_blocks=2
+    )
     return Agent(Step(step, ledger, parts.kafka), fetch, readings, tried_at_s=lambda: ledger.tried_at_s)
 
 

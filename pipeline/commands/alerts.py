@@ -71,20 +71,31 @@ def alerts_table(found: list[dict[str, Any]]) -> Table:
 
 def _follow(settings: Settings, slo: str, as_json: bool) -> None:
     """Print each event as it comes: its title, or one JSON object a line."""
-    from pipeline.delivery.words import notification_of, words
-
     for event in incoming(settings):
         if slo in {"", event.slo}:
-            said = words(notification_of(event))
-            told = {"title": said.title, **event.columns}
-            typer.echo(json.dumps(told) if as_json else harmless(f"{shown_second(event)}  {said.title}"))
+            title = titled(event)
+            told = {"title": title, **event.columns}
+            typer.echo(json.dumps(told) if as_json else harmless(f"{shown_second(event)}  {title}"))
+
+
+def titled(event: "AlertEvent") -> str:
+    """Its title; of times that are none only what whoever wrote it said."""
+    from pipeline.delivery.words import notification_of, words
+
+    try:
+        return words(notification_of(event)).title
+    except (OverflowError, ValueError):
+        return f"[{event.severity.name}] {event.slo}: {event.reason}"
 
 
 def shown_second(event: "AlertEvent") -> str:
-    """The judged second, for people."""
+    """The judged second, for people; one that no calendar has as it is."""
     from pipeline.periods import EPOCH
 
-    return f"{EPOCH.fromtimestamp(event.sequence, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S}"
+    try:
+        return f"{EPOCH.fromtimestamp(event.sequence, EPOCH.tzinfo):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return f"second {event.sequence}"
 
 
 def incoming(settings: Settings) -> Iterator["AlertEvent"]:

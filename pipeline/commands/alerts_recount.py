@@ -17,10 +17,10 @@ from pipeline import topics
 from pipeline.agents.ingest import fold_spec, window_spec
 from pipeline.blocks import decode
 from pipeline.decoding import EventFold
-from pipeline.duplicates import Window, WindowSpec
+from pipeline.duplicates import WindowSpec
 from pipeline.framing import SINGLE_OBJECT
-from pipeline.ingest import IngestFold, IngestSpec
-from pipeline.records import RecordBlock, UnitFacts
+from pipeline.records import Unit
+from pipeline.refolding import COUNTS, Refold
 from pipeline.rehearsal.history import MINUTE_S, Counted, Period
 from pipeline.sources import registry
 from pipeline.transport.log import Log
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.spec import SloSet
 
-COUNTS, OTHERS = "counts", "others"  #: names of topics that are not
-UNIT_BYTES = 32 << 20
 SLICE_S = 10
 
 
@@ -50,33 +48,15 @@ class Tally:
 
     def __init__(self, events: EventFold, window: WindowSpec | None = None) -> None:
         """`window`: where duplicates are left out."""
-        self._window, self._windows = window, dict[int, Window]()
-        self._fold = IngestFold(IngestSpec(COUNTS, OTHERS, OTHERS, 1, 1), events)
         self._sums: dict[tuple[str, str], dict[int, NDArray[np.int64]]] = defaultdict(dict)
         self._minutes: set[int] = set()
-        self._blocks: list[RecordBlock] = []
-        self._bytes = self.records = 0
+        self._refold = Refold(events, self._count, window)
+        self.add, self.flush = self._refold.add, self._refold.flush
 
-    def add(self, block: RecordBlock) -> None:
-        """Take a block; a unit is folded when enough has gathered."""
-        if self._window is not None:
-            self._windows.setdefault(block.partition, Window(self._window))
-        self._blocks.append(block)
-        self._bytes += block.buffer.nbytes
-        if self._bytes >= UNIT_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Fold what has gathered."""
-        if not self._blocks:
-            return
-        first, last = self._blocks[0], self._blocks[-1]
-        facts = UnitFacts(first.topic, first.partition, 1, first.first_offset, last.next_offset, 0)
-        for record in self._fold.fold(self._blocks, facts, self._windows).records:
+    def _count(self, unit: Unit, _: int) -> None:
+        for record in unit.records:
             if record.topic == COUNTS:
                 self._take(decode("slo_counts", record.value or b""))
-        self.records += sum(map(len, self._blocks))
-        self._blocks, self._bytes = [], 0
 
     def _take(self, columns: "dict[str, NDArray[np.int64]]") -> None:
         self._minutes.update((columns["measured_slices"] * SLICE_S // MINUTE_S * MINUTE_S).tolist())
@@ -93,7 +73,7 @@ class Tally:
         for (slo, instance), sums in self._sums.items():
             tallies = np.array(list(sums.values()), np.int64)
             counted[slo][instance] = Counted(instance, np.array(list(sums), np.int64), *tallies.T)
-        return Recounted(dict(counted), np.array(sorted(self._minutes), np.int64), self.records, since)
+        return Recounted(dict(counted), np.array(sorted(self._minutes), np.int64), self._refold.records, since)
 
 
 def recounted(

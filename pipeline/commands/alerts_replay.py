@@ -4,8 +4,9 @@ Asks ClickHouse; judges nothing itself: `pipeline.rehearsal` plays counts throug
 people marked, it says which pages were right, which incidents somebody was paged for, and after how many minutes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -18,6 +19,7 @@ from pipeline.commands.status import Json, rows
 from pipeline.periods import EPOCH
 
 if TYPE_CHECKING:
+    from pipeline.alerts import AlertPolicy, Composed
     from pipeline.commands.alerts_recount import Recounted
     from pipeline.rehearsal.history import Period
     from pipeline.rehearsal.paging import Incident, Weighed
@@ -61,8 +63,9 @@ def replay(
         print_problems(found.problems, to_stderr=True)
         raise typer.Exit(1)
     counted = _recounted(found, asked) if recount else None
-    told = [_told(each, asked, counted) for each in found.slos]
-    told += [{"slo": each.name, "text": COMPOSED} for each in found.composites]
+    told = [_told(each.name, each.policy, asked, counted, partial(_of_slo, each)) for each in found.slos]
+    told += [_told(whole.watched.objective.name, whole.watched.policy, asked, counted, partial(_of_composite, whole))
+             for whole in found.composed]  # fmt: skip
     if as_json:
         print_json(told)
         return
@@ -79,7 +82,6 @@ class Asked(NamedTuple):
     most: int  # instances
 
 
-COMPOSED = "cannot be played: a composite is judged of its members, second by second"
 NOTHING = "nothing is stored of what it counts; with --recount it is counted anew, as far as the log reaches back"
 UNSEEN = "the log has no event that it counts"
 UNALERTED = "does not alert"
@@ -110,49 +112,72 @@ def _marked(file: Path | None) -> "list[Incident]":
         raise typer.Exit(1) from error
 
 
-def _told(slo: "Slo", asked: Asked, recounted: "Recounted | None") -> dict[str, Any]:
+class Alerted(NamedTuple):
+    """The alerts of some of so many instances."""
+
+    instances: int
+    alerts: "dict[str, tuple[Told, ...]]"
+
+
+Play = Callable[["Period", int, "Recounted | None"], Alerted]
+
+
+def _told(name: str, policy: "AlertPolicy", asked: Asked, recounted: "Recounted | None", play: Play) -> dict[str, Any]:
     """Play one SLO, and weigh what would have paged."""
     from pipeline.alerts import Severity
     from pipeline.rehearsal.paging import pages_of, weigh
 
-    if not slo.policy.pairs:
-        return {"slo": slo.name, "text": UNALERTED}
-    period = _period(slo, asked)
-    many, judged = _stored(slo, period, asked.most) if recounted is None else _anew(slo, period, asked.most, recounted)
+    if not policy.pairs:
+        return {"slo": name, "text": UNALERTED}
+    period = _period(policy, asked)
+    many, judged = play(period, asked.most, recounted)
     if not many:
-        return {"slo": slo.name, "text": NOTHING if recounted is None else UNSEEN}
+        return {"slo": name, "text": NOTHING if recounted is None else UNSEEN}
     least = Severity[asked.severity]
-    pages = [page for name, alerts in judged.items() for page in pages_of(name, alerts, least)]
+    pages = [page for instance, alerts in judged.items() for page in pages_of(instance, alerts, least)]
     own = [
         each for each in asked.marked
-        if each.slo in {"", slo.name} and each.start_s < asked.until and each.end_s > asked.since
+        if each.slo in {"", name} and each.start_s < asked.until and each.end_s > asked.since
     ]  # fmt: skip
     text = "judged out of stored counts" if recounted is None else "judged out of events counted anew"
     left = f"; the {len(judged)} worst of {many} instances" if many > len(judged) else ""
     since = recounted.since if recounted is not None else 0
     short = f"; the log has all of it from {_time(since)} on only" if since > period.first else ""
-    return {"slo": slo.name, "text": f"{text}{left}{short}", **_facts(weigh(pages, own), period)}
+    return {"slo": name, "text": f"{text}{left}{short}", **_facts(weigh(pages, own), period)}
 
 
-def _stored(slo: "Slo", period: "Period", most: int) -> "tuple[int, dict[str, tuple[Told, ...]]]":
-    """How many instances there are, and the alerts of the worst, out of stored counts."""
+def _of_slo(slo: "Slo", period: "Period", most: int, recounted: "Recounted | None") -> Alerted:
+    """Play the worst instances of an SLO, out of stored counts or of what was counted anew."""
     from pipeline.commands.slo_history import played
-
-    of = {"slo": slo.name, "counted": slo.objective.indicator_revision}
-    names = [row["instance"] for row in rows(INSTANCES_SQL, **of, first=period.first, until=period.until)]
-    found = played((slo,), of, names[:most], period) if names else {}
-    return len(names), {name: judged[0].alerts for name, judged in found.items()}
-
-
-def _anew(slo: "Slo", period: "Period", most: int, recounted: "Recounted") -> "tuple[int, dict[str, tuple[Told, ...]]]":
-    """The same, out of what was counted anew."""
     from pipeline.rehearsal.history import judged
     from pipeline.spec import SloSet
 
+    if recounted is None:
+        of = {"slo": slo.name, "counted": slo.objective.indicator_revision}
+        names = [row["instance"] for row in rows(INSTANCES_SQL, **of, first=period.first, until=period.until)]
+        found = played((slo,), of, names[:most], period) if names else {}
+        return Alerted(len(names), {name: judged[0].alerts for name, judged in found.items()})
     (watched,) = SloSet((slo,)).watched
     counted = recounted.counted.get(slo.name, {})
     worst = sorted(counted, key=lambda name: (-int(counted[name].bad.sum()), name))[:most]
-    return len(counted), {name: judged(watched, counted[name], recounted.measured, period).alerts for name in worst}
+    alerts = {name: judged(watched, counted[name], recounted.measured, period).alerts for name in worst}
+    return Alerted(len(counted), alerts)
+
+
+def _of_composite(whole: "Composed", period: "Period", _: int, recounted: "Recounted | None") -> Alerted:
+    """Play a composite, by what was counted for it of each member: all its instances together."""
+    from pipeline.commands.slo_history import measured_in, stored
+    from pipeline.rehearsal.history import judged_together, nothing_of
+
+    if recounted is None:
+        names = [{"slo": part.name, "counted": part.indicator_revision} for part in whole.parts]
+        counted, measured = [stored(of, "", period) for of in names], measured_in(period)
+    else:
+        counted = [recounted.counted.get(part.name, {}).get("", nothing_of("")) for part in whole.parts]
+        measured = recounted.measured
+    if not any(len(each.slice_start_s) for each in counted):
+        return Alerted(0, {})
+    return Alerted(1, {"": judged_together(whole, counted, measured, period).alerts})
 
 
 def _recounted(found: "SloSet", asked: Asked) -> "Recounted":
@@ -165,7 +190,8 @@ def _recounted(found: "SloSet", asked: Asked) -> "Recounted":
     from pipeline.rehearsal.history import Period
     from pipeline.settings import Settings
 
-    firsts = [_period(slo, asked).first for slo in found.slos if slo.policy.pairs] or [asked.since]
+    policies = [slo.policy for slo in found.slos] + [whole.watched.policy for whole in found.composed]
+    firsts = [_period(policy, asked).first for policy in policies if policy.pairs] or [asked.since]
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("counting anew", total=None)
@@ -175,11 +201,11 @@ def _recounted(found: "SloSet", asked: Asked) -> "Recounted":
         return recounted(settings, found, whole, lambda done, every: bar.update(task, completed=done, total=every))
 
 
-def _period(slo: "Slo", asked: Asked) -> "Period":
+def _period(policy: "AlertPolicy", asked: Asked) -> "Period":
     """Play long enough before, so that no alert window begins empty, as far as it is stored."""
     from pipeline.rehearsal.history import KEPT_S, MINUTE_S, Period
 
-    longest_s = max(pair.long_us // 1_000_000 for pair in slo.policy.pairs)
+    longest_s = max(pair.long_us // 1_000_000 for pair in policy.pairs)
     now = int(datetime.now(UTC).timestamp())
     first = max(asked.since - longest_s, now - KEPT_S) // MINUTE_S * MINUTE_S
     return Period(min(first, asked.since), asked.since, asked.until)

@@ -149,9 +149,9 @@ def span(now: datetime, start: str, lasting: str, until: str) -> tuple[datetime,
 
     if bool(lasting) == bool(until):
         raise typer.BadParameter("say how long, or until when: one of --for and --until", param_hint="--for")
-    starts = _moment("--from", start) if start else now
+    starts = moment("--from", start) if start else now
     try:
-        ends = starts + timedelta(microseconds=scalars.duration(lasting)) if lasting else _moment("--until", until)
+        ends = starts + timedelta(microseconds=scalars.duration(lasting)) if lasting else moment("--until", until)
     except Refused as refused:
         raise typer.BadParameter(f"{lasting!r} {refused.rule} -> {refused.remedy}", param_hint="--for") from refused
     if not now < ends or not starts < ends:
@@ -165,7 +165,7 @@ def span(now: datetime, start: str, lasting: str, until: str) -> tuple[datetime,
     return starts, ends
 
 
-def _moment(option: str, text: str) -> datetime:
+def moment(option: str, text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:

@@ -40,7 +40,7 @@ def test_route(
     event = _event(known, SEVERITIES[severity], KINDS[kind])
     reached = routes.of(promised.labels_of(event), event.severity, event.kind)
     receivers = [each for each in routes.receivers if each.name in reached]
-    answers = asyncio.run(_told(receivers, event, promised)) if send else {}
+    answers = asyncio.run(_told(receivers, event, promised, settings.topic_prefix)) if send else {}
     if as_json:
         typer.echo(json.dumps([_row(each, answers) for each in receivers]))
     else:
@@ -96,12 +96,12 @@ def _event(labels: dict[str, str], severity: Severity, kind: Kind) -> AlertEvent
     })  # fmt: skip
 
 
-async def _told(receivers: list[Receiver], event: AlertEvent, promised: Promised) -> dict[str, str]:
+async def _told(receivers: list[Receiver], event: AlertEvent, promised: Promised, site: str) -> dict[str, str]:
     """Tell each receiver that it fired and is over; return what each answered."""
-    return {each.name: await _tell(each, event, promised) for each in receivers}
+    return {each.name: await _tell(each, event, promised, site) for each in receivers}
 
 
-async def _tell(receiver: Receiver, event: AlertEvent, promised: Promised) -> str:
+async def _tell(receiver: Receiver, event: AlertEvent, promised: Promised, site: str) -> str:
     from pipeline.delivery.receivers import TYPES
     from pipeline.delivery.requests import Verdict
     from pipeline.settings import SettingsError
@@ -114,7 +114,9 @@ async def _tell(receiver: Receiver, event: AlertEvent, promised: Promised) -> st
     caller = Caller(receiver.allow)
     try:
         for notification in _notifications(event):
-            answer = await caller.post(kind.form(notification, sheet_of(receiver, promised), time.time_ns() // 1000))
+            answer = await caller.post(
+                kind.form(notification, sheet_of(receiver, promised, site), time.time_ns() // 1000)
+            )
             if kind.verdict(answer) is not Verdict.TAKEN:
                 return f"{kind.verdict(answer).value}: {answer.said()}"
     except (Unreachable, SettingsError) as error:

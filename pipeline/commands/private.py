@@ -24,6 +24,16 @@ def private_directory(path: Path) -> Path:
     for missing in reversed([parent for parent in path.absolute().parents if not parent.exists()]):
         missing.mkdir(mode=0o755, exist_ok=True)
     path.mkdir(exist_ok=True, mode=0o700)
+    check_private(path)
+    path.chmod(0o700)
+    return path
+
+
+def check_private(path: Path) -> None:
+    """See that nobody else could have written what is in a directory, or can replace it.
+
+    Raises: NotPrivate.
+    """
     if path.is_symlink():
         raise NotPrivate(f"{path} is a symbolic link: name the directory itself")
     _check(path, "")
@@ -36,8 +46,6 @@ def private_directory(path: Path) -> Path:
         found = parent.stat()
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
             raise NotPrivate(f"everybody can write in {parent}, and so replace {path.name}: chmod o-w {parent}")
-    path.chmod(0o700)
-    return path
 
 
 def _check(path: Path, remedy: str, is_behind_a_closed_door: bool = False) -> None:

@@ -53,5 +53,6 @@ def _coloured(text: str) -> tuple[str, list[tuple[str, int, int]]]:
 
 def screen() -> Console:
     """A console on stdout."""
-    console = Screen(emoji=False)
-    return console if console.is_terminal else Screen(width=max(console.width, PIPE_COLUMNS), emoji=False)
+    plain: dict[str, Any] = {"emoji": False, "highlight": False}  # a colour says something, or is not there
+    console = Screen(**plain)
+    return console if console.is_terminal else Screen(width=max(console.width, PIPE_COLUMNS), **plain)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -147,16 +148,26 @@ def played(
     slos: Sequence[Slo], of: dict[str, str], instances: Sequence[str], period: Period
 ) -> dict[str, tuple[Judged, ...]]:
     """Play the slices of some instances under the rules of each SLO; all count the same."""
-    bounds = {"first": period.first, "until": period.until}
-    measured = np.array([row["minute"] for row in rows(MEASURED_SQL, **bounds)], np.int64)
+    measured = measured_in(period)
     watched = [SloSet((slo,)).watched[0] for slo in slos]
     console, found = Console(stderr=True), dict[str, tuple[Judged, ...]]()
     for name in track(instances, f"playing {slos[-1].name}", console=console, disable=not console.is_terminal):
-        slices = rows(SLICES_SQL, **of, **bounds, instance=name)
-        names = ("slice_start_s", "good", "bad", "excluded")
-        counted = Counted(name, *(np.array([row[column] for row in slices], np.int64) for column in names))
+        counted = stored(of, name, period)
         found[name] = tuple(history.judged(each, counted, measured, period) for each in watched)
     return found
+
+
+def stored(of: dict[str, str], instance: str, period: Period) -> Counted:
+    """What is stored of one instance."""
+    slices = rows(SLICES_SQL, **of, first=period.first, until=period.until, instance=instance)
+    names = ("slice_start_s", "good", "bad", "excluded")
+    return Counted(instance, *(np.array([row[column] for row in slices], np.int64) for column in names))
+
+
+def measured_in(period: Period) -> NDArray[np.int64]:
+    """Starts of the minutes in which anything was counted."""
+    found = rows(MEASURED_SQL, first=period.first, until=period.until)
+    return np.array([row["minute"] for row in found], np.int64)
 
 
 def print_answers(told: Sequence[Answer]) -> None:

@@ -1,25 +1,20 @@
 """`burnline status`: what is true now, asked of ClickHouse in plain SQL; and how others ask, write and show it."""
 
 import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.table import Table
+from rich.console import Console, Group
+from rich.live import Live
 
+from pipeline.commands import fleet
 from pipeline.commands.screen import screen
 from pipeline.settings import Settings
-
-STATUS_SQL = """\
-SELECT c.slo AS slo, c.instance AS instance, c.compliance_ratio AS compliance_ratio, c.target AS target,
-       c.coverage_ratio AS coverage_ratio, b.budget_remaining_ratio AS budget_remaining_ratio,
-       b.time_to_exhaustion_s AS time_to_exhaustion_s, b.exhaustion_burn_rate AS exhaustion_burn_rate,
-       b.exhaustion_window_s AS exhaustion_window_s, b.sla_target AS sla_target,
-       b.sla_budget_remaining_ratio AS sla_budget_remaining_ratio, c.good AS good, c.bad AS bad,
-       c.window_end AS window_end
-FROM compliance AS c
-INNER JOIN error_budget AS b USING (slo, instance)
-ORDER BY isNull(b.budget_remaining_ratio), b.budget_remaining_ratio, slo, instance"""
 
 UNITS = {"percent": "{:.3%}", "factor": "{:,.1f}x", "milliseconds": "{:,.0f} ms"}
 
@@ -30,6 +25,15 @@ def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
     """Ask ClickHouse; one dictionary a row.
 
     Raises: typer.Exit with 1, after saying why, when it does not answer.
+    """
+    with _or_exit():
+        return ask(sql, **parameters)
+
+
+def ask(sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Ask ClickHouse; one dictionary a row.
+
+    Raises: sinks.clickhouse.Unavailable, Refused.
     """
     found, columns = _asked(
         sql, parameters or None, with_column_types=True, settings={"server_side_params": 1} if parameters else None
@@ -42,7 +46,8 @@ def write(table: str, *found: dict[str, Any]) -> None:
 
     Raises: typer.Exit with 1, after saying why, when ClickHouse does not take them.
     """
-    _asked(f"INSERT INTO {table} ({', '.join(found[0])}) VALUES", list(found))
+    with _or_exit():
+        _asked(f"INSERT INTO {table} ({', '.join(found[0])}) VALUES", list(found))
 
 
 def _asked(*arguments: Any, **options: Any) -> Any:
@@ -52,10 +57,20 @@ def _asked(*arguments: Any, **options: Any) -> Any:
     try:
         return connection.execute(*arguments, **options)
     except FAILURES as error:
-        typer.echo(f"{translated(error)}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
-        raise typer.Exit(1) from error
+        raise translated(error) from error
     finally:
         connection.disconnect()
+
+
+@contextmanager
+def _or_exit() -> Iterator[None]:
+    from pipeline.sinks.clickhouse import Refused, Unavailable
+
+    try:
+        yield
+    except (Unavailable, Refused) as error:
+        typer.echo(f"{error}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
+        raise typer.Exit(1) from error
 
 
 def shown(value: Any, kind: str = "") -> str:
@@ -77,34 +92,114 @@ def print_json(found: list[dict[str, Any]]) -> None:
     )
 
 
-def status(as_json: Json = False) -> None:
-    """Compliance and error budget of every SLO instance, what burns most on top."""
-    found = rows(STATUS_SQL)
-    if as_json:
-        print_json(found)
+def status(
+    slo: Annotated[str, typer.Option(help="only instances of this SLO")] = "",
+    service: Annotated[str, typer.Option(help="only of this service")] = "",
+    label: Annotated[list[str] | None, typer.Option(help="only with this label, as region=eu; repeatable")] = None,
+    state: Annotated[list[str] | None, typer.Option(help=f"only in this state: {', '.join(fleet.STATES)}")] = None,
+    sort: Annotated[str, typer.Option(help=f"by {', '.join(fleet.SORTS)}")] = "state",
+    limit: Annotated[int, typer.Option(min=0, help="most rows of the table; 0: all")] = 100,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="look again and again, until Ctrl-C")] = False,
+    every_s: Annotated[float, typer.Option("--every", min=0.5, help="seconds between two looks of --watch")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """State, compliance, error budget, burn rate and trend of every SLO instance, what burns most on top.
+
+    What is unknown looks unknown: without data, without coverage, or not judged any more, a row is dim.
+
+    \b
+    burnline status                                 what burns most on top
+    burnline status --state critical --state spent  what needs somebody now
+    burnline status --service chat --label region=eu --sort burn
+    burnline status --watch                         again and again, until Ctrl-C
+    burnline status --json | jq '.[] | select(.budget_remaining_ratio < 0.25) | .slo'
+    """
+    choice = _choice(label or [], state or [], sort)
+    look = partial(_look, slo, service, choice, 0 if as_json else limit)
+    if watch:
+        with _or_exit():
+            watching(look, partial(time.sleep, every_s), as_json)
         return
-    screen().print(status_table(found))
+    with _or_exit():
+        found = look()
+    if as_json:
+        print_json(found.rows)
+        return
+    screen().print(_page(found))
 
 
-def status_table(found: list[dict[str, Any]]) -> Table:
-    """Lay out rows of compliance and error_budget for people."""
-    table = Table("SLO", "instance", "compliance", "target", "budget left", "exhausted in", "coverage", "good", "bad")
-    for row in found:
-        budget = row["budget_remaining_ratio"]
-        colour = "" if budget is None else "red" if budget < 0 else "yellow" if budget < 0.5 else "green"
-        table.add_row(
-            row["slo"], row["instance"] or "-",
-            shown(row["compliance_ratio"], "percent"), shown(row["target"], "percent"),
-            f"[{colour}]{shown(budget, 'percent')}[/{colour}]" if colour else shown(budget),
-            exhausted_in(row),
-            shown(row["coverage_ratio"], "percent"), shown(row["good"]), shown(row["bad"]),
-        )  # fmt: skip
-    return table
+def _choice(labels: list[str], states: list[str], sort: str) -> fleet.Choice:
+    pairs = [text.partition("=") for text in labels]
+    if wrong := [text for text, (name, sign, _) in zip(labels, pairs, strict=True) if not (name and sign)]:
+        raise typer.BadParameter(f"{wrong[0]!r} is no label: write name=value", param_hint="--label")
+    if odd := [word for word in states if word not in fleet.STATES]:
+        raise typer.BadParameter(f"{odd[0]!r} is none of {', '.join(fleet.STATES)}", param_hint="--state")
+    if sort not in fleet.SORTS:
+        raise typer.BadParameter(f"{sort!r} is none of {', '.join(fleet.SORTS)}", param_hint="--sort")
+    return fleet.Choice(tuple((name, value) for name, _, value in pairs), tuple(states), sort)
 
 
-def exhausted_in(row: dict[str, Any]) -> str:
-    """Say how long the budget lasts, and the burn rate that this assumes: 3.2 d at 1.4x."""
-    if row["time_to_exhaustion_s"] is None:
-        return "-"
-    rest, rate = shown(row["time_to_exhaustion_s"], "seconds"), row["exhaustion_burn_rate"]
-    return rest if rate is None else f"{rest} at {shown(rate, 'factor')}"
+class Seen(NamedTuple):
+    """Rows of a fleet that are shown, and how many more fit."""
+
+    rows: list[dict[str, Any]]
+    left: int = 0
+
+
+def _look(slo: str, service: str, choice: fleet.Choice, limit: int) -> Seen:
+    found = fleet.chosen(fleet.fleet(ask(fleet.FLEET_SQL, slo=slo, service=service)), choice)
+    rows = found[:limit] if limit else found
+    sql, parameters = fleet.trend_question(rows)
+    return Seen(fleet.with_trends(rows, ask(sql, **parameters)), len(found) - len(rows))
+
+
+def _page(seen: Seen) -> Group:
+    if not seen.rows:
+        return Group("[dim]no data: no SLO instance that fits was judged yet[/dim]")
+    more = f"[dim]{seen.left:,} more: --limit 0 shows all, --state and --service fewer[/dim]"
+    return Group(fleet.table(seen.rows), *([more] if seen.left else []), fleet.freshness(seen.rows[0]))
+
+
+def watching(look: Callable[[], Seen], pause: Callable[[], None], as_json: bool) -> None:
+    """Look and show, until Ctrl-C. A server that went away is said, beside what was seen last.
+
+    Raises: Unavailable, Refused, when even the first look fails.
+    """
+    from pipeline.sinks.clickhouse import Refused, Unavailable
+
+    console, found, trouble = screen(), look(), ""
+    with _live(console, as_json) as show:
+        try:
+            while True:
+                show(found, trouble)
+                pause()
+                try:
+                    found, trouble = look(), ""
+                except (Unavailable, Refused) as error:
+                    trouble = str(error)
+        except KeyboardInterrupt:
+            return
+
+
+@contextmanager
+def _live(console: Console, as_json: bool) -> Iterator[Callable[[Seen, str], None]]:
+    """Show in place on a terminal; elsewhere one table, or one line of JSON, after the other."""
+    if as_json:
+        yield _line
+    elif not console.is_terminal:
+        yield lambda found, trouble: console.print(_seen(found, trouble))
+    else:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            yield lambda found, trouble: live.update(_seen(found, trouble), refresh=True)
+
+
+def _line(found: Seen, trouble: str) -> None:
+    if trouble:
+        typer.echo(trouble, err=True)
+    else:
+        print_json(found.rows)
+
+
+def _seen(found: Seen, trouble: str) -> Group:
+    page = _page(found)
+    return Group(f"[red]{trouble}; what follows was seen before that[/red]", page) if trouble else page

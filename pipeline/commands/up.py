@@ -37,7 +37,8 @@ def up(
             say.status("Starting workers: compiling kernels on the first run"),
         ):
             running += [Worker(site.settings, data_dir / "log" / f"worker-{i}.log") for i in range(workers)]
-            addresses = {**site.addresses, "workers": [worker.ready() for worker in running]}
+            workers_up = [worker.ready() for worker in running]
+            addresses = {"web_page": f"{workers_up[0]['http']}/", **site.addresses, "workers": workers_up}
             _announce(addresses, as_json)
             _watch(running, stopped)
             for worker in running:

@@ -1,13 +1,14 @@
 """Alertmanager, API v2: `POST /api/v2/alerts`, an array of {labels, annotations, startsAt, endsAt}.
 
-Pure. Labels are the alert's identity there, so numbers are annotations; every value is a string. Alertmanager forgets
-what is not repeated: open alerts are sent again every `resend_us`, each time with an end three intervals away, so that
-a bridge that died resolves itself. A new severity is another alert there: the former one is resolved with it.
+Pure. Labels are the alert's identity there, so numbers are annotations, and an open alert keeps the labels it was told
+with, though its SLO's file says others by now; every value is a string. Alertmanager forgets what is not repeated: open
+alerts are sent again every `resend_us`, each time with an end three intervals away, so that a bridge that died resolves
+itself. A new severity is another alert there: the former one is resolved with it.
 Source: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +29,12 @@ def form(notification: Notification, sheet: Sheet, now_us: int) -> Request:
     for event in (*notification.open, *notification.over):
         is_new = event.dedup_key == notification.alert.dedup_key
         said = notification.said if is_new else None
-        alerts.append(alert(_known_as(event, notification), sheet, now_us, said))
+        known = notification.labels.get(event.dedup_key)
+        alerts.append(alert(_known_as(event, notification), sheet, now_us, said, known))
     escalated = notification.action is Action.UPDATE and notification.was is not notification.alert.severity
     if escalated and notification.was:
-        former = alert(notification.alert, sheet, now_us, None)
+        known = notification.labels.get(notification.alert.dedup_key)
+        former = alert(notification.alert, sheet, now_us, None, known)
         former["labels"]["severity"] = notification.was.name.lower()
         former["endsAt"] = rfc3339(max(now_us, notification.alert.started_at))
         alerts.append(former)
@@ -52,13 +55,15 @@ def request(alerts: Sequence[dict[str, Any]], sheet: Sheet) -> Request:
     return Request(sheet.address.rstrip("/") + PATH, as_json(alerts), bearer(sheet))
 
 
-def labels(event: AlertEvent, sheet: Sheet) -> dict[str, str]:
-    """The alert's identity; an empty label is none."""
-    known = sheet.promised.labels_of(event)
+def labels(event: AlertEvent, sheet: Sheet, told: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The alert's identity, `told`: as it is known by already; an empty label is none."""
+    known = sheet.promised.labels_of(event) if told is None else {**told, "severity": event.severity.name.lower()}
     return {_NOT_IN_NAMES.sub("_", name): value for name, value in known.items() if value}
 
 
-def alert(event: AlertEvent, sheet: Sheet, now_us: int, words: Words | None) -> dict[str, Any]:
+def alert(
+    event: AlertEvent, sheet: Sheet, now_us: int, words: Words | None, told: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One alert of a request."""
     ends_us = now_us + LIVES * sheet.receiver.resend_us
     if not event.is_open:
@@ -71,7 +76,7 @@ def alert(event: AlertEvent, sheet: Sheet, now_us: int, words: Words | None) -> 
     if event.exemplar_trace_ids:
         said["trace_ids"] = ", ".join(event.exemplar_trace_ids)
     return {
-        "labels": labels(event, sheet),
+        "labels": labels(event, sheet, told),
         "annotations": {name: _text(value) for name, value in said.items() if value not in (None, "")},
         "startsAt": rfc3339(min(event.started_at, ends_us)),
         "endsAt": rfc3339(ends_us),

@@ -4,17 +4,19 @@ Pure. Of SLO files: what is promised, what to do when the budget is spent, who o
 more than others, and what is new since before it began. Everything may be missing: a notification never waits for it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from pipeline.delivery.words_figures import clean, quickly, share
+from pipeline.delivery.words_figures import MOST_CHARACTERS, clean, line, quickly, share
 from pipeline.spec.explanation import sentence
 from pipeline.spec.slos import Slo
 from pipeline.timeslices import parts
 
 POLICY = "budget-policy"  #: annotation of an SLO: what its owners do when the budget is spent
 MOST_HIT = 3
+KNOBS_MOST = 3  #: of a change, as it is told
+TITLE_CHARACTERS, URL_CHARACTERS = 120, 300
 LIFT = 1.5  #: a group stands out when its share of what is bad is so many times its share of requests
 LEAST_SHARE = 0.3  #: and is no less than this
 LEAST_SLOWER = 1.5  #: or when its latency is so many times that of all
@@ -36,6 +38,18 @@ class Change(NamedTuple):
 
     at_us: int
     text: str
+
+
+class Recorded(NamedTuple):
+    """A change that somebody told of, as the view config_changes has it."""
+
+    at_us: int
+    kind: str  # DEPLOY, KNOB ..
+    title: str
+    knobs: Sequence[str] = ()  # in words
+    actor: str = ""
+    url: str | None = None
+    scope: tuple[tuple[str, str], ...] = ()  # labels and values that it is limited to
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,18 @@ def _slow(own: list[Group]) -> list[tuple[float, str]]:
 
 def _named(group: Group) -> str:
     return f"{group.label}={clean(group.value) or '(none)'}"
+
+
+def change_of(told: Recorded) -> Change:
+    """Say what somebody told of: what was done, to which knobs, where, by whom, and where to read more."""
+    knobs = [line(each, MOST_CHARACTERS) for each in told.knobs[:KNOBS_MOST]]
+    knobs += [f"{len(told.knobs) - KNOBS_MOST} knobs more"] if len(told.knobs) > KNOBS_MOST else []
+    done = f" ({', '.join(knobs)})" if knobs else ""
+    said = [f"{told.kind.lower()}: {line(told.title, TITLE_CHARACTERS)}{done}"]
+    said += [f"only of {', '.join(f'{label}={clean(value)}' for label, value in told.scope)}"] if told.scope else []
+    said += [f"by {line(told.actor, MOST_CHARACTERS)}"] if told.actor else []
+    more = f" ({line(told.url, URL_CHARACTERS)})" if told.url else ""  # no full stop may touch it
+    return Change(told.at_us, ", ".join(said) + more)
 
 
 def first_seen(found: Mapping[tuple[str, str], int], since_us: int) -> tuple[Change, ...]:

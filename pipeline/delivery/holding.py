@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 
+from pipeline.alerts import Kind
 from pipeline.delivery.matching import is_match, labels_of
 from pipeline.delivery.notification import AlertEvent
 from pipeline.delivery.routes import Inhibition, Routes
@@ -110,6 +111,9 @@ class Holding:
         return self._leads_here(event, self.sources.promised.labels_of(event))
 
     def _leads_here(self, event: AlertEvent, labels: Mapping[str, str]) -> bool:
+        """Nobody is told, hours later, that nobody could tell it."""
+        if event.kind is Kind.RECEIVER_DOWN and event.labels.get("receiver") == self.receiver and not self.is_record:
+            return False
         return self.receiver in self.routes.of(labels, event.severity, event.kind)
 
     def _is_explained(self, event: AlertEvent, now_us: int) -> bool:

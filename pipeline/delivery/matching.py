@@ -18,6 +18,10 @@ ALERT_NAMES = {
     Kind.NO_DATA: "BurnlineNoData",
     Kind.BUDGET: "BurnlineBudgetSpent",
     Kind.SLA: "BurnlineSlaAtRisk",
+    Kind.LAGGING: "BurnlinePipelineLags",
+    Kind.STALE_SOURCE: "BurnlineStaleSource",
+    Kind.RECEIVER_DOWN: "BurnlineReceiverDown",
+    Kind.QUOTA: "BurnlineQuotaExceeded",
 }
 SEVERITIES = tuple(severity.name.lower() for severity in Severity if severity is not Severity.NONE)
 
@@ -29,9 +33,8 @@ def kind_name(kind: Kind) -> str:
 
 def labels_of(event: AlertEvent, of_slo: Mapping[str, str]) -> dict[str, str]:
     """All labels of an alert; its own win over its instance's, those over its SLO's."""
-    name = ALERT_NAMES.get(event.kind) or "Burnline" + event.kind.name.title().replace("_", "")
     return {
-        **of_slo, **event.labels, "alertname": name, "slo": event.slo, "service": event.service,
+        **of_slo, **event.labels, "alertname": ALERT_NAMES[event.kind], "slo": event.slo, "service": event.service,
         "instance": event.instance, "severity": event.severity.name.lower(), "kind": kind_name(event.kind),
     }  # fmt: skip
 

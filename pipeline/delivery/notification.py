@@ -95,6 +95,7 @@ class Told(NamedTuple):
 
     sequence: int
     severity: Severity
+    labels: Mapping[str, str] | None = None  # when it was told first: who goes by labels must hear of its end by them
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Incident:
     severity: Severity = Severity.NONE  # of what the receiver was told
     told_us: int = 0  # processing time at which it was told last
     acknowledged_by: str = ""  # as the receiver was told; empty: of nobody
+    telling: Mapping[str, Told] = field(default_factory=dict)  # dedup key -> what it may have been told besides
 
     @property
     def is_told(self) -> bool:
@@ -151,6 +153,7 @@ class Notification:
     who: str = ""  # of an acknowledgement: who takes care of it
     is_test: bool = False  # of `burnline alerts test-route --send`
     words: Words | None = None
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # dedup key -> all labels it is known by
 
     @property
     def said(self) -> Words:

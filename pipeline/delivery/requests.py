@@ -12,13 +12,12 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
-from pipeline.alerts import Notice
+from pipeline.alerts import OWN, Notice
 from pipeline.delivery.holding import Promised
 from pipeline.delivery.notification import Action, AlertEvent
 from pipeline.delivery.routes import Receiver
 from pipeline.periods import EPOCH
 
-SOURCE = "burnline/judge"  #: ce_source of slo.alerts: source and id name an event, whichever way it comes
 JSON = (("content-type", "application/json"),)
 SAID_MOST = 300  #: characters of an answer in a message
 
@@ -38,6 +37,7 @@ class Sheet:
     address: str = field(repr=False)  # many hold a secret
     secret: str = field(default="", repr=False)
     promised: Promised = field(default_factory=Promised)
+    site: str = ""  # topic prefix: with it the source of an event is that of its record
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def cut(text: str, most: int) -> str:
 
 
 def numbers(event: AlertEvent) -> dict[str, Any]:
-    """The counts and rates behind an alert; what is not known is left out."""
+    """The counts and rates behind an alert; what is not known is left out. Of ourselves nothing is counted."""
+    if event.kind in OWN:
+        return {}
     known = {
         "target": event.target, "long_window_s": event.long_window_s, "short_window_s": event.short_window_s,
         "burn_rate_factor": event.burn_rate_factor, "long_burn_rate": event.long_burn_rate,

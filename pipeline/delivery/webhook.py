@@ -17,8 +17,8 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from pipeline.delivery.notification import Notification
-from pipeline.delivery.requests import NOTICES, SOURCE, Request, Sheet
-from pipeline.notices import event_type
+from pipeline.delivery.requests import NOTICES, Request, Sheet
+from pipeline.notices import event_type, source_of
 from pipeline.periods import EPOCH
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -27,7 +27,7 @@ SECRET_PREFIX = "whsec_"  #: of a secret that is base64; any other is taken as i
 
 def form(notification: Notification, sheet: Sheet, now_us: int) -> Request:
     """Write and sign one notification, with the time, so that an old request cannot be replayed."""
-    body, at = structured(notification), str(now_us // 1_000_000)
+    body, at = structured(notification, sheet.site), str(now_us // 1_000_000)
     name = sha256(notification.id.encode()).hexdigest()
     headers = [("content-type", CONTENT_TYPE), ("idempotency-key", f'"{name}"'), ("webhook-id", name),
                ("webhook-timestamp", at)]  # fmt: skip
@@ -49,11 +49,11 @@ def _key(secret: str) -> bytes:
     return secret.encode()
 
 
-def structured(notification: Notification) -> bytes:
-    """Write a CloudEvent. One alert's has the id of its record in slo.alerts; an incident's is its own."""
+def structured(notification: Notification, site: str) -> bytes:
+    """Write a CloudEvent. One alert's has source and id of its record in slo.alerts; an incident's id is its own."""
     alert = notification.alert
     attributes: dict[str, Any] = {
-        "id": notification.id if notification.group else alert.id, "source": SOURCE,
+        "id": notification.id if notification.group else alert.id, "source": source_of(site, alert.kind),
         "type": event_type(alert.kind, NOTICES[notification.action]),
         "time": EPOCH + timedelta(microseconds=alert.window_end), "subject": f"{alert.service}/{alert.slo}",
         "datacontenttype": "application/json", "severitytext": notification.severity.name,
@@ -79,5 +79,5 @@ def data(notification: Notification) -> dict[str, Any]:
 def mirror(notification: Notification, sheet: Sheet, now_us: int) -> Request:
     """Write one notification for a topic: a record in structured mode, whose key is the alert's."""
     del now_us
-    headers = (("content-type", CONTENT_TYPE),)
-    return Request(sheet.receiver.topic, structured(notification), headers, notification.alert.dedup_key.encode())
+    headers, key = (("content-type", CONTENT_TYPE),), notification.alert.dedup_key.encode()
+    return Request(sheet.receiver.topic, structured(notification, sheet.site), headers, key)

@@ -135,6 +135,21 @@ def _is_at_risk(about: About) -> str:
     return f"the SLA is at risk: {figures.share(step)} of its budget of {about.long} is spent{_then_gone(about)}"
 
 
+def _says(about: About) -> str:
+    """What is wrong with Burnline itself: whoever told of it has said so."""
+    return about.alert.reason.partition(": ")[2] or about.alert.reason
+
+
+def _is_exceeded(about: About) -> str:
+    return f"the quota is exceeded: {_used(about)}"
+
+
+def _used(about: About) -> str:
+    """Of a quota: good is what was used of it, bad what was used beyond it, target what may be, in one long window."""
+    alert = about.alert
+    return f"{alert.long_good + alert.long_bad:,} {alert.metric} in {about.long}, where {alert.target:,.0f} may be"
+
+
 def _over(about: About) -> str:
     """After how long, and why, in the judge's own words."""
     why = about.alert.reason.partition(" is over: ")[2]
@@ -162,6 +177,39 @@ def _silence(about: About) -> list[str]:
     ]
 
 
+LATE = {
+    "ingest": "figures and alerts are late by as much",
+    "judge": "alerts and budgets are late by as much; counts are not",
+    "store": "figures in ClickHouse are late by as much; alerts are not",
+}
+
+
+def _late(about: About) -> list[str]:
+    if not about.alert.is_open:
+        return ["nothing was lost, and nothing is judged twice"]
+    late = LATE.get(about.alert.labels.get("step", ""), LATE["ingest"])
+    return [late, "nothing is lost: what waits, waits in Kafka"]
+
+
+def _missing(about: About) -> list[str]:
+    if not about.alert.is_open:
+        return ["what it had kept comes late, and is counted"]
+    return [
+        "SLOs are judged without it, as if nobody had asked there",
+        "is a producer dead, or cut off from Kafka?",
+    ]
+
+
+def _untold(about: About) -> list[str]:
+    if not about.alert.is_open:
+        return ["what waited for it was told, in order"]
+    return ["nobody hears of alerts there", "they wait in Kafka, in order, and are told when it answers"]
+
+
+def _usage(about: About) -> list[str]:
+    return [_used(about)]
+
+
 class KindOfWords(NamedTuple):
     """What is particular to one kind."""
 
@@ -170,6 +218,7 @@ class KindOfWords(NamedTuple):
     sql: str  # to ask more; SLO and INSTANCE stand for this alert's
     has_counts: bool = True
     is_sudden: bool = False  # what changed just before, and who is hit just now, may be why
+    is_promised: bool = True  # an SLO's
 
 
 _COUNTS_SQL = (
@@ -177,11 +226,18 @@ _COUNTS_SQL = (
     "ORDER BY slice_start DESC LIMIT 120"
 )
 _HEALTH_SQL = "SELECT stage, topic, partition, watermark_lag_s, events FROM pipeline_health"
+_STORY_SQL = (
+    "SELECT ce_time, event, severity, reason FROM alerts WHERE slo = SLO AND instance = INSTANCE ORDER BY sequence"
+)
 KINDS = {
     Kind.BURN_RATE: KindOfWords(_burns, _counts, _COUNTS_SQL.format(table="slo_counts_1m"), is_sudden=True),
     Kind.NO_DATA: KindOfWords(_is_silent, _silence, _HEALTH_SQL, has_counts=False),
     Kind.BUDGET: KindOfWords(_is_spent, _window_counts, _COUNTS_SQL.format(table="slo_counts_1h")),
     Kind.SLA: KindOfWords(_is_at_risk, _window_counts, _COUNTS_SQL.format(table="slo_counts_1h")),
+    Kind.LAGGING: KindOfWords(_says, _late, _HEALTH_SQL, has_counts=False, is_promised=False),
+    Kind.STALE_SOURCE: KindOfWords(_says, _missing, _HEALTH_SQL, has_counts=False, is_promised=False),
+    Kind.RECEIVER_DOWN: KindOfWords(_says, _untold, _STORY_SQL, has_counts=False, is_promised=False),
+    Kind.QUOTA: KindOfWords(_is_exceeded, _usage, _STORY_SQL, has_counts=False, is_promised=False),
 }
 
 
@@ -214,7 +270,7 @@ def _lines(about: About, notification: Notification) -> list[tuple[str, list[str
         ("Policy", _policy(about) if is_open else []),
         ("SLA", _contract(about)),
         ("Since", [_since(about)]),
-        ("Promised", [context.promise or _promise(about), *_given(context.description)]),
+        ("Promised", [context.promise or _promise(about), *_given(context.description)] if kind.is_promised else []),
         ("Mind", _doubts(about)),
         ("Traces", [", ".join(traces)] if traces else []),
         ("Owner", _given(context.owner)),

@@ -86,8 +86,10 @@ class Site:
 
     def _migrate(self) -> None:
         from pipeline.sinks.migrations import migrate
+        from pipeline.sinks.retention import keep
 
         migrate(self.settings)
+        keep(self.settings)
 
     def __enter__(self) -> Self:
         """Start."""

@@ -16,6 +16,7 @@ from pipeline.kernels.avro_template import DECODE_HEAD, HEADER, PROCESS
 
 NULL = -(1 << 63)  #: an absent optional number in a row
 
+ATTRIBUTES = "attributes"  #: the map of extras, whose entries have a limit
 #: ids, as long in one record as in the next
 SAME_LENGTH = {"event_id", "request_id", "trace_id", "span_id"}
 
@@ -109,6 +110,8 @@ class Generator:
             self._number(written.type, column, offset * 8, BODY)
         elif written.name in SAME_LENGTH and not is_label:
             self._skip_same_length(written.type, BODY)
+        elif written.name == ATTRIBUTES and written.type.type == "map":
+            self._skip_map(f"{self.skipper(written.type, is_counted=True)}(p, e, attributes)", BODY)
         else:
             self._skip(written.type, BODY)
         if is_label:
@@ -186,13 +189,15 @@ class Generator:
         elif kind.type == "enum":
             self.code.add(indent, "x, p = read_small(p)", f"if p > e or x < 0 or x >= {len(kind.symbols)}: break")
         elif kind.type == "map":
-            self.code.add(indent, "if ld_u8(p) == np.uint64(0): p += 1", f"else: p = {self.skipper(kind)}(p, e)")
-            self.code.add(indent, "if p > e: break")
+            self._skip_map(f"{self.skipper(kind)}(p, e)", indent)
         elif kind.type == "union" and is_optional(kind):
             self._skip_optional(kind, indent)
         else:
             name = self.skipper(kind)
             self.code.add(indent, f"p = {name}(p, e)", "if p > e: break")
+
+    def _skip_map(self, call: str, indent: int) -> None:
+        self.code.add(indent, "if ld_u8(p) == np.uint64(0): p += 1", f"else: p = {call}", "if p > e: break")
 
     def _skip_same_length(self, kind: Any, indent: int) -> None:
         """Skip a string by its length in the last record, checked: no field behind waits for its length."""
@@ -218,12 +223,13 @@ class Generator:
         if self._unchecked % 16 == 0:
             self.code.add(indent, "if p > e: break")
 
-    def skipper(self, kind: Any) -> str:
-        """Emit a helper skip<N>(p, e) -> next position or BAD; return its name."""
+    def skipper(self, kind: Any, is_counted: bool = False) -> str:
+        """Emit a helper skip<N>(p, e) -> next position or BAD; return its name. Counted: skip<N>(p, e, most items)."""
         name = f"skip{len(self.helpers)}"
         self.helpers.append("")  # keeps the number while nested helpers are made
         index = len(self.helpers) - 1
-        lines = ["@njit", f"def {name}(p, e):", *(f"    {line}" for line in self._skipper_body(kind))]
+        body = self._blocks_body(kind, is_counted) if is_counted else self._skipper_body(kind)
+        lines = ["@njit", f"def {name}(p, e{', left' * is_counted}):", *(f"    {line}" for line in body)]
         self.helpers[index] = "\n".join(lines)
         return name
 
@@ -255,7 +261,7 @@ class Generator:
         else:
             raise SchemaMismatch(f"type {t} is not Avro")
 
-    def _blocks_body(self, kind: Any) -> Iterator[str]:
+    def _blocks_body(self, kind: Any, is_counted: bool = False) -> Iterator[str]:
         """Arrays and maps: blocks of items until an empty one; behind a negative count stands its size."""
         item = self.skipper(kind.values if kind.type == "map" else kind.items)
         yield from (
@@ -271,6 +277,8 @@ class Generator:
             "        n = -n",
         )
         yield from ("        if p > e or x < 0 or x > e - p or n < 0: return BAD", "        stop = p + x")
+        if is_counted:
+            yield from ("    left -= n", "    if left < 0: return MANY")
         yield from ("    for _ in range(n):", "        q = p")
         if kind.type == "map":
             yield from (
@@ -310,7 +318,7 @@ def module_text(schema: Any, layout: Layout) -> tuple[str, Generator]:
         "            good = p == e",
         "            break",
         "        if not good:",
-        "            st_u8(reasons + i, MALFORMED)",
+        "            st_u8(reasons + i, TOO_MANY if p == MANY else MALFORMED)",
         "            continue",
         *(f"        {line}" for line in generator.keys.keep_lines(priority)),
         "        st_i64(origins + 8 * m, i)",

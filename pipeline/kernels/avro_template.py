@@ -17,12 +17,12 @@ from pipeline.kernels.intern import (
 )
 from pipeline.kernels.reasons import *
 from pipeline.kernels.slots import BATCH, LANE_BYTES, LANES, SERIES_OF_KEY, room_left
-from pipeline.kernels.varint import BAD, read_long, read_small, read_stamp, skip_long, skip_stamp, skip_text
+from pipeline.kernels.varint import BAD, MANY, read_long, read_small, read_stamp, skip_long, skip_stamp, skip_text
 '''
 
 DECODE_HEAD = """
 @njit(nogil=True, cache=True)
-def decode(base, cap, vpos, vlen, reasons, i0, i1, prefix, prefix_len, largest, label_bound,
+def decode(base, cap, vpos, vlen, reasons, i0, i1, prefix, prefix_len, largest, label_bound, attributes,
            rows, spans, origins, head):
     m = np.int64(0)
     {remembered}
@@ -54,7 +54,7 @@ def decode(base, cap, vpos, vlen, reasons, i0, i1, prefix, prefix_len, largest, 
 
 PROCESS = """
 @njit(nogil=True, cache=True)
-def process(base, cap, n, vpos, vlen, stamps_ms, reasons, i0, prefix, prefix_len, largest, label_bound,
+def process(base, cap, n, vpos, vlen, stamps_ms, reasons, i0, prefix, prefix_len, largest, label_bound, attributes,
             rows, spans, origins, scratch, head, limits, overflow, known, fold):
     \"\"\"Decode and fold records from i0 on; return (next record, what stopped us).\"\"\"
     i = i0
@@ -64,7 +64,7 @@ def process(base, cap, n, vpos, vlen, stamps_ms, reasons, i0, prefix, prefix_len
             return i, short
         j = min(i + BATCH, n)
         first, second = ld_i64(overflow), ld_i64(overflow + 8)
-        m = decode(base, cap, vpos, vlen, reasons, i, j, prefix, prefix_len, largest, label_bound,
+        m = decode(base, cap, vpos, vlen, reasons, i, j, prefix, prefix_len, largest, label_bound, attributes,
                    rows, spans, origins, head)
         look_up(rows, spans, m, scratch, head, limits, overflow, fold)
         if ld_i64(head + 32) > known:

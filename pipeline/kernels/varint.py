@@ -10,6 +10,7 @@ from numba import njit
 from pipeline.kernels.bits import ld_u8, ld_u64, out_of_line, septets, trailing_zeros
 
 BAD = 1 << 62  #: a position past every end: the caller's one bounds check sees it
+MANY = 3 << 61  #: another one: of a map with more entries than may be
 
 
 @njit(forceinline=True)

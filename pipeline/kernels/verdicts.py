@@ -33,6 +33,7 @@ from pipeline.kernels.classify import (
     verdict_of,
 )  # fmt: skip
 from pipeline.kernels.slots import (
+    BAD_RECORDS,
     BINDING_START,
     EXEMPLARS,
     EXEMPLARS_OF,
@@ -65,6 +66,7 @@ SOME_DURATIONS, SOME_OTHERS = 1, 2
 EXEMPLAR_BYTES = 16  #: record, instance
 NOTED_MOST = 256  #: exemplars of a block; what comes later is not noted: the next block has room again
 NOTED_EACH = 4  #: exemplars of one instance in a unit; not every event has a trace
+BAD_FOR_SOME, NOTED = 1, 2  #: what is said of a record: bad for some SLO instance; and one of its exemplars
 
 
 @njit(forceinline=True)
@@ -139,10 +141,20 @@ def _note_exemplar(fold, series, number, record):
     noted, used = ld_i64(fold + 8 * EXEMPLARS_OF) + instance, ld_i64(fold + 8 * EXEMPLARS_USED)
     if ld_u8(noted) < np.uint64(NOTED_EACH) and used < NOTED_MOST:
         st_u8(noted, ld_u8(noted) + np.uint64(1))
+        st_u8(ld_i64(fold + 8 * BAD_RECORDS) + record, np.uint64(NOTED))
         at = ld_i64(fold + 8 * EXEMPLARS) + EXEMPLAR_BYTES * used
         st_i64(at, record)
         st_i64(at + 8, instance)
         st_i64(fold + 8 * EXEMPLARS_USED, used + 1)
+
+
+@njit(forceinline=True)
+def _note_bad(fold, row, record, number, tally):
+    """Say that a record is bad for an SLO instance; the first ones of its second may become exemplars."""
+    said = ld_i64(fold + 8 * BAD_RECORDS) + record
+    st_u8(said, ld_u8(said) | np.uint64(BAD_FOR_SOME))
+    if ld_i64(tally + 16) == 0:
+        _note_exemplar(fold, ld_i64(row + SERIES), number, record)
 
 
 @njit(forceinline=True)
@@ -182,8 +194,8 @@ def _judge_several(fold, row, record, number, rule, tally, values, state):
         _sum_up(fold, tally, state, ld_i64(at + 8), ld_i64(at + 16), weight)
         return
     verdict = _together(fold, row, state, ld_i64(rule + 8), values)
-    if verdict == BAD and ld_i64(tally + 16) == 0:
-        _note_exemplar(fold, ld_i64(row + SERIES), number, record)
+    if verdict == BAD:
+        _note_bad(fold, row, record, number, tally)
     add(tally + 8 * verdict, weight)
 
 
@@ -202,8 +214,8 @@ def judge(fold, row, record, case, rules, tally, values):
             if verdict > BAD:
                 _judge_several(fold, row, record, number, rule, tally, values, verdict)
             else:
-                if verdict == BAD and ld_i64(tally + 16) == 0:
-                    _note_exemplar(fold, ld_i64(row + SERIES), number, record)
+                if verdict == BAD:
+                    _note_bad(fold, row, record, number, tally)
                 add(tally + 8 * verdict, weight)
         rule += RULE_BYTES
         tally += 24

@@ -10,6 +10,7 @@ it. The period is played with a lead before it, so that no alert window begins e
 Law: the rules that were in force tell the alerts that were told, within a slice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import slo as formulas
-from pipeline.alerts import Kind, Watched
+from pipeline.alerts import Composed, Kind, Watched
 from pipeline.rehearsal.notation import Ints
 from pipeline.rehearsal.playing import Told, play
 from pipeline.rehearsal.reading import Rehearsal, Status
-from pipeline.rehearsal.streams import Stream
+from pipeline.rehearsal.streams import Stream, together
 from pipeline.spec import Slo
 
 SLICE_S = 10
@@ -47,6 +48,11 @@ class Counted:
     good: Ints
     bad: Ints
     excluded: Ints
+
+
+def nothing_of(instance: str) -> Counted:
+    """An instance of which nothing was counted."""
+    return Counted(instance, *(np.zeros(0, np.int64),) * 4)
 
 
 class Sums(NamedTuple):
@@ -95,12 +101,27 @@ class Judged(NamedTuple):
 
 def judged(watched: Watched, counted: Counted, measured: NDArray[np.int64], period: Period) -> Judged:
     """Judge the period. `measured`: starts of the minutes in which anything was counted."""
-    first = max(period.first, int(counted.slice_start_s.min(initial=period.until)) // MINUTE_S * MINUTE_S)
+    return _judged(watched, None, [counted], measured, period)
+
+
+def judged_together(
+    composed: Composed, counted: Sequence[Counted], measured: NDArray[np.int64], period: Period
+) -> Judged:
+    """Judge a composite by what was counted for it of each member, in the order of its parts."""
+    return _judged(composed.watched, composed, counted, measured, period)
+
+
+def _judged(
+    watched: Watched, composed: Composed | None, counted: Sequence[Counted], measured: NDArray[np.int64], period: Period
+) -> Judged:
+    begins = min(int(each.slice_start_s.min(initial=period.until)) for each in counted)
+    first = max(period.first, begins // MINUTE_S * MINUTE_S)
     if first >= period.until:
         return Judged()  # an instance is there from its first count on
-    stream = _stream(counted, measured, first, period.until)
-    last = Status(period.until - first, (), (), (), ())
-    played = play(Rehearsal(counted.instance, watched, stream, None, (last,), first))
+    streams = tuple(_stream(each, measured, first, period.until) for each in counted)
+    last, members = Status(period.until - first, (), (), (), ()), streams if composed else ()
+    stream = together(streams)
+    played = play(Rehearsal(counted[0].instance, watched, stream, None, (last,), first, composed, members))
     burning = (each for each in played.told if each.kind == Kind.BURN_RATE.name)
     told = (replace(each, at_s=each.at_s + first) for each in burning)
     inside = tuple(each for each in told if period.since < each.at_s <= period.until)

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pipeline.alerts import Kind
-from pipeline.delivery.context import NOTHING, Change, Context, Group, first_seen, of_slo, seen
+from pipeline.changes import SCOPE
+from pipeline.delivery.context import (
+    NOTHING,
+    Change,
+    Context,
+    Group,
+    Recorded,
+    change_of,
+    first_seen,
+    of_slo,
+    seen,
+)
 from pipeline.delivery.notification import AlertEvent
 from pipeline.series import BASE_LABELS
 from pipeline.settings import SettingsError
@@ -66,6 +77,17 @@ WHERE service = {{service:String}} AND slice_start >= fromUnixTimestamp({{since:
   AND (label, value) NOT IN (SELECT label, value FROM sli_1h {_pairs(NEW_LABELS)} WHERE service = {{service:String}}
     AND slice_start >= fromUnixTimestamp({{before:Int64}}) AND slice_start < fromUnixTimestamp({{since:Int64}}))
 GROUP BY label, value ORDER BY at_us LIMIT 10"""
+_SCOPES = "\n  AND ".join(
+    f"({label} = '' OR empty({{{label}_is:Array(String)}}) OR has({{{label}_is:Array(String)}}, {label}))"
+    for label in SCOPE
+)
+#: what somebody told of, and what was still being worked on when the alert began
+TOLD_SQL = f"""\
+SELECT toUnixTimestamp64Micro(at) AS at_us, kind, title, knobs, actor, url, {", ".join(SCOPE)} FROM config_changes
+WHERE service = {{service:String}} AND at < fromUnixTimestamp({{until:Int64}})
+  AND (at >= fromUnixTimestamp({{since:Int64}}) OR until > fromUnixTimestamp({{started:Int64}}))
+  AND {_SCOPES}
+ORDER BY at DESC, change_id LIMIT 10"""
 
 
 class Contexts:
@@ -115,7 +137,7 @@ def _ask(settings: "Settings", event: AlertEvent, slo: "Slo | None") -> tuple[li
     limits = {"max_execution_time": PATIENCE_S, "server_side_params": 1}
     connection = client(settings, connect_timeout=PATIENCE_S, send_receive_timeout=2 * PATIENCE_S)
     try:
-        return _groups(connection, event, slo, limits), _changes(connection, event, limits)
+        return _groups(connection, event, slo, limits), _changes(connection, event, slo, limits)
     finally:
         connection.disconnect()
 
@@ -167,11 +189,30 @@ def conditions(event: AlertEvent, slo: "Slo | None") -> dict[str, tuple[str, ...
     return {label: values for label, values in chosen.items() if label in BASE_LABELS and label != "service"}
 
 
-def _changes(connection: "Client", event: AlertEvent, limits: dict[str, Any]) -> tuple[Change, ...]:
+def _changes(connection: "Client", event: AlertEvent, slo: "Slo | None", limits: dict[str, Any]) -> tuple[Change, ...]:
     started = event.started_at // 1_000_000
     since = (started - HOUR_S) // HOUR_S * HOUR_S
     asked = {
         "service": event.service, "since": since, "before": since - DAY_S, "until": event.window_end // 1_000_000 + 1,
     }  # fmt: skip
     found = connection.execute(NEW_SQL, asked, settings=limits)
-    return first_seen({(label, value): at_us for label, value, at_us in found}, since * 1_000_000)
+    recorded = _told(connection, event, slo, {**asked, "started": started}, limits)
+    news = {(label, value): at_us for label, value, at_us in found}
+    for each in recorded:  # its own first requests are no news beside it
+        for scope in each.scope:
+            news.pop(scope, None)
+    return (*map(change_of, recorded), *first_seen(news, since * 1_000_000))
+
+
+def _told(
+    connection: "Client", event: AlertEvent, slo: "Slo | None", asked: dict[str, Any], limits: dict[str, Any]
+) -> list[Recorded]:
+    where = conditions(event, slo)
+    scopes = {f"{label}_is": list(where.get(label, ())) for label in SCOPE}
+    found = connection.execute(TOLD_SQL, {**asked, **scopes}, settings=limits)
+    return [
+        Recorded(
+            at_us, kind, title, knobs, actor, url, tuple(pair for pair in zip(SCOPE, scope, strict=True) if pair[1])
+        )
+        for at_us, kind, title, knobs, actor, url, *scope in found
+    ]

@@ -75,7 +75,7 @@ def promised(slos: SloSet) -> Promised:
     return Promised(labels, {name: frozenset(of) for name, of in composites.items()})
 
 
-def sheet_of(receiver: Receiver, known: Promised) -> Sheet:
+def sheet_of(receiver: Receiver, known: Promised, site: str = "") -> Sheet:
     """What a receiver's form needs, with today's address and secret.
 
     Raises: SettingsError.
@@ -85,4 +85,4 @@ def sheet_of(receiver: Receiver, known: Promised) -> Sheet:
         address = secret_in(receiver.url_file, f"address of receiver {receiver.name}")
     if receiver.secret_file is not None:
         secret = secret_in(receiver.secret_file, f"secret of receiver {receiver.name}")
-    return Sheet(receiver, address, secret, known)
+    return Sheet(receiver, address, secret, known, site)

@@ -8,6 +8,7 @@ AggregateFunction at all.
 from functools import cache
 from typing import NamedTuple
 
+from pipeline import archive
 from pipeline.kernels.ddsketch import ALPHA
 from pipeline.rows import COUNTERS, SKETCHES, TALLIES, TIERS_S
 from pipeline.series import BASE_LABELS
@@ -34,6 +35,13 @@ STATE = Kind("String", f"CAST({{}}, '{STATE_TYPE}')")
 LABELS = Kind("Map(String, String)", "CAST({}, 'Map(LowCardinality(String), String)')")
 COUNTS = Kind("Map(String, Int64)")
 FLAG = Kind("UInt8")
+WORDS = Kind("Map(String, String)")
+#: numbers and texts of events, with something in place of what is not there: lists without None are made in one go
+MAYBE_NUMBER = Kind("Int64", f"nullIf({{}}, {archive.NULL})")
+MAYBE_FLOAT = Kind("Float64", "if(isNaN({0}), NULL, {0})")
+ANY_TEXT = Kind("String", "toValidUTF8({})")
+RAW = Kind("String", "nullIf({}, '')")
+MAYBE_TEXT = Kind("String", "nullIf(toValidUTF8({}), '')")
 
 
 def _all(kind: Kind, *names: str) -> dict[str, Kind]:
@@ -45,6 +53,30 @@ SLICES = {
     **_all(STATE, *(f"{name}_state" for name in SKETCHES)),
 }  # fmt: skip
 COUNT_ROWS = {**_all(TEXT, "slo", "revision", "instance"), "slice_start": TIME, **_all(INTEGER, *TALLIES)}
+
+
+def _event_kind(name: str) -> Kind:
+    """How a field of InferenceEvent travels."""
+    if name in archive.TIMES:
+        return TIME
+    if name in archive.MAPS:
+        return WORDS
+    if name in archive.FLOATS:
+        return MAYBE_FLOAT
+    if name in archive.SYMBOLS:
+        return TEXT
+    if name in archive.RAW:
+        return RAW
+    if name in archive.TEXTS:
+        return MAYBE_TEXT if name in archive.OPTIONAL else ANY_TEXT
+    return MAYBE_NUMBER if name in archive.OPTIONAL else INTEGER
+
+
+EVENTS = {
+    **{name: _event_kind(name) for name in (*archive.NUMBERS, *archive.WORDS)},
+    **_all(TIME, "counted_at", "appended_at"), "source_topic": TEXT, "source_partition": SMALL,
+    "source_offset": INTEGER, "is_bad": FLAG, "sample_ratio": RATIO,
+}  # fmt: skip
 
 TABLES: dict[str, dict[str, Kind]] = {
     **{f"slices_{tier}": SLICES for tier in TIERS_S},
@@ -84,11 +116,17 @@ TABLES: dict[str, dict[str, Kind]] = {
         **_all(SMALL, "partition", "dlq_partition"), **_all(INTEGER, "offset", "dlq_offset"),
         "appended_at": MAYBE_TIME, "is_whole": FLAG, "headers": Kind("Map(String, String)"),
     },
+    "change_records": {
+        **_all(TEXT, "change_id", "kind", "service", "title", "request_model", "variant", "region", "actor"),
+        **_all(TIME, "at", "appended_at"), "until": MAYBE_TIME, **_all(WORDS, "before", "after"),
+        **_all(Kind("Nullable(String)"), "url", "config_epoch"),
+    },
     "worker_reports": {
         **_all(TEXT, "worker", "step", "reason"), "reported_at": TIME,
         **_all(INTEGER, "records", "dead_letters", "late", "backlog_records"), "watermark_lag_s": MAYBE_RATIO,
         **_all(RATIO, "oldest_in_flight_s", "open_transaction_s"), "is_lagging": FLAG,
     },
+    "event_records": EVENTS,
     "redriven_letters": {
         "dlq_topic": TEXT, "dlq_partition": SMALL, **_all(INTEGER, "first_offset", "last_offset"), "redriven_at": TIME,
     },

@@ -4,7 +4,7 @@ Asked once, before a worker starts: a fold never does I/O. Subjects are named af
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 import httpx
@@ -25,19 +25,44 @@ class RegistryError(RuntimeError):
     """The registry cannot be used; the message says what to do."""
 
 
-def framing(url: str, events_topic: str, outputs: Mapping[str, str]) -> Framing:
+def framing(url: str, events_topic: str, outputs: Mapping[str, str], others: Iterable[str] = ()) -> Framing:
     """Register our output schemas, learn every version of the events' subject, and return the framing they make.
 
-    `outputs`: topic -> schema name. Raises: RegistryError, whatever the registry answers.
+    `outputs`: topic -> schema name. `others`: topics that somebody else writes too, whose versions are learnt as well.
+    Raises: RegistryError, whatever the registry answers.
     """
-    try:
-        client = httpx.Client(base_url=url, timeout=TIMEOUT_S, headers={"Content-Type": MEDIA_TYPE})  # no redirects
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise RegistryError(f"BURNLINE_SCHEMA_REGISTRY_URL is no address: {type(error).__name__}") from None
-    with client:
+    with _client(url) as client:
         ids = {name: _register(client, f"{topic}-value", avro_text(name)) for topic, name in outputs.items()}
         registered = {number: avro_text(name) for name, number in ids.items()}
-        return Framing(ids, registered | _versions(client, f"{events_topic}-value"))
+        for topic in (events_topic, *others):
+            registered |= _versions(client, f"{topic}-value")
+        return Framing(ids, registered)
+
+
+def newest(url: str, topics: Iterable[str]) -> dict[str, str | None]:
+    """The newest schema of each topic's subject; None where nobody has registered one. Nothing is registered.
+
+    Raises: RegistryError.
+    """
+    with _client(url) as client:
+        return {topic: _newest(client, f"/subjects/{topic}-value/versions/latest") for topic in topics}
+
+
+def _newest(client: httpx.Client, path: str) -> str | None:
+    found = _asked(client, "GET", path, missing={})
+    if found == {}:
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("schema"), str):
+        raise _nonsense(path, "a schema")
+    schema: str = found["schema"]
+    return schema
+
+
+def _client(url: str) -> httpx.Client:
+    try:
+        return httpx.Client(base_url=url, timeout=TIMEOUT_S, headers={"Content-Type": MEDIA_TYPE})  # no redirects
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise RegistryError(f"BURNLINE_SCHEMA_REGISTRY_URL is no address: {type(error).__name__}") from None
 
 
 def _register(client: httpx.Client, subject: str, schema: str) -> int:

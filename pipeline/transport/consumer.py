@@ -23,7 +23,7 @@ from faust.types import TP, ConsumerMessage
 from pipeline.kernels import record_batches
 from pipeline.records import RecordBlock
 from pipeline.transport.frames import FrameClient
-from pipeline.transport.record_blocks import BATCH_BYTES_MAX, RawMemoryRecords, RawPartitionRecords
+from pipeline.transport.record_blocks import BATCH_BYTES_MAX, BLOCK_BYTES_MAX, RawMemoryRecords, RawPartitionRecords
 from pipeline.transport.upstream import rebound
 
 POLL_BLOCKS = 8  #: inflated at once: what was fetched compressed is many times larger
@@ -40,6 +40,7 @@ class FetchSpec:
     wait_ms: int = 100  # Faust hard-codes 1500
     read_committed: bool = False
     batch_bytes: int = BATCH_BYTES_MAX  # a batch that inflates further is one record, which nobody can use
+    block_bytes: int = BLOCK_BYTES_MAX  # inflated; smaller ones leave no large memory behind
     queue_blocks: int = 4  # in front of the step, whose own queue is counted in bytes
 
 
@@ -71,13 +72,15 @@ def block_topics(app: Any) -> set[str]:
     return names
 
 
-def consumer_class(names: set[str], batch_bytes: int = BATCH_BYTES_MAX) -> type[aiokafka.AIOKafkaConsumer]:
+def consumer_class(
+    names: set[str], batch_bytes: int = BATCH_BYTES_MAX, block_bytes: int = BLOCK_BYTES_MAX
+) -> type[aiokafka.AIOKafkaConsumer]:
     """Make a consumer that gives blocks for these topics and records for all others."""
     stock_records, stock_memory = fetcher_module.PartitionRecords, fetcher_module.MemoryRecords
 
     def partition_records(tp: Any, records: RawMemoryRecords, *rest: Any) -> Any:
         if tp.topic in names:
-            return RawPartitionRecords(tp, records, *(*rest, batch_bytes))
+            return RawPartitionRecords(tp, records, *(*rest, batch_bytes, block_bytes))
         return stock_records(tp, stock_memory(bytes(records.raw)), *rest)
 
     class BlockFetcher(fetcher_module.Fetcher):
@@ -117,7 +120,7 @@ class BlockConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         fetch = self.app.__dict__.get("block_fetch", FetchSpec())
-        consumer.__class__ = consumer_class(block_topics(self.app), fetch.batch_bytes)
+        consumer.__class__ = consumer_class(block_topics(self.app), fetch.batch_bytes, fetch.block_bytes)
         consumer._client.__class__ = FrameClient
         consumer._fetch_min_bytes, consumer._fetch_max_wait_ms = fetch.least_bytes, fetch.wait_ms
         consumer._fetch_max_bytes = fetch.request_bytes

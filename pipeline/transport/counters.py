@@ -22,6 +22,7 @@ class StepCounters:
     transaction_s_max: float = 0.0
     fold_s: float = 0.0
     queued_bytes: int = 0
+    held_bytes: int = 0  # of units that are not written yet
     progress_at_s: float = 0.0  # monotonic time of the last unit written
 
     def took(self, records: int, size: int) -> None:

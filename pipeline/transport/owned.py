@@ -52,6 +52,7 @@ class Owned:
     folded: int = field(init=False)  # every unit below this offset is written or being written
     blocks: list[RecordBlock] = field(default_factory=list)
     queued_bytes: int = 0  # of the blocks and of what is being folded
+    held_bytes: int = 0  # of units that are not written yet, where they are as large as their input
     quiet_since_s: float | None = None  # read to its end and silent
     gap_since_s: float | None = None  # blocks come that do not follow
     short_since_s: float | None = None  # the log ends before what was read of it

@@ -22,7 +22,9 @@ from pipeline.transport.arenas import ARENA_BYTES, arena
 from pipeline.transport.inflating import TooLarge, inflate
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
-BLOCK_BYTES_MAX = 8 << 20  #: inflated; a block is cut behind the batch that passes it
+BLOCK_BYTES_MAX = (
+    8 << 20
+)  #: inflated; a block is cut behind the batch that passes it, unless somebody wants smaller ones
 KEPT_BYTES_LEAST = 4 << 20  #: a smaller block is copied out of its arena, which serves again at once
 WASTED_TIMES = 4  #: so much room may hang on a block's bytes in memory of its own
 BATCH_BYTES_MAX = 256 << 20  #: inflated
@@ -128,13 +130,14 @@ class RawPartitionRecords:
         check_crcs: bool,
         isolation_level: int,
         batch_bytes: int = BATCH_BYTES_MAX,
+        block_bytes: int = BLOCK_BYTES_MAX,
     ) -> None:
         del key_deserializer, value_deserializer
         self._tp, self._raw, self._view = tp, records.raw, np.frombuffer(records.raw, np.uint8)
         self._aborted = sorted(aborted_transactions or [], key=lambda entry: entry[1])
         self._aborted_producers: set[int] = set()
         self._check_crcs, self._read_committed = bool(check_crcs), isolation_level == READ_COMMITTED
-        self._batch_bytes = batch_bytes
+        self._batch_bytes, self._block_bytes = batch_bytes, block_bytes
         self._least = self.next_fetch_offset = fetch_offset
         self._blocks = self._cut()
 
@@ -163,7 +166,7 @@ class RawPartitionRecords:
                 is_end = True
             if is_end:
                 break
-            if found.bytes > BLOCK_BYTES_MAX:
+            if found.bytes > self._block_bytes:
                 yield self._block(first, following, found)
                 first, found = following, Gathered()
         if following > first:

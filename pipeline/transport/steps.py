@@ -20,6 +20,7 @@ from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.transport.counters import StepCounters
 from pipeline.transport.ledger import Ledger, state_entries
 from pipeline.transport.owned import Fold, Owned
+from pipeline.transport.room import Room
 
 TICK_S = 0.02
 RELEASE_S = 20.0  #: a revocation waits so long for what is being written
@@ -43,6 +44,7 @@ class StepSpec:
     unit_s_of: Mapping[str, float] = field(default_factory=dict)  # topics with another one
     unit_bytes: int = 16 << 20
     queue_bytes: int = 64 << 20  # of all partitions; what is over waits in Kafka
+    holds_input: bool = False  # a unit is as large as what it was made of, which counts until it is written
     threads: int = 1
 
     def seconds(self, topic: str) -> float:
@@ -102,8 +104,7 @@ class Step:
         self.is_assigned = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._options = dict(kafka_options)
-        self._room = asyncio.Event()
-        self._room.set()
+        self._room = Room(self.counters, spec.queue_bytes)
         self._executor = ThreadPoolExecutor(spec.threads, thread_name_prefix=spec.name)
         self._turn = asyncio.Semaphore(spec.threads)
         self._ticker: asyncio.Task[None] | None = None
@@ -213,13 +214,13 @@ class Step:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._unqueue(owned, owned.queued_bytes)
+        self._unqueue(owned, owned.queued_bytes, -owned.held_bytes)
 
     # -- blocks
     async def take(self, tp: TP, block: RecordBlock) -> None:
         """Queue a block if it is the expected one; waits while too much is queued."""
-        self.counters.queue_waits += not self._room.is_set()
-        while not self._room.is_set() and not self.failed.done():
+        self.counters.queue_waits += self._room.is_full
+        while self._room.is_full and not self.failed.done():
             await self._room.wait()
         owned = self.owned.get(tp)
         if owned is None or owned.is_leaving or self.failed.done():
@@ -230,9 +231,7 @@ class Step:
             self.counters.stale_blocks += 1
             return
         self.counters.took(len(accepted), accepted.buffer.nbytes)
-        self.counters.queued_bytes += accepted.buffer.nbytes
-        if self.counters.queued_bytes >= self.spec.queue_bytes:
-            self._room.clear()
+        self._room.change(queued=accepted.buffer.nbytes)
         if owned.queued_bytes >= self.spec.unit_bytes:
             self._start_flush(owned)
         self._relieve()
@@ -242,7 +241,7 @@ class Step:
 
         Many partitions fill the queue before any of them has a whole unit, and then all wait for the clock.
         """
-        if self.counters.queued_bytes < self.spec.queue_bytes // 2 or self._turn.locked():
+        if not self._room.is_half_full or self._turn.locked():
             return
         if any(owned.is_starting for owned in self.owned.values()):
             return
@@ -250,11 +249,10 @@ class Step:
         if idle:
             self._start_flush(max(idle, key=lambda owned: owned.queued_bytes))
 
-    def _unqueue(self, owned: Owned, size: int) -> None:
+    def _unqueue(self, owned: Owned, size: int, held: int = 0) -> None:
         owned.queued_bytes -= size
-        self.counters.queued_bytes -= size
-        if self.counters.queued_bytes < self.spec.queue_bytes:
-            self._room.set()
+        owned.held_bytes += held
+        self._room.change(-size, held)
 
     def oldest_in_flight_s(self, now_s: float) -> float:
         """Age of the oldest block that is not written yet; 0: none."""
@@ -333,20 +331,21 @@ class Step:
         async with self._turn:  # frozen when its turn comes: what comes while it waits belongs to it
             end = self._source.end(owned.tp)
             frozen = owned.freeze(end, time.monotonic(), time.time_ns() // 1000)
+            held = frozen.bytes if self.spec.holds_input else 0
             began_s = time.perf_counter()
             try:
                 work = self._executor.submit(owned.fold.fold, frozen.blocks, frozen.facts)
                 unit = await asyncio.wrap_future(work)
             finally:
                 frozen.blocks.clear()
-                self._unqueue(owned, frozen.bytes)
+                self._unqueue(owned, frozen.bytes, held)
             self.counters.fold_s += time.perf_counter() - began_s
         if owned.writing is not None:
             await asyncio.wait([owned.writing])
         if not owned.is_void:
-            owned.writing = asyncio.create_task(self._write(owned, unit, frozen.facts))
+            owned.writing = asyncio.create_task(self._write(owned, unit, frozen.facts, held))
 
-    async def _write(self, owned: Owned, unit: Unit, facts: UnitFacts) -> None:
+    async def _write(self, owned: Owned, unit: Unit, facts: UnitFacts, held: int) -> None:
         began_s, owned.writing_since_s = time.perf_counter(), time.monotonic()
         try:
             await self.ledger.write(owned.tp, unit, facts)
@@ -356,6 +355,7 @@ class Step:
             self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
             owned.in_flight_since_s.popleft()
             owned.writing_since_s = None
+            self._unqueue(owned, 0, -held)
             self._report_lost(owned, unit, facts)
 
     def _report_lost(self, owned: Owned, unit: Unit, facts: UnitFacts) -> None:
@@ -385,7 +385,7 @@ class Step:
             failure.__cause__ = error
             self.failed.set_exception(failure)
             self.failed.exception()  # seen: whoever waits gets it, and nobody waiting is no warning
-        self._room.set()
+        self._room.open_up()
 
     async def stop(self) -> None:
         """Write what is held, let go of everything. Idempotent."""

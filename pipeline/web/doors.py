@@ -6,11 +6,12 @@ else; what cannot be read as HTTP gets a bare answer, and nothing of it is repea
 
 import asyncio
 import hmac
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
-CONNECTIONS_MOST = 64
+CONNECTIONS_MOST = 256  #: a page asks for a dozen things at once, and keeps a stream open
 REQUEST_S = 5.0  #: from the connection to the end of the request's head
 REPLY_S = 30.0  #: from there to the end of the answer
 LINE_BYTES = 4096  #: of the request line
@@ -35,7 +36,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def refusal(status: int, reason: str) -> web.Response:
     """An answer that says no more than its status does."""
-    response = web.json_response({"error": reason}, status=status, headers=HEADERS)
+    said = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": reason}
+    response = web.json_response(said, status=status, headers=HEADERS, content_type="application/problem+json")
     response.force_close()
     return response
 

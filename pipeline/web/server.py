@@ -1,7 +1,7 @@
-"""Metrics and health over HTTP, read only. Loopback unless a token is set.
+"""Metrics, health, the page and its API over HTTP, read only. Loopback unless a token is set.
 
-Refuses to know what the numbers mean: it is given a page of metrics and two judgements of health. Who may stay how
-long is the door's.
+Refuses to know what the numbers mean: it is given a page of metrics, two judgements of health, and the site. Who may
+stay how long is the door's.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from pipeline.metrics import content_type
 from pipeline.web.doors import (
     BODY_BYTES,
     FIELD_BYTES,
@@ -25,6 +26,7 @@ from pipeline.web.doors import (
     is_token,
     refusal,
 )
+from pipeline.web.site import Site
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -58,9 +60,10 @@ class Health:
 class Endpoints:
     """What the port serves."""
 
-    metrics: Callable[[], bytes]
+    metrics: Callable[[str], bytes] | None  # of an Accept header
     live: Callable[[], Health]
     ready: Callable[[], Health]
+    site: Site | None = None
 
 
 def parse_bind(text: str, token: str | None) -> tuple[str, int]:
@@ -81,10 +84,12 @@ def parse_bind(text: str, token: str | None) -> tuple[str, int]:
 
 def build(endpoints: Endpoints, token: str | None) -> web.Application:
     """Build the application; with a token every path wants it as a bearer, and probes say less without."""
-    app = web.Application(middlewares=[_guard(token)], client_max_size=BODY_BYTES)
+    app = web.Application(middlewares=[_guard(token, endpoints.site)], client_max_size=BODY_BYTES)
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=endpoints.metrics(), headers={"Content-Type": "text/plain; version=0.0.4"})
+    async def metrics(request: web.Request) -> web.Response:
+        assert endpoints.metrics is not None
+        accept = request.headers.get("Accept", "")
+        return web.Response(body=endpoints.metrics(accept), headers={"Content-Type": content_type(accept)})
 
     async def live(request: web.Request) -> web.Response:
         return endpoints.live().response(request[IS_KNOWN])
@@ -92,19 +97,23 @@ def build(endpoints: Endpoints, token: str | None) -> web.Application:
     async def ready(request: web.Request) -> web.Response:
         return endpoints.ready().response(request[IS_KNOWN])
 
-    app.router.add_get("/metrics", metrics)
+    if endpoints.metrics is not None:
+        app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", live)
     app.router.add_get("/readyz", ready)
+    if endpoints.site is not None:
+        endpoints.site.add_to(app)
     return app
 
 
-def _guard(token: str | None) -> Any:
+def _guard(token: str | None, site: Site | None) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request.protocol, Door):
             request.protocol.answer_within(REPLY_S)
         request[IS_KNOWN] = not token or is_token(request.headers.get("Authorization", ""), token)
-        if refused := _refused(request, token):
+        is_open = request.path in PROBES or (site is not None and site.is_open(request.rel_url.raw_path))
+        if refused := _refused(request, token, is_open):
             return refused
         try:
             response = await handler(request)
@@ -113,16 +122,18 @@ def _guard(token: str | None) -> Any:
         except Exception as error:
             log.error("an answer failed", exc_info=error)
             return refusal(500, "internal error")
-        response.headers.update(HEADERS)
-        response.force_close()
+        if not response.prepared:  # a stream has done so itself
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+            response.force_close()
         return response
 
     return guard
 
 
-def _refused(request: web.Request, token: str | None) -> web.Response | None:
+def _refused(request: web.Request, token: str | None, is_open: bool) -> web.Response | None:
     """Say no before any handler is asked: to strangers, to borrowed names, and to bodies."""
-    if not request[IS_KNOWN] and request.path not in PROBES:
+    if not request[IS_KNOWN] and not is_open:
         response = refusal(401, "a bearer token is needed")
         response.headers["WWW-Authenticate"] = "Bearer"
         return response

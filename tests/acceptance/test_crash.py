@@ -1,4 +1,7 @@
-"""kill -9 of the worker under load, twice: ClickHouse and a read_committed reader sum exactly to what was produced."""
+"""kill -9 of the worker under load, twice: ClickHouse and a read_committed reader sum exactly to what was produced.
+
+Every event is kept whole, too: each is one row.
+"""
 
 import threading
 import time
@@ -14,6 +17,7 @@ from jobs.fleet import FleetSpec, Truth
 from jobs.simulation import SimulationReport, SimulationSpec, run
 from pipeline.embedded.site import Site
 from pipeline.spec import load as load_slos
+from pipeline.topics import topic_name
 from schemas import HOME
 from tests.acceptance.harness import Pipeline, pipeline_on
 
@@ -25,7 +29,7 @@ OUTCOMES = ("success", "error", "timeout", "cancelled", "shed", "rate_limited", 
 
 @pytest.fixture
 def crashing(site: Site) -> Any:
-    with pipeline_on(site, "crash", HOME / "demo", session_timeout_s=6) as running:
+    with pipeline_on(site, "crash", HOME / "demo", session_timeout_s=6, events_archive="all") as running:
         yield running
 
 
@@ -100,6 +104,16 @@ def test_two_kills_under_load_lose_nothing_and_count_nothing_twice(crashing: Pip
     assert sliced(crashing) == requests
     for view in ("slo_counts", "slo_counts_1m", "slo_counts_1h"):
         crashing.becomes(lambda view=view: stored(crashing, view), truths)
+    crashing.becomes(lambda: whole(crashing), (requests, requests, requests))
+
+
+def whole(pipeline: Pipeline) -> tuple[int, ...]:
+    """How many events are kept whole, how many places in the log they come from, and how many they say they are."""
+    (found,) = pipeline.ask(
+        "SELECT count(), uniqExact(source_partition, source_offset), uniqExact(event_id) FROM events "
+        f"WHERE source_topic = '{topic_name(pipeline.settings, 'inference.events')}'"
+    )
+    return tuple(map(int, found))
 
 
 def wait_for_more(pipeline: Pipeline) -> None:

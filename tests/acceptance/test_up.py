@@ -49,11 +49,12 @@ def test_up_gives_every_address_and_leaves_nothing_behind(
     line = up.stdout.readline()
     assert line, (tmp_path / "stderr").read_text()
     said = json.loads(line)
-    assert {"kafka_brokers", "clickhouse_url", "clickhouse_reader_password_file", "workers"} <= set(said)
+    assert {"kafka_brokers", "clickhouse_url", "clickhouse_reader_password_file", "web_page", "workers"} <= set(said)
     assert Path(said["clickhouse_reader_password_file"]).stat().st_mode & 0o077 == 0
     address = said["workers"][0]["http"]
     assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
     assert b"burnline_units_total" in httpx.get(f"{address}/metrics", timeout=60).content
+    assert httpx.get(said["web_page"], timeout=60).headers["content-type"].startswith("text/html")
 
     up.send_signal(number)
     assert up.wait(120) == code, (tmp_path / "stderr").read_text()

@@ -10,10 +10,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipeline.agents.deliver import Deliverer
 from pipeline.agents.parts import Parts
+from pipeline.agents.watching import Watcher
 from pipeline.blocks import encode
 from pipeline.delivery.notification import AlertEvent
 from pipeline.delivery.routes import Receiver, Route, Routes
 from pipeline.framing import SINGLE_OBJECT
+from pipeline.ourselves import Concerns
 from pipeline.settings import Settings
 from pipeline.spec import SloSet
 from pipeline.topics import ALERTS, DELIVERIES, topic_name
@@ -27,7 +29,7 @@ def settings_for(brokers: str, prefix: str, **changes: Any) -> Settings:
     nowhere = "clickhouse://nobody@127.0.0.1:1/burnline"
     return Settings(
         kafka_brokers=brokers, topic_prefix=prefix, clickhouse_url=nowhere, session_timeout_s=6, slo_dir="/nowhere",
-        **changes,
+        **{"steps": "deliver", "webhook_url": "http://nobody.invalid/", **changes},
     )  # fmt: skip
 
 
@@ -57,8 +59,10 @@ def to_one(receiver: Receiver) -> Routes:
 class Delivering:
     """Runs a deliverer until stopped, or killed where it stands."""
 
-    def __init__(self, settings: Settings, routes: Routes, slos: SloSet | None = None) -> None:
+    def __init__(self, settings: Settings, routes: Routes, slos: SloSet | None = None, watches: bool = False) -> None:
+        """`watches`: it tells of itself too, without much patience."""
         self._parts = Parts(settings, slos or SloSet(), SINGLE_OBJECT, {}, routes)
+        self._watches = watches
         self._ready, self._thread = threading.Event(), threading.Thread(target=self._run, daemon=True)
         self.deliverer: Deliverer
 
@@ -67,9 +71,13 @@ class Delivering:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.deliverer = Deliverer(self._parts)
+        self.deliverer = Deliverer(self._parts, down_s=0.0)
         self._ready.set()
+        watcher = Watcher(self._parts, self.deliverer.concerns, Concerns(hold_us=0), look_s=0.2)
+        watching = asyncio.create_task(watcher.run()) if self._watches else None
         await self.deliverer.run(self._stop)
+        if watching is not None:
+            watching.cancel()
 
     def __enter__(self) -> "Delivering":
         self._thread.start()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from pipeline.delivery.incidents import GroupingSpec
 from pipeline.delivery.notification import AlertEvent
@@ -127,6 +128,22 @@ def test_a_new_receiver_is_told_of_what_is_open_and_not_of_the_past(site: Settin
         until(lambda: is_idle(running))
         write(site, [of("open", 3, "RESOLVED")])
         receiver.until(lambda heard: said(heard) == [("open", "trigger"), ("open", "resolve")])
+
+
+def test_a_receiver_whose_group_kafka_has_forgotten_goes_on_where_it_was(site: Settings) -> None:
+    with listening() as receiver:
+        with Delivering(site, to_one(hook(receiver))) as running:
+            until(lambda: is_idle(running))
+            write(site, [of("a", 1)])
+            receiver.until(lambda heard: len(heard) == 1)
+            until(lambda: is_idle(running))
+            group = running.deliverer._spec(hook(receiver)).group
+        write(site, story("past"))
+        admin = AdminClient({"bootstrap.servers": site.kafka_brokers})
+        admin.delete_consumer_groups([group])[group].result(30)
+        with Delivering(site, to_one(hook(receiver))):
+            heard = receiver.until(lambda heard: said(heard, "past")[-1:] == [("past", "resolve")])
+    assert said(heard) == [("a", "trigger"), *(("past", action) for action in ("trigger", "update", "resolve"))]
 
 
 def test_another_deliverer_stands_by_and_takes_over(site: Settings) -> None:

@@ -43,8 +43,11 @@ def test_past_the_limit_the_unit_is_not_given_out_and_not_counted_as_put_aside(f
 
 
 def test_settings_reach_the_limits_of_decoding() -> None:
-    given = Settings(limit_series=5, limit_instances=6, limit_label_bytes=7, limit_event_bytes=8, limit_age_s=9.5)
-    assert fold_spec(given) == FoldSpec(5, 6, 7, 8, age_us=9_500_000)
+    given = Settings(
+        limit_series=5, limit_instances=6, limit_label_bytes=7, limit_event_bytes=8, limit_attributes=9,
+        limit_open_slices=5_000, limit_age_s=9.5,
+    )  # fmt: skip
+    assert fold_spec(given) == FoldSpec(5, 6, 7, 8, 9, 5_000, age_us=9_500_000)
 
 
 def test_event_ids_are_remembered_only_where_a_window_is_set() -> None:

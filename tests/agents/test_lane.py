@@ -99,3 +99,22 @@ def test_an_entry_that_cannot_be_read_is_counted_and_stops_nothing(entry: bytes)
         assert (lane.teller.counters.unreadable, lane.open_incidents) == (1, 0)
 
     run(main())
+
+
+def test_an_open_alert_keeps_the_labels_it_was_told_with_though_its_file_is_edited() -> None:
+    async def main() -> None:
+        lane = lane_of(Pace())
+
+        def known() -> dict[str, str]:
+            told = lane._incidents.by_key["a"].told["a"]
+            return {name: (told.labels or {})[name] for name in ("team", "slo", "severity")}
+
+        lane.promise(Promised({"a": {"team": "one"}}))
+        await lane._take(records([of("a", 1, severity="WARNING")]))
+        lane.promise(Promised({"a": {"team": "two"}}))
+        await lane._take(records([of("a", 2, "UPDATED")]))
+        assert known() == {"team": "one", "slo": "a", "severity": "warning"}
+        await lane._take(records([of("a", 3, "RESOLVED"), of("a", 4)]))
+        assert known() == {"team": "two", "slo": "a", "severity": "critical"}
+
+    run(main())

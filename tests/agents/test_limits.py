@@ -11,7 +11,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 from numba import config
 
-from pipeline import exemplars, trace_ids, unit
+from pipeline import exemplars, trace_ids
 from pipeline.agents.ingest import LimitedFold, PartitionFold, fold_spec, window_spec
 from pipeline.agents.judge import COUNTED
 from pipeline.dead_letters import LimitSpec
@@ -79,12 +79,14 @@ BAD = {"outcome": "ERROR", "final_attempt": True}
 EVENT = list(one())
 SIZE = len(EVENT[0] or b"")
 IDS, ONE_ID = events(30, lambda n: {"event_id": f"id {n}"}), events(3, lambda n: {"event_id": "same"})
+THREE = dict.fromkeys("abc", "v")
 SOME = None  #: more than none
 INGEST = [
     pytest.param(VARIANTS, {"limit_series": 4}, "burnline_series_overflow", 56, id="series"),
     pytest.param(MODELS, {"limit_instances": 8}, "burnline_instances_refused", SOME, id="instances"),
     pytest.param(one(region="x" * 9), {"limit_label_bytes": 8}, f"{LETTERS} label_too_long", 1, id="label bytes"),
     pytest.param(EVENT, {"limit_event_bytes": SIZE - 1}, f"{LETTERS} too_large", 1, id="event bytes"),
+    pytest.param(one(attributes=THREE), {"limit_attributes": 2}, f"{LETTERS} too_many_attributes", 1, id="attributes"),
     pytest.param(one(**OLD), {"limit_age_s": 0.899, "append_ms": LATER_MS}, f"{LETTERS} too_old", 1, id="age"),
     pytest.param([b"x" * 90], {"letter_bytes": 94}, "burnline_dead_letters_cut", 1, id="dead letter bytes"),
     pytest.param(one(**BAD, trace_id="t" * 129), {}, "burnline_trace_ids_too_long", SOME, id="a trace id"),
@@ -108,6 +110,7 @@ AT = [
     pytest.param(MODELS, {}, "burnline_instances_refused", id="instances"),
     pytest.param(one(region="x" * 9), {"limit_label_bytes": 9}, f"{LETTERS} label_too_long", id="label bytes"),
     pytest.param(EVENT, {"limit_event_bytes": SIZE}, f"{LETTERS} too_large", id="event bytes"),
+    pytest.param(one(attributes=THREE), {"limit_attributes": 3}, f"{LETTERS} too_many_attributes", id="attributes"),
     pytest.param(one(**OLD), {"limit_age_s": 0.9, "append_ms": LATER_MS}, f"{LETTERS} too_old", id="age"),
     pytest.param([b"x" * 90], {"letter_bytes": 95}, "burnline_dead_letters_cut", id="dead letter bytes"),
     pytest.param(one(**BAD, trace_id="t" * 128), {}, "burnline_trace_ids_too_long", id="a trace id"),
@@ -127,11 +130,11 @@ def test_at_a_limit_of_ingest_nothing_is_left_out(
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="thousands of events")
-def test_a_unit_of_too_many_slices_is_taken_in_pieces(folding: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit, "MOST_SLOTS", unit.FEWEST_SLOTS)
-    values = events(6_000, lambda n: {"completed_at": START_US + n * 10_000_000, "received_at": START_US})
-    _, behind = folding(values, append_ms=START_US // 1000 + 60_000_000)
-    assert read(behind, "burnline_cut_units") >= 1
+@pytest.mark.parametrize(("past", "cuts"), [(0, 0), (1, 1)])
+def test_a_unit_of_too_many_slices_is_taken_in_pieces(folding: Any, past: int, cuts: int) -> None:
+    values = events(4_096 + past, lambda n: {"completed_at": START_US + n * 10_000_000, "received_at": START_US})
+    _, behind = folding(values, append_ms=START_US // 1000 + 60_000_000, limit_open_slices=4_096)
+    assert read(behind, "burnline_cut_units") == cuts
 
 
 def test_a_batch_that_inflates_too_far_is_counted() -> None:
@@ -144,15 +147,35 @@ def test_a_batch_that_inflates_too_far_is_counted() -> None:
     assert "burnline_oversized_batches" in CATALOGUE
 
 
+FULL = (1 << 32) - 1 - 30 * 9  #: with the hour's other events
+AHEAD = steady(T0 + 300, T0 + 330, 9)
 MANY = [entry for label in "abc" for entry in steady(T0 + 40, T0 + 70, 9, labels=f"m={label}")]
 JUDGE = [
     pytest.param({"limit_instances": 1}, MANY, 500, "burnline_judge_refused", 3, id="instances"),
     pytest.param({"limit_statuses": 1}, MANY, 500, "burnline_deferred_statuses", SOME, id="statuses of a unit"),
     pytest.param({}, steady(T0, T0 + 30, 9, slo="who"), 500, "burnline_unknown_entries", 30, id="SLOs not in force"),
     pytest.param({}, steady(T0 + 300, T0 + 330, 9), 100, "burnline_waiting_entries", 30, id="entries that wait"),
+    pytest.param({"limit_waiting": 29}, AHEAD, 100, "burnline_hurried_entries", 16, id="entries judged early"),
     pytest.param({}, steady(T0 + 40, T0 + 70, 9), 100, "burnline_late_entries", 30, id="late entries"),
     pytest.param({}, steady(T0 + 200, T0 + 201, 1 << 40), 500, "burnline_clipped_events", SOME, id="events of a slice"),
 ]
+
+
+AT_JUDGE = [
+    pytest.param({"limit_instances": 4}, MANY, 500, "burnline_judge_refused", id="instances"),
+    pytest.param({"limit_statuses": 4}, MANY, 500, "burnline_deferred_statuses", id="statuses of a unit"),
+    pytest.param({"limit_waiting": 30}, AHEAD, 100, "burnline_hurried_entries", id="entries judged early"),
+    pytest.param({}, steady(T0 + 200, T0 + 201, FULL), 500, "burnline_clipped_events", id="events of a slice"),
+]
+
+
+@pytest.mark.parametrize(("limits", "entries", "newest", "metric"), AT_JUDGE)
+def test_at_a_limit_of_the_judge_nothing_is_put_off_or_left_out(
+    limits: dict[str, Any], entries: Any, newest: int, metric: str
+) -> None:
+    driver = Driver(spec(watched(), **limits))
+    driver.feed(counts(steady(T0, T0 + 30, 9), newest=T0 + 100), counts(entries, newest=T0 + newest))
+    assert driver.fold.counters[COUNTED[metric]] == 0
 
 
 @pytest.mark.parametrize(("limits", "entries", "newest", "metric", "moves"), JUDGE)

@@ -1,6 +1,7 @@
 """Telling one receiver: again until it takes it, one probe at a time, with the secret that is in the file today."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator
@@ -33,6 +34,11 @@ async def say(notification: Notification) -> Words:
     return Words(f"about {notification.alert.slo}", "short", "long")
 
 
+async def sure() -> float:
+    """Nobody else tells this receiver."""
+    return math.inf
+
+
 def telling(receiver: Receiver, spec: RetrySpec = FAST) -> Teller:
     return Teller(receiver, Promised(), say, words, spec)
 
@@ -51,7 +57,7 @@ def test_it_is_told_again_until_it_is_taken(server: Listening) -> None:
 
     async def main() -> None:
         teller = telling(hook(server))
-        assert await teller.tell(notification_of(event())) == []
+        assert await teller.tell(notification_of(event()), sure) == []
         assert (teller.counters.sent, teller.counters.retried) == (1, 5)
         assert teller.breaker.circuit(FAST) is Circuit.CLOSED and teller.trouble() == ""
         assert time.monotonic() - teller.tried_at_s < 60
@@ -77,12 +83,12 @@ def test_a_receiver_that_is_down_is_probed_by_one_at_a_time(server: Listening) -
 
     async def main() -> None:
         teller = telling(hook(server))
-        work = [asyncio.create_task(teller.tell(notification_of(event())))]
+        work = [asyncio.create_task(teller.tell(notification_of(event()), sure))]
         while teller.breaker.circuit(FAST) is Circuit.CLOSED:
             await asyncio.sleep(0.005)
         is_probed[0] = True
         others = (notification_of(event(dedup_key=f"a{number}")) for number in range(7))
-        work += [asyncio.create_task(teller.tell(each)) for each in others]
+        work += [asyncio.create_task(teller.tell(each, sure)) for each in others]
         probes = len(server.heard) + 12
         while len(server.heard) < probes:
             await asyncio.sleep(0.005)
@@ -101,7 +107,7 @@ def test_a_refusal_is_final_and_said(server: Listening) -> None:
 
     async def main() -> None:
         teller = telling(hook(server))
-        await teller.tell(notification_of(event()))
+        await teller.tell(notification_of(event()), sure)
         assert (teller.counters.refused, teller.counters.sent) == (1, 0)
         assert teller.trouble() == "receiver hook has refused a notification: 400 wrong <b>field</b>"
         await teller.close()
@@ -116,9 +122,9 @@ def test_what_cannot_be_written_holds_up_nothing_and_is_said(server: Listening, 
 
     async def main() -> None:
         teller = telling(pager)
-        await teller.tell(notification_of(event(long_burn_rate=float("nan"))))
+        await teller.tell(notification_of(event(long_burn_rate=float("nan"))), sure)
         assert teller.counters.refused == 1 and "it cannot be written" in teller.trouble()
-        await teller.tell(notification_of(event()))
+        await teller.tell(notification_of(event()), sure)
         assert teller.counters.sent == 1
         await teller.close()
 
@@ -131,7 +137,7 @@ def test_a_secret_is_read_when_it_is_needed_and_waited_for(server: Listening, tm
 
     async def main() -> None:
         teller = telling(hook(server, secret_file=file))
-        work = asyncio.create_task(teller.tell(notification_of(event())))
+        work = asyncio.create_task(teller.tell(notification_of(event()), sure))
         while teller.breaker.circuit(FAST) is Circuit.CLOSED:
             await asyncio.sleep(0.005)
         assert "secret of receiver hook" in teller.trouble()
@@ -150,7 +156,7 @@ def test_a_longer_wait_that_is_asked_for_is_kept(server: Listening) -> None:
     async def main() -> None:
         teller = telling(hook(server))
         began_s = time.monotonic()
-        await teller.tell(notification_of(event()))
+        await teller.tell(notification_of(event()), sure)
         assert time.monotonic() - began_s >= 0.9
         await teller.close()
 
@@ -160,7 +166,7 @@ def test_a_longer_wait_that_is_asked_for_is_kept(server: Listening) -> None:
 def test_a_name_that_leads_inside_is_not_called(server: Listening) -> None:
     async def main() -> None:
         teller = telling(replace(hook(server), allow=()))
-        work = asyncio.create_task(teller.tell(notification_of(event())))
+        work = asyncio.create_task(teller.tell(notification_of(event()), sure))
         while teller.breaker.circuit(FAST) is Circuit.CLOSED:
             await asyncio.sleep(0.005)
         assert "loopback" in teller.trouble()
@@ -176,9 +182,9 @@ def test_what_is_open_is_repeated_with_its_words_each_interval(server: Listening
 
     async def main() -> None:
         teller = telling(receiver)
-        await teller.tell(notification_of(event()))
+        await teller.tell(notification_of(event()), sure)
         while teller.counters.repeated < 3:
-            await teller.repeat([event(), event(dedup_key="other", slo="other")])
+            await teller.repeat([(event(), None), (event(dedup_key="other", slo="other"), None)], sure)
             await asyncio.sleep(0.005)
         await teller.close()
 
@@ -198,7 +204,7 @@ def test_what_cannot_be_repeated_is_left_out(server: Listening) -> None:
 
     async def main() -> None:
         teller = telling(receiver)
-        await teller.repeat([event(started_at=2**60), event(dedup_key="other")])
+        await teller.repeat([(event(started_at=2**60), None), (event(dedup_key="other"), None)], sure)
         await teller.close()
 
     run(main())
@@ -208,9 +214,9 @@ def test_what_cannot_be_repeated_is_left_out(server: Listening) -> None:
 def test_what_cannot_be_written_to_a_topic_holds_up_nothing() -> None:
     async def main() -> None:
         teller = telling(Receiver("mirror", "topic", topic="alerts.json"))
-        assert await teller.tell(notification_of(event(window_end=2**60))) == []
+        assert await teller.tell(notification_of(event(window_end=2**60)), sure) == []
         assert (teller.counters.refused, teller.counters.sent) == (1, 0)
-        assert len(await teller.tell(notification_of(event()))) == 1
+        assert len(await teller.tell(notification_of(event()), sure)) == 1
         await teller.close()
 
     run(main())
@@ -219,8 +225,65 @@ def test_what_cannot_be_written_to_a_topic_holds_up_nothing() -> None:
 def test_who_does_not_forget_is_not_told_again(server: Listening) -> None:
     async def main() -> None:
         teller = telling(hook(server))
-        await teller.repeat([event()])
+        await teller.repeat([(event(), None)], sure)
         await teller.close()
 
     run(main())
     assert server.heard == []
+
+
+def test_what_may_be_told_by_somebody_else_is_not_sent_but_asked_about_anew(server: Listening) -> None:
+    async def main() -> None:
+        teller, proofs = telling(hook(server)), iter([float("-inf")])
+
+        async def prove() -> float:
+            return next(proofs, math.inf)
+
+        await teller.tell(notification_of(event()), prove)
+        assert (teller.counters.sent, teller.counters.retried) == (1, 1)
+        await teller.close()
+
+    run(main())
+    assert len(server.heard) == 1
+
+
+def test_who_is_fenced_stops_telling(server: Listening) -> None:
+    server.answer = lambda _: Reply(503)
+
+    async def main() -> None:
+        teller, proofs = telling(hook(server)), iter([math.inf, math.inf])
+
+        async def prove() -> float:
+            try:
+                return next(proofs)
+            except StopIteration:
+                raise PermissionError("fenced") from None
+
+        with pytest.raises(PermissionError):
+            await teller.tell(notification_of(event()), prove)
+        await teller.close()
+
+    run(main())
+    assert len(server.heard) == 2
+
+
+def test_a_receiver_is_down_when_it_fails_for_so_long_and_nobody_knows_before_it_was_asked(server: Listening) -> None:
+    async def main() -> None:
+        teller = telling(hook(server))
+        assert teller.down(0.0) is None
+        await teller.tell(notification_of(event()), sure)
+        assert teller.down(0.0) == ""
+        server.answer = lambda _: Reply(503)
+        work = asyncio.create_task(teller.tell(notification_of(event()), sure))
+        while teller.breaker.circuit(FAST) is Circuit.CLOSED:
+            assert teller.down(0.0) in {"", None}, "a failure or two say nothing"
+            await asyncio.sleep(0.005)
+        assert teller.down(3_600.0) is None
+        said = teller.down(0.0)
+        assert said is not None and said.startswith("receiver hook is down for 0 s: 503")
+        server.answer = lambda _: Reply()
+        await work
+        assert teller.down(0.0) == ""
+        await teller.close()
+
+    run(main())

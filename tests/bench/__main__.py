@@ -21,6 +21,7 @@ from tests.bench import latency as latency_bench
 from tests.bench import presets as presets_bench
 from tests.bench import report
 from tests.bench import soak as soak_bench
+from tests.bench import stored as stored_bench
 from tests.bench import views as views_bench
 from tests.bench.paced import PacePlan
 
@@ -191,7 +192,7 @@ def soak(
     with _measuring("soak") as (home, around):
         result = soak_bench.measure_soak(plan, home, DATA_DIR)
     report.save("soak", result, around, out)
-    report.plot_soak(result, out / "soak.png")
+    soak_bench.plot(result, out / "soak.png")
     _show_soak(result, around)
     if wrong := soak_bench.wrong(result):
         _fail(wrong)
@@ -210,9 +211,10 @@ def _show_soak(result: dict[str, Any], around: dict[str, Any]) -> None:
         "", "events/s", "peak MB", "at the end MB", "MB/min in the second half", "new tenants", "events as `other`",
         "instances as `other`", "missing", "extra",
     ]  # fmt: skip
+    parts = " + ".join(f"{size / 1e6:.0f} {name}" for name, size in result["bound_parts"].items())
     title = (
-        f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB at 1,000 series, and under the attack flat below "
-        f"{result['bound_bytes'] / 1e6:.0f} MB, the bound that the limits give"
+        f"Memory of the worker; goal < {report.GOALS['rss_mb']} MB at 1,000 series, and under the attack below "
+        f"{result['bound_bytes'] / 1e6:.0f} MB: {parts}"
     )
     report.show(title, columns, [row], around)
 
@@ -265,7 +267,14 @@ def views(
         f"Views, one SLO of a hundred, {100 * instances:,} instances, {days} days, {stored:,} rows; goal "
         f"{views_bench.GOAL_MS} ms"
     )
-    report.show(title, ["", "least, ms", "median, ms", "most, ms", "rows"], views_bench.rows(result), around)
+    columns = ["", "goal, ms", "cpu, ms", "least, ms", "median, ms", "most, ms", "rows"]
+    report.show(title, columns, views_bench.rows(result), around)
+    kept = result["stored"]
+    title = (
+        f"{kept['events']:,} events stored at {kept['events_per_s']:,.0f}/s, {kept['rows_per_s']:,.0f} rows/s; a raw "
+        f"event takes {kept['raw_bytes_an_event']:.1f} bytes, all slices and counts {kept['slices_bytes_an_event']:.1f}"
+    )
+    report.show(title, ["", "rows", "kB", "bytes a row", "bytes an event", "parts"], stored_bench.rows(kept), around)
 
 
 @contextmanager

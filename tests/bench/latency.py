@@ -9,7 +9,7 @@ full second reach the factor. Its tick's sending began before its append, so a d
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -87,16 +87,23 @@ def write_slos(directory: Path) -> Path:
 
 
 def run_steadily(
-    settings: Settings, plan: PacePlan, home: Path, look: Callable[[Sent], None] = lambda sent: None
+    settings: Settings,
+    plan: PacePlan,
+    home: Path,
+    look: Callable[[Sent], None] = lambda sent: None,
+    ask: Callable[[str], Mapping[str, float]] = lambda address: {},
 ) -> tuple[Sent, processes.Usage]:
-    """Run a worker under watch, and a producer beside it until that is done; then `look`, before the worker stops."""
+    """Run a worker under watch, and a producer beside it until that is done; then `look`, before the worker stops.
+
+    `ask`: called every second with the worker's address; what it says is kept with the usage.
+    """
     plan = replace(plan, brokers=settings.kafka_brokers, topic=topics.topic_name(settings, topics.EVENTS))
     wanted, out = home / "plan.json", home / "sent.json"
     wanted.write_text(json.dumps(asdict(plan)))
     worker = Worker(settings, home / "worker.log")
     try:
-        worker.ready()
-        watch = processes.Watch(worker.process.pid, every_s=1.0)
+        address = worker.ready()["http"]
+        watch = processes.Watch(worker.process.pid, every_s=1.0, tell=lambda: ask(address))
         with processes.module("tests.bench.paced", wanted, out) as producer:
             processes.finished(producer, plan.seconds * 1.5 + 120)
         time.sleep(plan.settle_s)

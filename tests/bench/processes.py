@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,12 @@ import psutil  # type: ignore[import-untyped]
 
 @dataclass
 class Usage:
-    """Samples of one process: seconds since the first, resident bytes, processor seconds."""
+    """Samples of one process: seconds since the first, resident bytes, processor seconds, what it says of itself."""
 
     seconds: list[float] = field(default_factory=list)
     rss_bytes: list[int] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
+    told: list[Mapping[str, float]] = field(default_factory=list)
 
     @property
     def peak_bytes(self) -> int:
@@ -34,8 +35,8 @@ class Usage:
 class Watch:
     """Samples a process in a thread until `stop`."""
 
-    def __init__(self, pid: int, every_s: float = 0.2) -> None:
-        self.usage, self._process, self._every_s = Usage(), psutil.Process(pid), every_s
+    def __init__(self, pid: int, every_s: float = 0.2, tell: Callable[[], Mapping[str, float]] = lambda: {}) -> None:
+        self.usage, self._process, self._every_s, self._tell = Usage(), psutil.Process(pid), every_s, tell
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._began = time.monotonic()
@@ -58,6 +59,7 @@ class Watch:
             self.usage.seconds.append(time.monotonic() - self._began)
             self.usage.rss_bytes.append(memory.rss)
             self.usage.cpu_seconds.append(times.user + times.system)
+            self.usage.told.append(self._tell())
             if is_last:
                 return
 

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,6 +92,22 @@ def figure(title: str, x: str, y: str) -> Any:
     return drawn, axes
 
 
+def figures(title: str, x: str, ys: Sequence[str]) -> tuple[Any, Any]:
+    """Make a figure of plots below each other, with one x: (figure, axes of each)."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    drawn, several = pyplot.subplots(len(ys), 1, sharex=True, figsize=(9, 2.6 * len(ys)), layout="constrained")
+    several[0].set_title(title, loc="left")
+    several[-1].set_xlabel(x)
+    for axes, y in zip(several, ys, strict=True):
+        axes.set_ylabel(y)
+        axes.spines[["top", "right"]].set_visible(False)
+    return drawn, several
+
+
 def finish(drawn: Any, path: Path) -> None:
     """Write a figure."""
     from matplotlib import pyplot
@@ -148,23 +164,6 @@ def plot_latency(result: dict[str, Any], path: Path) -> None:
     axes.axvline(GOALS["p99_s"], color=GOAL, linestyle=":", label="goal for P99")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False)
-    finish(drawn, path)
-
-
-def plot_soak(result: dict[str, Any], path: Path) -> None:
-    """Draw resident memory over time."""
-    drawn, axes = figure(
-        f"Worker memory at {result['events_per_s']:,.0f} events/s, {result['plan']['series']:,} series; slope "
-        f"{result['slope_bytes_per_min'] / 1e6:+.2f} MB/min in the second half",
-        "minutes", "resident MB",
-    )  # fmt: skip
-    axes.plot([s / 60 for s in result["seconds"]], [b / 1e6 for b in result["rss_bytes"]], color=OURS)
-    axes.axhline(GOALS["rss_mb"], color=GOAL, linestyle=":", label="goal at 1,000 series")
-    axes.axhline(result["bound_bytes"] / 1e6, color=GOAL, label="bound by the limits of series and SLO instances")
-    if result["plan"]["attack_from_s"] < result["plan"]["seconds"]:
-        axes.axvline(result["plan"]["attack_from_s"] / 60, color=THEIRS, label="ever new tenants from here")
-    axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     finish(drawn, path)
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
 from pipeline.settings import Settings
 from tests.bench import ingest, kernel, latency, report, soak, topic
 from tests.bench.by_hand import ByHand, Sums, verdicts
 from tests.bench.fleet_events import make_base
+from tests.bench.gauges import added
 from tests.bench.paced import PacePlan, Sent
 from tests.naive import events as naive
 
@@ -55,7 +57,8 @@ def test_a_steady_load_is_sent_and_watched(
     assert result["events"] == 20_000
     assert result["intruders"] == 50 * 4  # ticks, new tenants in each
     assert result["peak_bytes"] > 0
-    report.plot_soak(result, tmp_path / "soak.png")
+    assert max(result["gauges"]["series"]) >= 200 and max(result["gauges"]["instances"]) >= 5
+    soak.plot(result, tmp_path / "soak.png")
 
 
 def test_a_soak_expects_of_every_slo_what_was_sent_and_complains_of_the_rest() -> None:
@@ -67,6 +70,27 @@ def test_a_soak_expects_of_every_slo_what_was_sent_and_complains_of_the_rest() -
     assert soak.wrong({**fine, "missing": 3}).startswith("3 missing, 0 extra")
     assert soak.wrong({**fine, "extra": 3}).startswith("0 missing, 3 extra")
     assert soak.wrong({**fine, "peak_bytes": 6_000_000}) == "6 MB, past the bound of 5 MB"
+
+
+@pytest.mark.parametrize("limit", ["limit_instances", "limit_series", "limit_waiting", "queue_bytes"])
+def test_the_bound_of_memory_grows_with_every_limit(limit: str) -> None:
+    before = soak.bound_parts(Settings())
+    behind = soak.bound_parts(Settings(**{limit: 2 * getattr(Settings(), limit)}))
+    assert behind == before | {limit: 2 * before[limit]}
+
+
+def test_metrics_are_added_up_over_their_labels_but_for_the_step() -> None:
+    text = """
+burnline_series 3
+burnline_instances{partition="0"} 2
+burnline_instances{partition="1"} 4
+burnline_backlog_records{step="store"} 5
+burnline_backlog_records{step="judge"} 7
+"""
+    told = added(text_string_to_metric_families(text))
+    assert {name: value for name, value in told.items() if value} == {
+        "series": 3, "instances": 6, "store_backlog": 5, "judge_backlog": 7,
+    }  # fmt: skip
 
 
 def test_the_rivals_judge_as_the_definitions_do() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.sinks.migrations import load, migrate, views
+from tests.bench import stored as stored_bench
 from tests.bench import views as bench
 
 TINY = bench.Size(slos=8, instances=2, days=2, neighbours=7, newest_s=3_600, series=8, alerts=80, corrections=4)
@@ -24,13 +25,14 @@ def test_a_small_run_answers_of_the_slo_that_is_asked_about(clickhouse: Embedded
         with clickhouse.client(database=name) as client:
             migrate(client)
             bench.fill(client, TINY)
-            answers = [bench.asked(client, view, 1) for view in bench.QUESTIONS]
+            answers = [bench.asked(client, admin, question, 1) for question in bench.ALL]
             rows = {each.view: each.rows for each in answers}
             corrected = client.execute(
                 "SELECT count(), sum(uncorrected_good > good), sum(corrected_minutes) FROM compliance_corrected "
                 "WHERE slo = %(slo)s", {"slo": bench.ASKED}
             )  # fmt: skip
             stored = dict(client.execute(bench.STORED_SQL))
+            kept = stored_bench.measure(clickhouse, client, 2_000, 20, tmp_path)
         admin.execute(f"DROP DATABASE {name} SYNC")
     assert rows["compliance"] == rows["compliance_corrected"] == rows["error_budget_corrected"] == TINY.instances
     assert rows["slo_counts_1h"] == 48
@@ -39,4 +41,5 @@ def test_a_small_run_answers_of_the_slo_that_is_asked_about(clickhouse: Embedded
     assert stored["counts_1h"] == 8 * 2 * 48
     result = {"answers": [vars(each) for each in answers], "goal_ms": bench.GOAL_MS, "size": TINY._asdict()}
     bench.plot(result, tmp_path / "views.png")
-    assert len(bench.rows(result)) == len(bench.QUESTIONS)
+    assert len(bench.rows(result)) == len(bench.ALL)
+    assert len(stored_bench.rows(kept)) == 7 and kept["events"] == 2_000

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import random
 import shutil
 import tempfile
@@ -25,6 +26,10 @@ def main(
     seed: Annotated[int | None, typer.Option(help="same seed, same times and choices")] = None,
     rate: Annotated[int, typer.Option(help="events a second", min=100)] = 20_000,
     rounds: Annotated[int | None, typer.Option(help="how often a fault is injected", min=1)] = None,
+    patience_s: Annotated[
+        float,
+        typer.Option("--patience", help="most seconds that a recovery is watched; else as each fault says"),
+    ] = math.inf,
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON a run, and nothing else on stdout")] = False,
     out: Annotated[Path, typer.Option(help="where results go")] = OUT,
     keep: Annotated[Path | None, typer.Option(help="keep logs and data of the runs here")] = None,
@@ -48,7 +53,7 @@ def main(
         name = ", ".join(some)
         console.print(f"{name}, seed {first} ...", style="dim", highlight=False)
         try:
-            result = live_through(tuple(FAULTS[each] for each in some), first, rate, rounds, keep)
+            result = live_through(tuple(FAULTS[each] for each in some), first, rate, rounds, keep, patience_s)
         except Skipped as why:
             console.print(f"{name} skipped: {why}", style="yellow")
             continue
@@ -58,11 +63,12 @@ def main(
         report.save(result, around, out)
     if not as_json:
         report.show(results)
+        report.summarise(results, names, out / RECOVERY)
     raise typer.Exit(int(not all(result.is_good for result in results)))
 
 
 def live_through(
-    faults: tuple[Fault, ...], seed: int, rate: int, rounds: int | None = None, keep: Path | None = None
+    faults: tuple[Fault, ...], seed: int, rate: int, rounds: int | None, keep: Path | None, patience_s: float
 ) -> Result:
     """One run on a fresh site; a run that breaks is a result too, with its seed."""
     with tempfile.TemporaryDirectory(prefix="burnline-chaos-") as place:
@@ -70,14 +76,14 @@ def live_through(
         shutil.rmtree(home, ignore_errors=True)  # what another run left there would be counted
         home.mkdir(parents=True)
         try:
-            with Session(home, faults, seed, rate) as session:
+            with Session(home, faults, seed, rate, patience_s) as session:
                 return session.run(rounds)
         except Skipped:
             raise
         except Exception as error:  # what is broken is told with its seed, and the next fault has its turn
             name = "+".join(fault.name for fault in faults)
             where = traceback.format_exc().splitlines()[-7:]
-            return Result(name, seed, rounds or 1, rate, problems=[f"the run broke: {error!r}"], notes=where)
+            return Result(name, seed, rounds, rate, problems=[f"the run broke: {error!r}"], notes=where)
 
 
 if __name__ == "__main__":

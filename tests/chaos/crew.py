@@ -3,10 +3,10 @@
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +17,12 @@ from tests.chaos.launcher import CALL, PHASE
 
 RESTART_S = 0.3
 READY_S = 240.0  # kernels compile first, beside others on a busy machine
+T = TypeVar("T")
+
+
+def one_of(chance: Random, things: Sequence[T]) -> T:
+    """Choose by one draw, however many there are just then: what is drawn later does not hang on it."""
+    return things[int(chance.random() * len(things))]
 
 
 class Crew:
@@ -79,9 +85,7 @@ class Crew:
     def kill(self, chance: Random) -> None:
         """kill -9 of one of those who run."""
         with self._turn:
-            running = [worker for worker in self.members if worker.process.poll() is None]
-            if running:
-                chance.choice(running).kill()
+            one_of(chance, [worker for worker in self.members if worker.process.poll() is None] or self.members).kill()
 
     def kill_all(self) -> None:
         """kill -9 of everybody; nobody comes back before `is_on_leave` ends."""

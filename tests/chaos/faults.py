@@ -10,6 +10,8 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from pipeline.topics import EVENTS, create_topics
+from pipeline.transport.app import METADATA_MS
+from tests.chaos.crew import one_of
 from tests.chaos.launcher import PHASES
 from tests.chaos.proxy import COMMITS
 from tests.chaos.session import SESSION_S, Fault, Session, Skipped
@@ -36,7 +38,7 @@ def kill_once(session: Session) -> None:
 
 def sleep_past_the_session(session: Session) -> None:
     """Its partitions go to others meanwhile; it wakes up with old memory."""
-    process = session.chance.choice(session.crew.members).process
+    process = one_of(session.chance, session.crew.members).process
     process.send_signal(signal.SIGSTOP)
     time.sleep(SESSION_S + session.chance.uniform(4.0, 7.0))
     process.send_signal(signal.SIGCONT)
@@ -53,8 +55,8 @@ def scale_up_and_down(session: Session) -> None:
 
 
 def die_in_a_phase(session: Session) -> None:
-    """The phases in turn; at which of its calls is chance."""
-    phase = list(PHASES)[session.round % len(PHASES)]
+    """The phases in turn, the first by the seed; at which of its calls is chance."""
+    phase = list(PHASES)[(session.seed + session.round) % len(PHASES)]
     call = session.chance.randint(1, 3 if "state" in phase else 25)
     doomed = session.crew.doom(phase, call)
     try:
@@ -154,11 +156,13 @@ def make_topic_anew(session: Session) -> None:
 
 
 def add_partitions(session: Session) -> None:
+    """Under load until workers must have found them."""
     client = admin(session)
     for future in client.create_partitions([NewPartitions(EVENTS, MORE_PARTITIONS)]).values():
         future.result(30)
     time.sleep(1.0)
     session.load.go_on(partitions=MORE_PARTITIONS)
+    time.sleep(METADATA_MS / 1000 + 5.0)
 
 
 # -- ClickHouse

@@ -21,8 +21,8 @@ from tests.chaos.verdict import PLACES
 def replay(result: Result) -> str:
     """The command that lives through it again."""
     faults = " ".join(f"--fault {name}" for name in result.faults)
-    how = "--together" if len(result.faults) > 1 else f"--rounds {result.rounds}"
-    return f"python -m tests.chaos --seed {result.seed} {faults} {how} --rate {result.rate_asked}"
+    how = " --together" * (len(result.faults) > 1) + f" --rounds {result.rounds}" * (result.rounds is not None)
+    return f"python -m tests.chaos --seed {result.seed} {faults}{how} --rate {result.rate_asked}"
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def show(results: Sequence[Result]) -> None:
         for line in (*result.problems, *result.notes):
             console.print(f"{result.fault}: {line}", style="red" if line in result.problems else "dim", highlight=False)
         if not result.is_good:
-            console.print(f"  replay: {replay(result)}", highlight=False)
+            console.print(f"  replay: {replay(result)}", highlight=False, soft_wrap=True)
 
 
 def summarise(results: Sequence[Result], order: Sequence[str], plot_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.embedded.kafka_security import HOST
 from tests.chaos import report
+from tests.chaos.crew import one_of
 from tests.chaos.faults import FAULTS, SHORT
 from tests.chaos.lag import Sample, within_since_s
 from tests.chaos.launcher import PHASES
@@ -74,8 +75,25 @@ def test_faults_have_names_of_their_own_and_phases_exist() -> None:
 def test_a_result_tells_how_to_live_through_it_again() -> None:
     command = report.replay(Result("worker-kill", 7, 2, 20_000))
     assert command == "python -m tests.chaos --seed 7 --fault worker-kill --rounds 2 --rate 20000"
-    command = report.replay(Result("worker-kill+broker-kill", 7, 20, 9_000))
+    command = report.replay(Result("worker-kill+broker-kill", 7, None, 9_000))
     assert command == "python -m tests.chaos --seed 7 --fault worker-kill --fault broker-kill --together --rate 9000"
+
+
+def test_a_run_that_failed_prints_its_replay_as_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    good = Result("worker-kill", 6, None, 20_000)
+    failed = Result("+".join(FAULTS), 7, None, 20_000, problems=["counts: 3 missing, 4 extra"])
+    report.show([good, failed])
+    told = [line.strip() for line in capsys.readouterr().out.splitlines() if "replay" in line]
+    assert told == [f"replay: {report.replay(failed)}"]
+
+
+def test_what_a_seed_draws_later_does_not_hang_on_how_many_are_there_just_then() -> None:
+    def drawn(sizes: list[int]) -> tuple[list[int], float]:
+        chance = random.Random(7)
+        return [one_of(chance, range(size)) for size in sizes], chance.random()
+
+    assert drawn([1, 2, 3, 2])[1] == drawn([2, 2, 1, 2])[1]
+    assert {one_of(random.Random(seed), "abc") for seed in range(50)} == set("abc")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.commands.alerts import incoming, shown_second
+from pipeline.commands.alerts import incoming, shown_second, titled
 from pipeline.delivery.notification import AlertEvent
 from pipeline.embedded import EmbeddedKafka
 from pipeline.settings import Settings
@@ -49,3 +49,10 @@ def test_what_comes_is_read_and_what_was_there_is_not(kafka: EmbeddedKafka, topi
 
 def test_the_second_is_shown_in_utc() -> None:
     assert shown_second(event()) == "2026-01-02 03:04:05"
+
+
+@pytest.mark.parametrize("at", [2**62, -(2**62), 10**15], ids=["after all time", "before all time", "a far year"])
+def test_times_that_no_calendar_has_end_nothing(at: int) -> None:
+    wild = event(sequence=at, started_at=at, window_end=-at, watermark=at, evaluated_at=at)
+    assert shown_second(wild) == f"second {at}"
+    assert titled(wild).startswith("[CRITICAL] chat-ttft")

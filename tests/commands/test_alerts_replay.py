@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,17 @@ def definition(clickhouse: EmbeddedClickHouse, monkeypatch: pytest.MonkeyPatch, 
 
 
 def replayed(definition: Path, *words: str) -> dict[str, Any]:
+    (told,) = all_replayed(definition, *words)
+    return told
+
+
+def all_replayed(definition: Path, *words: str) -> list[dict[str, Any]]:
     since, until = iso(UNTIL_S - HOURS * 3_600), iso(UNTIL_S)
     result = CliRunner().invoke(
         app, ["replay", "--slo", str(definition), "--from", since, "--to", until, *words, "--json"]
     )
     assert result.exit_code == 0, result.output
-    (told,) = json.loads(result.stdout)
-    return dict(told)
+    return list(json.loads(result.stdout))
 
 
 def test_it_says_what_pages_what_of_that_is_right_and_how_soon(definition: Path, tmp_path: Path) -> None:
@@ -80,6 +85,31 @@ def test_with_a_laxer_definition_nobody_is_paged(definition: Path) -> None:
     definition.write_text(definition.read_text().replace("target: 0.999", "target: 0.95"))
     told = replayed(definition)
     assert (told["pages"], told["alerts"], told["precision"]) == (0, [], None)
+
+
+def test_a_composite_is_played_by_what_was_counted_for_it_of_its_members(
+    clickhouse: EmbeddedClickHouse, definition: Path
+) -> None:
+    name = load([definition]).slos[0].name
+    file = definition.parent / "whole.yaml"
+    file.write_text(
+        "apiVersion: burnline/v1\nkind: SLO\n"
+        f"metadata: {{name: {name}-whole}}\nspec:\n"
+        f"  composite: {{rule: weightedMean, objectives: [{{ref: {name}}}, {{ref: {name}-two}}]}}\n"
+        "  target: 0.999\n  timeWindow: {duration: 30d, isRolling: true}\n  alerting: {preset: default}\n"
+        f"---\n{definition.read_text().replace(name, f'{name}-two')}"
+    )
+    whole = load([file, definition]).checked().composed[0]
+    with closing(ClickHouse(settings_of(clickhouse))) as sink:
+        starts = range(UNTIL_S - HOURS * 3_600, UNTIL_S, 10)
+        rows = [(at, 94, 6, 0) if at in BROKEN else (at, 100, 0, 0) for at in starts]
+        Site(clickhouse, sink).counts(whole.parts[0].name, "", rows, whole.parts[0].indicator_revision)
+    told = {each["slo"]: each for each in all_replayed(definition.parent)}
+    assert told[f"{name}-two"]["text"].startswith("nothing is stored of what it counts")
+    (page,) = told[f"{name}-whole"]["alerts"]
+    assert (page["instance"], page["severity"]) == ("", "CRITICAL")
+    begins = datetime.fromisoformat(page["fired"]).timestamp()
+    assert begins in BROKEN
 
 
 def test_what_nobody_counts_cannot_be_played(definition: Path) -> None:

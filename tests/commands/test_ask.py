@@ -78,6 +78,7 @@ def _tell_judgements(client: Any) -> None:
             event=event, severity="CRITICAL" if event == "FIRED" else "NONE", started_at=AFTER, window_end=at,
             watermark=at, evaluated_at=at + timedelta(milliseconds=1500), long_burn_rate=12.0, short_burn_rate=20.0,
             instance="region=eu", service="cook-chat", revision="r1",
+            exemplar_trace_ids=["cook-trace"] if event == "FIRED" else [],
         )  # fmt: skip
 
 
@@ -87,10 +88,24 @@ def _tell_the_rest(client: Any) -> None:
             client, "dead_letter_records", dead_at=AFTER, reason="unknown_schema", detail="cook", topic="cook-events",
             offset=offset, dlq_topic="cook-dlq", dlq_offset=offset,
         )  # fmt: skip
+    for is_bad, replica, e2e_us, tokens, cost in (
+        (True, "cook-pod-1", 9_000_000, 500, 3 * 10**9),
+        (False, "cook-pod-2", 100_000, 10, 10**7),
+    ):
+        _insert(
+            client, "event_records", counted_at=AFTER, service="cook-chat", request_model="cook-big", is_bad=is_bad,
+            request_id="cook-slow" if is_bad else "cook-fast", trace_id="cook-trace" if is_bad else None,
+            endpoint_id=replica, e2e_us=e2e_us, output_tokens=tokens, cost_picousd=cost, sample_weight=1,
+            sample_ratio=1.0 if is_bad else 0.01,
+        )  # fmt: skip
     _insert(
         client, "correction_versions", correction="cook-outage", version=1, state="APPLIED", reason="drill", who="me",
         where_labels=["slo"], where_values=[["cook-slo"]], where_none_of=[[]], where_prefixes=[[]],
         starts=[AFTER], ends=[AFTER + timedelta(minutes=1)], recorded_at=NOW, stored_at=NOW,
+    )  # fmt: skip
+    _insert(
+        client, "change_records", change_id="cook-run", service="cook-chat", kind="DEPLOY", title="cook-deploy",
+        at=NOW - timedelta(hours=1), appended_at=NOW,
     )  # fmt: skip
     _insert(
         client, "marks", topic="cook-slices", partition=0, source_topic="cook-events", source_partition=3,
@@ -180,6 +195,19 @@ ANSWERS: dict[str, tuple[dict[str, str], tuple[str, Any], dict[str, Any]]] = {
         ("side", "after"),
         {"good": 145, "bad": 5, "bad_ratio": 5 / 150, "share_of_budget": 2.0},
     ),
+    "budget-by-change": (
+        {"service": "cook-chat"},
+        ("title", "cook-deploy"),
+        {
+            "slo": "cook-slo",
+            "kind": "deploy",
+            "bad_before": 1,
+            "bad_after": 5,
+            "bad_before_ratio": 0.01,
+            "bad_after_ratio": 5 / 150,
+            "share_of_budget_after": 2.0,
+        },
+    ),
     "what-corrections-changed": (
         {},
         ("instance", "region=us"),
@@ -196,6 +224,26 @@ ANSWERS: dict[str, tuple[dict[str, str], tuple[str, Any], dict[str, Any]]] = {
         {},
         ("topic", "cook-events"),
         {"reason": "unknown_schema", "records": 3, "newest_detail": "cook"},
+    ),
+    "slowest-requests": (
+        {"service": "cook-chat"},
+        ("request_id", "cook-slow"),
+        {"e2e_ms": 9000.0, "trace_id": "cook-trace", "endpoint_id": "cook-pod-1"},
+    ),
+    "exemplars-of-alerts": (
+        {"slo": "cook-slo"},
+        ("trace_id", "cook-trace"),
+        {"alert": "cook-slo|region=eu", "severity": "CRITICAL", "request_id": "cook-slow", "e2e_ms": 9000.0},
+    ),
+    "is-it-one-replica": (
+        {"service": "cook-chat"},
+        ("endpoint_id", "cook-pod-1"),
+        {"requests": 1, "bad": 1, "bad_ratio": 1.0, "share_of_requests": 0.0099, "share_of_bad": 1.0},
+    ),
+    "cost-per-1k-good-tokens": (
+        {"service": "cook-chat"},
+        ("request_model", "cook-big"),
+        {"output_tokens": 1500, "good_tokens": 1000, "cost_usd": 0.004, "usd_per_1k_good_tokens": 0.004},
     ),
     "who-is-late": ({}, ("slo", "cook-slo"), {"instance": "region=eu", "late": 6, "eligible": 200}),
     "is-burnline-behind": ({}, ("topic", "cook-events"), {"stage": "ingest", "records": 7, "dead_letters": 3}),

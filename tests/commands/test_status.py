@@ -1,28 +1,237 @@
-"""What `burnline status` shows of rows of compliance and error_budget."""
+"""What `burnline status` shows: states in words, trends, what is unknown, what fits, and again until Ctrl-C."""
 
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import product
 from typing import Any
 
-from rich.console import Console
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from pipeline.commands.status import exhausted_in, status_table
+from pipeline.alerts import Severity, State
+from pipeline.cli import app
+from pipeline.commands import fleet
+from pipeline.commands.children import environment
+from pipeline.commands.screen import Screen
+from pipeline.commands.status import Seen, watching
+from pipeline.embedded import EmbeddedClickHouse
+from pipeline.sinks.clickhouse import Unavailable
+from tests.fleet_story import NOW, burning_fleet
+from tests.sinks.storing import settings_of
+
+GREEN = "\x1b[32m"
 
 
-def budget(rest: float | None, rate: float | None) -> dict[str, Any]:
-    return {"time_to_exhaustion_s": rest, "exhaustion_burn_rate": rate}
-
-
-def test_a_time_to_exhaustion_comes_with_the_rate_it_assumes() -> None:
-    assert exhausted_in(budget(2.5 * 86_400, 1.43)) == "2.5 d at 1.4x"
-    assert exhausted_in(budget(None, 0.0)) == "-"
-    assert exhausted_in(budget(7_200, None)) == "2.0 h", "of a judgement from before the rate was kept"
-
-
-def test_the_status_shows_how_long_the_budget_lasts() -> None:
-    row = {
-        "slo": "chat", "instance": "", "compliance_ratio": 0.995, "target": 0.99, "coverage_ratio": 1.0, "good": 995,
-        "bad": 5, "budget_remaining_ratio": 0.5, **budget(86_400, 0.5),
+def row(**changes: Any) -> dict[str, Any]:
+    """An instance that is well."""
+    known: dict[str, Any] = {
+        "slo": "chat", "instance": "region=eu", "service": "chat", "labels": {"region": "eu"}, "alert_state": "OK",
+        "severity": "NONE", "compliance_ratio": 0.995, "target": 0.99, "coverage_ratio": 1.0, "good": 995, "bad": 5,
+        "budget_remaining_ratio": 0.5, "time_to_exhaustion_s": 86_400.0, "exhaustion_burn_rate": 0.5,
+        "burn_rate": 0.5, "burn_window_s": 300, "window_end": NOW, "judged_at": NOW, "fleet_judged_at": NOW,
+        "asked_at": NOW + timedelta(seconds=3),
     }  # fmt: skip
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(status_table([row]))
-    assert "1.0 d at 0.5x" in captured.get()
+    return known | changes
+
+
+def of(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+    return fleet.with_trends(fleet.fleet(rows), [])
+
+
+NOTHING = {"compliance_ratio": None, "budget_remaining_ratio": None, "burn_rate": None, "good": 0, "bad": 0}
+LONG_AGO = {"asked_at": NOW + timedelta(minutes=3)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        pytest.param({}, "ok", id="well"),
+        pytest.param({"budget_remaining_ratio": 0.0}, "spent", id="no budget left"),
+        pytest.param({"alert_state": "FIRING", "severity": "CRITICAL"}, "critical", id="pages"),
+        pytest.param({"alert_state": "FIRING", "severity": "WARNING"}, "warning", id="warns"),
+        pytest.param({"alert_state": "RECOVERING", "severity": "CRITICAL"}, "recovering", id="recovers"),
+        pytest.param({"alert_state": "FROZEN", "severity": "CRITICAL"}, "frozen", id="not measured"),
+        pytest.param(NOTHING, "no data", id="nothing was eligible"),
+        pytest.param({**NOTHING, "alert_state": "FIRING", "severity": "CRITICAL"}, "no data", id="nothing, once fired"),
+        pytest.param({"judged_at": NOW - timedelta(days=1)}, "ok", id="silent, but others are judged"),
+        pytest.param(LONG_AGO, "stale", id="nobody judges"),
+        pytest.param({**LONG_AGO, "alert_state": "FIRING", "severity": "CRITICAL"}, "stale", id="fired, nobody judges"),
+    ],
+)
+def test_a_state_is_a_word(changes: dict[str, Any], state: str) -> None:
+    assert of(row(**changes))[0]["state"] == state
+
+
+@pytest.mark.parametrize(("alert", "severity"), product(State, Severity))
+def test_every_state_of_an_alert_has_its_word(alert: State, severity: Severity) -> None:
+    if (alert is State.FIRING) == (severity is not Severity.NONE):
+        assert fleet.state_of(row(alert_state=alert.name, severity=severity.name)) in fleet.STATES
+
+
+def printed(*rows: dict[str, Any], is_terminal: bool = False) -> str:
+    out = io.StringIO()
+    Screen(file=out, width=250, force_terminal=is_terminal, emoji=False).print(fleet.table(of(*rows)))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("changes", [NOTHING, LONG_AGO, {"alert_state": "FROZEN"}], ids=["no data", "stale", "frozen"])
+def test_what_is_unknown_is_never_green(changes: dict[str, Any]) -> None:
+    assert GREEN in printed(row(), is_terminal=True)
+    assert GREEN not in printed(row(**changes), is_terminal=True)
+
+
+def test_what_has_no_data_says_so_and_what_fired_says_what_it_was() -> None:
+    assert printed(row(**NOTHING)).count("no data") == 4
+    assert "stale, was critical" in printed(row(**LONG_AGO, alert_state="FIRING", severity="CRITICAL"))
+
+
+def test_a_row_says_how_fast_it_burns_and_how_long_its_budget_lasts() -> None:
+    text = printed(row())
+    for part in ("99.5 %", "99 %", "50 %", "0.5x in 5 min", "1 d at 0.5x", "995"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("rest", "rate", "said"),
+    [(2.5 * 86_400, 1.43, "2 d 12 h at 1.4x"), (None, 0.0, "-"), (7_200, None, "2 h")],
+    ids=["at a rate", "never", "from before the rate was kept"],
+)
+def test_a_time_to_exhaustion_comes_with_the_rate_it_assumes(rest: float | None, rate: float | None, said: str) -> None:
+    assert fleet.exhausted_in({"time_to_exhaustion_s": rest, "exhaustion_burn_rate": rate}) == said
+
+
+def test_a_trend_has_a_burn_rate_a_cell_and_none_where_nothing_was_eligible() -> None:
+    found = fleet.trend(0.99, ([0, 3, 11], [99, 0, 80], [1, 0, 20]))
+    assert found == [pytest.approx(1.0), *[None] * 10, pytest.approx(20.0)]
+
+
+@given(st.lists(st.none() | st.floats(0, 1e6), max_size=12))
+def test_a_trend_is_drawn_a_character_a_cell_and_more_is_never_lower(rates: list[float | None]) -> None:
+    drawn = str(Screen(emoji=False).render_str(fleet.sparkline(rates)))
+    assert len(drawn) == len(rates)
+    assert all((rate is None) == (char == fleet.NOTHING) for rate, char in zip(rates, drawn, strict=True))
+    known = sorted((rate, ord(char)) for rate, char in zip(rates, drawn, strict=True) if rate is not None)
+    assert [char for _, char in known] == sorted(char for _, char in known)
+    assert "green" not in fleet.sparkline(rates, is_known=False)
+
+
+FLEET = (
+    row(slo="a"), row(slo="b", alert_state="FIRING", severity="CRITICAL", burn_rate=20.0, budget_remaining_ratio=-1.0),
+    row(slo="c", **NOTHING), row(slo="d", labels={"region": "us"}, budget_remaining_ratio=0.1, compliance_ratio=0.9),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choice", "slos"),
+    [
+        pytest.param(fleet.Choice(), "bcda", id="the worst first, the unknown before what is well"),
+        pytest.param(fleet.Choice(sort="budget"), "bdac", id="by budget, the unknown last"),
+        pytest.param(fleet.Choice(sort="burn"), "badc", id="by burn rate"),
+        pytest.param(fleet.Choice(sort="compliance"), "dabc", id="by compliance"),
+        pytest.param(fleet.Choice(sort="slo"), "abcd", id="by name"),
+        pytest.param(fleet.Choice((("region", "us"),)), "d", id="a label"),
+        pytest.param(fleet.Choice(states=("ok", "no data")), "cda", id="two states"),
+    ],
+)
+def test_rows_are_chosen_and_ordered(choice: fleet.Choice, slos: str) -> None:
+    assert "".join(each["slo"] for each in fleet.chosen(of(*FLEET), choice)) == slos
+
+
+def test_it_says_when_nobody_judges_any_more() -> None:
+    assert "judged 3 s ago" in fleet.freshness(row())
+    assert "nobody judges now" in fleet.freshness(row(**LONG_AGO))
+
+
+def test_watching_goes_on_while_the_server_is_away_and_ends_at_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    answers: Iterator[Any] = iter([Seen(of(row())), Unavailable("it is away"), Seen(of(row(slo="back")))])
+    pauses = iter((None, None, KeyboardInterrupt()))
+
+    watching(lambda: _or_raise(next(answers)), lambda: _or_raise(next(pauses)), as_json=False)
+    told = capsys.readouterr().out
+    assert told.count("chat") >= 2 and "it is away; what follows was seen before that" in told and "back" in told
+
+
+def _or_raise(given: Any) -> Any:
+    if isinstance(given, BaseException):
+        raise given
+    return given
+
+
+def test_trends_of_many_are_asked_for_as_all() -> None:
+    few, many = ([row(slo=f"slo-{at}") for at in range(count)] for count in (3, fleet.SOME_MOST + 1))
+    assert json.loads(fleet.trend_question(few)[1]["pairs"]) == [[f"slo-{at}", "region=eu"] for at in range(3)]
+    assert fleet.trend_question(many)[1] == {} and "pairs" not in fleet.trend_question(many)[0]
+
+
+@pytest.fixture(scope="module")
+def told(clickhouse: EmbeddedClickHouse) -> Iterator[dict[str, str]]:
+    """The environment of a user of a ClickHouse that holds a fleet."""
+    with clickhouse.client() as client:
+        burning_fleet(client, "status-story")
+    yield environment(settings_of(clickhouse))
+
+
+def asked(env: dict[str, str], *arguments: str) -> Any:
+    done = CliRunner().invoke(app, ["status", *arguments], env=env)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.servers
+def test_a_fleet_is_asked_of_clickhouse(told: dict[str, str]) -> None:
+    found = json.loads(asked(told, "--slo", "status-story", "--json"))
+    assert [(each["instance"], each["state"]) for each in found] == [
+        ("region=eu", "critical"), ("region=ap", "no data"), ("region=us", "ok"),
+    ]  # fmt: skip
+    (burning, nothing, well) = found
+    assert (burning["burn_rate"], burning["burn_window_s"]) == (pytest.approx(20.0), 300)
+    assert [rate for rate in burning["trend_burn_rate"] if rate is not None] == [pytest.approx(20.0)]
+    assert (nothing["burn_rate"], nothing["compliance_ratio"], nothing["budget_remaining_ratio"]) == (None, None, None)
+    assert well["trend_burn_rate"] == [None] * fleet.CELLS
+    (again,) = json.loads(asked(told, "--service", "status-story-service", "--label", "region=us", "--json"))
+    assert {**again, "asked_at": well["asked_at"]} == well
+
+
+@pytest.mark.servers
+def test_a_table_is_cut_and_says_so(told: dict[str, str]) -> None:
+    text = asked(told, "--slo", "status-story", "--limit", "1")
+    assert "2 more: --limit 0 shows all" in text and "critical" in text and "region=us" not in text
+    assert "no SLO instance that fits" in asked(told, "--slo", "status-story", "--state", "pending")
+
+
+@pytest.mark.servers
+def test_watching_ends_cleanly_at_an_interrupt(told: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "pipeline.cli", "status", "--slo", "status-story", "--watch", "--json"]
+    with subprocess.Popen(command, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert len(json.loads(running.stdout.readline())) == 3
+        running.send_signal(signal.SIGINT)
+        rest, said = running.communicate(timeout=60)
+        assert (running.returncode, said) == (0, ""), rest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--label", "region"], "write name=value"), (["--state", "green"], "none of critical"),
+        (["--sort", "luck"], "none of state"),
+    ],
+    ids=["no label", "no state", "no order"],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_a_usage_error(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["status", *arguments], env={"COLUMNS": "200"})
+    assert done.exit_code == 2 and said in done.output
+
+
+def test_without_a_server_it_fails_and_says_what_to_do() -> None:
+    env = {"BURNLINE_CLICKHOUSE_URL": "clickhouse://nobody@127.0.0.1:1/burnline"}
+    for arguments in (["status"], ["status", "--watch"]):
+        done = CliRunner().invoke(app, arguments, env=env)
+        assert done.exit_code == 1 and "burnline doctor" in done.output

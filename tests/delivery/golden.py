@@ -7,18 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.alerts import Severity
-from pipeline.delivery.context import NOTHING, Context
+from pipeline.delivery.context import NOTHING, Context, Recorded, change_of
 from pipeline.delivery.notification import Action, AlertEvent, Notification, Words
 from pipeline.delivery.words import notification_of, words
-from tests.delivery.told import KNOWN, SLICED, at_us, event, over, silent, spent
+from tests.delivery.told import KNOWN, SLICED, at_us, event, exceeded, ours, over, silent, spent
 
 FILE = Path(__file__).parent / "notifications.txt"
 
+DEPLOY = Recorded(
+    at_us("02:59:58"), "DEPLOY", "vllm 0.9.1", ["max_num_seqs: 256 -> 512"], "ci", "https://ci.example/runs/7",
+    (("variant", "v2"),),
+)  # fmt: skip
 #: name -> alert event, what is known beside it, severity before
 CASES: dict[str, tuple[AlertEvent, Context, str]] = {
     "burn rate fires, and much is known": (event(), KNOWN, "NONE"),
     "burn rate fires, and nothing is known beside it": (event(runbook=None, exemplar_trace_ids=[]), NOTHING, "NONE"),
     "burn rate fires, counted, and nobody stands out": (event(), replace(KNOWN, hit=(), changes=()), "NONE"),
+    "burn rate fires, four minutes after a deploy": (
+        event(), replace(KNOWN, changes=(change_of(DEPLOY),)), "NONE",
+    ),
     "a warning becomes critical": (
         event(event="UPDATED", started_at=at_us("01:40:00")), KNOWN, "WARNING",
     ),
@@ -69,6 +76,35 @@ CASES: dict[str, tuple[AlertEvent, Context, str]] = {
     "an SLA is safe again": (
         spent("SLA", 0.75, "WARNING", 0.3, event="RESOLVED", window_end=at_us("09:30:00"), time_to_exhaustion_s=None,
               reason="warning is over: less than 75% of the SLA's budget of 30 d is spent"), KNOWN, "WARNING",
+    ),
+    "the pipeline lags": (
+        ours("LAGGING", "warning: store lags: a transaction or insert is open for 45 s; 12000 records wait, and some "
+             "have for 61 s", {"partition": "slo.alerts/0", "step": "store"}), NOTHING, "NONE",
+    ),
+    "the pipeline has caught up": (
+        ours("LAGGING", "warning is over: store has caught up", {"partition": "slo.alerts/0", "step": "store"},
+             event="RESOLVED", window_end=at_us("03:16:05")), NOTHING, "WARNING",
+    ),
+    "a source is stale": (
+        ours("STALE_SOURCE", "warning: inference.events/3 is silent for 304 s, while others are not",
+             {"source": "inference.events/3"}), NOTHING, "NONE",
+    ),
+    "a source speaks again": (
+        ours("STALE_SOURCE", "warning is over: inference.events/3 speaks again", {"source": "inference.events/3"},
+             event="RESOLVED", window_end=at_us("03:16:05")), NOTHING, "WARNING",
+    ),
+    "a receiver is down": (
+        ours("RECEIVER_DOWN", "critical: receiver pager is down for 32 s: events.pagerduty.com port 443: no route",
+             {"receiver": "pager"}, "CRITICAL"), NOTHING, "NONE",
+    ),
+    "a receiver answers again": (
+        ours("RECEIVER_DOWN", "critical is over: receiver pager answers again", {"receiver": "pager"}, "CRITICAL",
+             event="RESOLVED", window_end=at_us("03:16:05")), NOTHING, "CRITICAL",
+    ),
+    "a quota is exceeded": (exceeded(), NOTHING, "NONE"),
+    "a quota is kept again": (
+        exceeded(event="RESOLVED", window_end=at_us("09:30:00"), long_bad=0, long_good=4_200_000,
+                 reason="warning is over: the quota is kept again"), NOTHING, "WARNING",
     ),
     "labels that would break lines": (
         event(labels={"tenant_id": "a\nb\u202e" + "x" * 200, "region": ""}, instance="tenant_id=a\nb'"),

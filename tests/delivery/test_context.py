@@ -1,6 +1,19 @@
 """Law: a group is told of when it has more of what is bad than of the requests; who has both is not."""
 
-from pipeline.delivery.context import NOTHING, Change, Context, Group, first_seen, most_hit, of_slo, seen
+import pytest
+
+from pipeline.delivery.context import (
+    NOTHING,
+    Change,
+    Context,
+    Group,
+    Recorded,
+    change_of,
+    first_seen,
+    most_hit,
+    of_slo,
+    seen,
+)
 from tests.delivery.told import at_us
 from tests.spec.samples import GOOD, load_text
 
@@ -63,6 +76,30 @@ def test_only_what_is_new_since_then_has_changed_newest_first() -> None:
     assert [change.at_us for change in context.changes] == [at_us("03:01:00"), at_us("02:58:00")]
     assert context == Context(changes=context.changes), "without groups nobody knows who is hit"
     assert context.changes[0] == Change(at_us("03:01:00"), "first requests of region=eu")
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        pytest.param(Recorded(1, "DEPLOY", "vllm 0.9.1"), "deploy: vllm 0.9.1", id="a title"),
+        pytest.param(
+            Recorded(
+                1, "KNOB", "larger\nbatches", ["batch: 8 -> 16"], "ann", "https://ci/7",
+                (("variant", "v2"), ("region", "eu")),
+            ),
+            "knob: larger batches (batch: 8 -> 16), only of variant=v2, region=eu, by ann (https://ci/7)",
+            id="everything",
+        ),
+        pytest.param(
+            Recorded(1, "KNOB", "many", [f"k{i}: {i}" for i in range(5)]),
+            "knob: many (k0: 0, k1: 1, k2: 2, 2 knobs more)",
+            id="more knobs than one reads",
+        ),
+        pytest.param(Recorded(1, "NOTE", "x" * 1_000), f"note: {'x' * 119}…", id="a long title is cut"),
+    ],
+)  # fmt: skip
+def test_what_somebody_told_of_is_said_in_a_line(told: Recorded, text: str) -> None:
+    assert change_of(told) == Change(1, text)
 
 
 def test_an_slo_file_says_what_is_promised_and_what_to_do() -> None:

@@ -102,6 +102,17 @@ def test_alertmanager_sees_no_other_alert_when_only_numbers_change() -> None:
     assert first == second
 
 
+def test_an_open_alert_keeps_the_labels_it_was_told_with_in_alertmanager() -> None:
+    known = {"chat-ttft|region=eu": {**PROMISED.labels_of(event()), "team": "former", "service": "former"}}
+    for alert in (event(), event(event="UPDATED", severity="WARNING"), over("03:04:07", "it is")):
+        (told,) = alerts_of(alertmanager.form(replace(said(alert), labels=known), sheet("alertmanager"), NOW_US))
+        assert (told["labels"]["team"], told["labels"]["service"]) == ("former", "former")
+        assert told["labels"]["severity"] == alert.severity.name.lower()
+    former = alerts_of(alertmanager.form(replace(said(event(event="UPDATED"), Severity.WARNING), labels=known),
+                                         sheet("alertmanager"), NOW_US))[-1]  # fmt: skip
+    assert (former["labels"]["team"], former["labels"]["severity"]) == ("former", "warning")
+
+
 def test_a_new_severity_ends_the_former_alert_in_alertmanager() -> None:
     new, former = alerts_of(
         alertmanager.form(said(event(event="UPDATED"), Severity.WARNING), sheet("alertmanager"), NOW_US)

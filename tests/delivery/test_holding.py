@@ -15,7 +15,7 @@ from pipeline.delivery.notification import AlertEvent
 from pipeline.delivery.routes import Inhibition, Receiver, Route, Routes
 from pipeline.delivery.silences import COLUMNS, Silence, is_expired, may_explode, of_alertmanager, of_row, silencing
 from pipeline.slo import Selector
-from tests.delivery.told import event
+from tests.delivery.told import event, ours
 
 A, B, C = (Receiver(name, "webhook") for name in "abc")
 CHAT = (("service", ("chat",)),)
@@ -44,6 +44,18 @@ def routed(routes: tuple[Route, ...], said: AlertEvent) -> tuple[str, ...]:
 )
 def test_routes_are_asked_in_order(routes: tuple[Route, ...], expected: tuple[str, ...]) -> None:
     assert routed(routes, event()) == expected
+
+
+def test_nobody_is_told_that_nobody_could_tell_it() -> None:
+    down = ours("RECEIVER_DOWN", "critical: receiver a is down", {"receiver": "a"}, "CRITICAL")
+    everybody = Routes((A, B), (Route(("a", "b")),))
+    why = {
+        (name, is_record): Holding(name, everybody, Sources((), Promised()), is_record=is_record).why(down, False, 0)
+        for name in ("a", "b")
+        for is_record in (False, True)
+    }
+    assert why == {("a", False): Reason.ROUTE, ("b", False): None, ("a", True): None, ("b", True): None}
+    assert Holding("a", everybody, Sources((), Promised())).why(replace(down, kind=Kind.LAGGING), False, 0) is None
 
 
 def test_an_alerts_own_labels_win_over_those_of_its_slos_file() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -15,18 +16,28 @@ from pipeline.delivery.incidents import (
     Incidents,
     acknowledgement,
     after,
+    announced,
     entries,
     restore,
     taken,
     wanted,
 )
-from pipeline.delivery.notification import Action, AlertEvent, Notification
+from pipeline.delivery.notification import Action, AlertEvent, Incident, Notification
 from tests.delivery.told import event
 from tests.naive.incidents import Believed, true
 
 EACH, SERVICE = GroupingSpec(), GroupingSpec(("service",))
 S = 1_000_000
 NOBODY: Callable[[AlertEvent, bool], bool] = lambda _event, _is_told: False  # noqa: E731
+
+
+class Death(Enum):
+    """Behind which step a worker dies."""
+
+    NEVER = "never"
+    BEFORE = "before anything is written"
+    ANNOUNCED = "it is written what will be told"
+    SENT = "it is told"
 
 
 class Receiver:
@@ -37,25 +48,36 @@ class Receiver:
         self.topic: list[tuple[str, bytes | None]] = []
         self.told: list[Notification] = []
 
-    def hear(self, said: AlertEvent, now_us: int, is_held: Any = NOBODY, is_committed: bool = True) -> None:
-        """Take an event; `is_committed` False: the worker dies between sending and committing."""
+    def hear(self, said: AlertEvent, now_us: int, is_held: Any = NOBODY, dies: Death = Death.NEVER) -> None:
+        """Take an event; whoever dies on the way is made anew, and has not committed that it read the event."""
         incident = taken(self.state, self.grouping, said, {**said.labels, "service": said.service}, now_us)
         if incident is not None:
-            self._tell(incident, now_us, is_held, is_committed)
+            self._tell(incident, now_us, is_held, dies)
+        if dies is not Death.NEVER:
+            self.believed.has_doubts = True
+            self.restart()
 
     def look(self, now_us: int, is_held: Any = NOBODY) -> None:
         for incident in list(self.state.by_key.values()):
-            self._tell(incident, now_us, is_held, True)
+            self._tell(incident, now_us, is_held, Death.NEVER)
 
-    def _tell(self, incident: Any, now_us: int, is_held: Any, is_committed: bool) -> None:
+    def _tell(self, incident: Incident, now_us: int, is_held: Any, dies: Death) -> None:
         notification = wanted(incident, is_held, self.grouping, now_us)
+        if dies is Death.BEFORE:
+            return
         if notification is not None:
+            self._commit(announced(incident, notification))
+            if dies is Death.ANNOUNCED:
+                return
             self.told.append(notification)
             self.believed.hear(notification)
-            incident = after(incident, notification, now_us)
-        if is_committed:
-            self.topic += entries(self.state.by_key.get(incident.key), incident).items()
-            self.state.put(incident)
+            incident = after(self.state.by_key[incident.key], notification, now_us)
+        if dies is not Death.SENT:
+            self._commit(incident)
+
+    def _commit(self, incident: Incident) -> None:
+        self.topic += entries(self.state.by_key.get(incident.key), incident).items()
+        self.state.put(incident)
 
     def restart(self) -> None:
         self.state = Incidents()
@@ -216,15 +238,6 @@ def test_an_alert_stays_in_its_incident_though_its_labels_change() -> None:
     assert [each.key for each in receiver.told] == ["burnline|service=chat"] * 2
 
 
-def test_a_death_between_sending_and_committing_sends_the_same_again() -> None:
-    receiver = Receiver()
-    receiver.hear(of("a", 1), S, is_committed=False)
-    receiver.restart()
-    receiver.hear(of("a", 1), 9 * S)
-    first, second = receiver.told
-    assert (first.id, first.key, first.action) == (second.id, second.key, second.action)
-
-
 def test_what_is_over_is_forgotten_after_an_hour_and_what_is_open_never() -> None:
     receiver = Receiver()
     receiver.hear(of("a", 1), S)
@@ -260,7 +273,8 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["WARNING", "CRITICAL", "RESOLVED"])),
         st.tuples(st.just("hold"), st.booleans()),
-        st.tuples(st.sampled_from(["restart", "die", "look", "again"]), st.none()),
+        st.tuples(st.just("die"), st.tuples(st.sampled_from(Death), st.booleans())),
+        st.tuples(st.sampled_from(["restart", "look", "again"]), st.none()),
     ),
     max_size=25,
 )
@@ -270,7 +284,7 @@ GROUPINGS = st.sampled_from([EACH, SERVICE, GroupingSpec(("service",), 2 * S, 3 
 @settings(max_examples=150)
 @given(GROUPINGS, STEPS)
 def test_whatever_is_held_back_or_dies_a_receiver_ends_up_with_what_is_true(grouping: Any, steps: Any) -> None:
-    receiver, heard, is_holding, dies = Receiver(grouping), [], False, False
+    receiver, heard, is_holding, dies, holds_then = Receiver(grouping), [], False, Death.NEVER, False
     severity: dict[str, str] = {}
     for at, (what, how) in enumerate(steps, 1):
         is_held = (lambda _event, _told: True) if is_holding else NOBODY
@@ -279,7 +293,7 @@ def test_whatever_is_held_back_or_dies_a_receiver_ends_up_with_what_is_true(grou
         elif what == "restart":
             receiver.restart()
         elif what == "die":
-            dies = True
+            dies, holds_then = how
         elif what == "look":
             receiver.look(at * S, is_held)
         elif what == "again" and heard:
@@ -293,11 +307,10 @@ def test_whatever_is_held_back_or_dies_a_receiver_ends_up_with_what_is_true(grou
             if notice == "RESOLVED":
                 del severity[what]
             heard.append(said)
-            receiver.hear(said, at * S, is_held, is_committed=not dies)
-            if dies:
-                receiver.restart()
-                receiver.hear(said, at * S, is_held)
-                dies = False
+            receiver.hear(said, at * S, is_held, dies)
+            if dies is not Death.NEVER:
+                is_holding, dies = holds_then, Death.NEVER
+                receiver.hear(said, at * S, (lambda _event, _told: True) if is_holding else NOBODY)
         assert entries_equal(receiver)
     receiver.look(1_000 * S)
     receiver.look(2_000 * S)
@@ -313,8 +326,9 @@ def entries_equal(receiver: Receiver) -> bool:
     other = Incidents()
     for name, entry in receiver.topic:
         restore(other, name, entry)
-    relevant = {key: (each.alerts, each.told, each.severity) for key, each in known.by_key.items()}
-    assert {key: (each.alerts, each.told, each.severity) for key, each in other.by_key.items()} == relevant
+    relevant = {key: (each.alerts, each.told, each.telling, each.severity) for key, each in known.by_key.items()}
+    found = {key: (each.alerts, each.told, each.telling, each.severity) for key, each in other.by_key.items()}
+    assert found == relevant
     return True
 
 

@@ -50,6 +50,31 @@ def silent(**changes: Any) -> AlertEvent:
     return event(**{**nothing, **unknown, **said, "exemplar_trace_ids": [], **changes})
 
 
+def ours(kind: str, reason: str, labels: dict[str, str], severity: str = "WARNING", **changes: Any) -> AlertEvent:
+    """An alert on Burnline itself, which counts nothing."""
+    numbers = ("target", "burn_rate_factor", "long_window_s", "short_window_s")
+    nothing = dict.fromkeys((*numbers, "long_good", "long_bad", "short_good", "short_bad"), 0)
+    unknown = dict.fromkeys(
+        ("long_burn_rate", "short_burn_rate", "budget_remaining_ratio", "time_to_exhaustion_s", "exhaustion_burn_rate")
+    )
+    instance = ",".join(f"{name}={value}" for name, value in labels.items())
+    said = {"kind": kind, "slo": "burnline", "service": "burnline", "instance": instance, "labels": labels,
+            "dedup_key": f"burnline|{instance}|{kind.lower()}", "metric": "", "severity": severity,
+            "reason": reason, "runbook": None, "exemplar_trace_ids": []}  # fmt: skip
+    return event(**{**nothing, **unknown, **said, **changes})
+
+
+def exceeded(**changes: Any) -> AlertEvent:
+    """A tenant that takes more than it is given."""
+    said = {
+        "kind": "QUOTA", "slo": "tokens-a-day", "dedup_key": "tokens-a-day|tenant_id=acme|quota", "metric": "tokens",
+        "instance": "tenant_id=acme", "labels": {"tenant_id": "acme"}, "severity": "WARNING", "target": 5_000_000.0,
+        "long_window_s": 86_400, "long_good": 5_000_000, "long_bad": 210_345, "burn_rate_factor": 0.0,
+        "reason": "warning: the quota is exceeded", "runbook": None, "exemplar_trace_ids": [],
+    }  # fmt: skip
+    return event(**{**said, **changes})
+
+
 def spent(kind: str, step: float, severity: str, left: float, **changes: Any) -> AlertEvent:
     """An alert of a budget."""
     target = 0.99 if kind == "BUDGET" else 0.95

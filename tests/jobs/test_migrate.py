@@ -43,11 +43,20 @@ def run(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
 def test_the_first_run_creates_everything_and_the_second_nothing(environment: dict[str, str]) -> None:
     names = [each.name for each in (*load(), *load_views())]
     dry = run(environment, "--dry-run")
-    assert dry == {"migrations": names, "dry_run": True}
+    assert dry == {"migrations": names, "kept": [], "dry_run": True}
     first = run(environment)
     assert first["migrations"] == names
     assert first["topics"] == [environment["BURNLINE_TOPIC_PREFIX"] + name for name in NAMES]
-    assert run(environment) == {"migrations": [], "topics": [], "topic_differences": [], "dry_run": False}
+    nothing = {"migrations": [], "kept": [], "topics": [], "topic_differences": [], "dry_run": False}
+    assert run(environment) == nothing
+    shorter = environment | {"BURNLINE_TTL_EVENTS_D": "3", "BURNLINE_TTL_COUNTS_1H_D": "400"}
+    differ = [
+        {"table": "counts_1h", "found_d": 800, "wanted_d": 400},
+        {"table": "event_records", "found_d": 7, "wanted_d": 3},
+    ]
+    assert run(shorter, "--dry-run")["kept"] == run(shorter, "--no-topics")["kept"] == differ
+    assert run(shorter) == nothing
+    assert [each["wanted_d"] for each in run(environment, "--no-topics")["kept"]] == [800, 7]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +81,13 @@ def test_a_server_that_cannot_be_used_ends_it_with_1_and_a_reason(
 
 def test_what_differs_and_is_left_alone_is_said() -> None:
     difference = {"topic": "slo.counts", "setting": "partitions", "wanted": "4", "found": "8"}
-    done = {"migrations": [], "topics": ["slo.state"], "topic_differences": [difference], "dry_run": False}
+    kept = [{"table": "counts_1h", "found_d": None, "wanted_d": 400}]
+    done = {
+        "migrations": [], "kept": kept, "topics": ["slo.state"], "topic_differences": [difference], "dry_run": False,
+    }  # fmt: skip
     assert in_words(done).splitlines() == [
         "tables are up to date",
+        "counts_1h keeps rows 400 days, not for ever",
         "created topic slo.state",
         "topic slo.counts: partitions is 8, wanted is 4; not altered",
     ]

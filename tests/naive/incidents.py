@@ -14,6 +14,7 @@ class Believed:
     severity: dict[str, Severity] = field(default_factory=dict)
     pages: int = 0
     seen: set[str] = field(default_factory=set)
+    has_doubts: bool = False  # somebody died: a key may be triggered again, and one that never was may be resolved
 
     def hear(self, said: Notification) -> None:
         """Take one notification; one that was heard before changes nothing."""
@@ -21,12 +22,14 @@ class Believed:
             return
         self.seen.add(said.id)
         is_open = said.key in self.open
-        assert is_open is (said.action is not Action.TRIGGER), said
-        assert said.was == self.severity.get(said.key, Severity.NONE)
+        if not self.has_doubts:
+            assert is_open is (said.action is not Action.TRIGGER), said
+            assert said.was == self.severity.get(said.key, Severity.NONE)
         assert bool(said.open) is (said.action is not Action.RESOLVE)
-        self.pages += said.action is Action.TRIGGER
+        self.pages += said.action is Action.TRIGGER and not is_open
         if said.action is Action.RESOLVE:
-            del self.open[said.key], self.severity[said.key]
+            self.open.pop(said.key, None)
+            self.severity.pop(said.key, None)
         else:
             self.open[said.key] = {event.dedup_key for event in said.open}
             self.severity[said.key] = max(event.severity for event in said.open)

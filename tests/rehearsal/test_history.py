@@ -8,12 +8,15 @@ from pipeline.rehearsal import history
 from pipeline.rehearsal.history import Counted, Period, Sums
 from pipeline.rehearsal.playing import Told, play
 from pipeline.rehearsal.reading import Rehearsal
-from pipeline.rehearsal.streams import Stream
+from pipeline.rehearsal.streams import Stream, together
 from pipeline.spec import Slo
+from schemas import HOME as SCHEMAS
+from tests.rehearsal.test_composites import MEMBERS, WORST
 from tests.spec.samples import SHORT, load_text, spoiled
 
 FIRST = 1_790_000_040  #: a whole minute, and no whole hour
 HOURS = 6
+SHIPPED = (SCHEMAS / "slo" / "chat_journey.yaml").read_text()
 
 
 def slo(*changes: tuple[str, str]) -> Slo:
@@ -59,6 +62,20 @@ def test_the_rules_that_were_in_force_tell_the_alerts_that_were_told_within_a_sl
     again = history.judged(watched(), stored(stream), MINUTES, WHOLE).alerts
     assert events(again) == events(live) != []
     assert all(abs(now.at_s - FIRST - then.at_s) <= 10 for now, then in zip(again, live, strict=True))
+
+
+@pytest.mark.parametrize("text", [SHIPPED, WORST], ids=["weighted mean", "worst of"])
+@pytest.mark.parametrize("bad_share", [0.2, 0.6])
+def test_a_composite_is_judged_out_of_what_was_counted_for_it_of_each_member(text: str, bad_share: float) -> None:
+    (composed,) = load_text(f"{text}\n---\n{MEMBERS}").checked().composed
+    streams = (incident(bad_share), incident(0.0002, 6))
+    live = play(Rehearsal("", composed.watched, together(streams), None, (), FIRST, composed, streams)).told
+    burning = tuple(each for each in live if each.kind == "BURN_RATE")
+    counted = [stored(each) for each in streams]
+    again = history.judged_together(composed, counted, MINUTES, WHOLE).alerts
+    assert events(again) == events(burning) != []
+    assert all(abs(now.at_s - FIRST - then.at_s) <= 10 for now, then in zip(again, burning, strict=True))
+    assert history.judged_together(composed, [history.nothing_of("")] * 2, MINUTES, WHOLE).alerts == ()
 
 
 def test_a_laxer_target_tells_fewer_alerts_of_the_same_counts() -> None:

@@ -29,6 +29,12 @@ def with_defaults(name: str, record: dict[str, Any]) -> dict[str, Any]:
     return {f["name"]: record[f["name"]] if f["name"] in record else f["default"] for f in schema_of(name)["fields"]}
 
 
+def known_as(kind: Any, value: Any) -> Any:
+    """What a reader makes of a value: of a symbol that came after it, its default."""
+    is_new = isinstance(kind, dict) and kind["type"] == "enum" and value not in kind["symbols"]
+    return kind["default"] if is_new else value
+
+
 def test_every_schema_has_a_released_version() -> None:
     assert {name_of(path) for path in RELEASED} == set(NAMES)
 
@@ -46,7 +52,9 @@ def test_a_released_reader_reads_what_we_write_now(path: Path) -> None:
     record = with_bytes(schema_of(name), record_of(name))
     value = blocks.encode(name, record)
     found = read(schema_of(name), value[10:], reader)
-    assert all(found[f["name"]] == record[f["name"]] for f in reader["fields"] if f["name"] in record)
+    assert all(
+        found[f["name"]] == known_as(f["type"], record[f["name"]]) for f in reader["fields"] if f["name"] in record
+    )
 
 
 @pytest.mark.parametrize("path", RELEASED, ids=lambda p: f"{p.parent.name}-{p.stem}")

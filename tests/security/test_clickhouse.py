@@ -129,7 +129,8 @@ def test_the_admin_reads_no_files_and_no_other_servers_either(users: dict[str, C
 def test_the_reader_reads_every_view_and_sees_nothing_else(users: dict[str, Client]) -> None:
     reader = users[READER]
     for view in views(load()):
-        reader.execute(f"SELECT count() FROM (SELECT * FROM {view} LIMIT 1)")  # the driver reads no sketch states
+        asked = f"{view}(service='s', model='m')" if view.startswith("keda_") else view
+        reader.execute(f"SELECT count() FROM (SELECT * FROM {asked} LIMIT 1)")  # the driver reads no sketch states
     assert {name for (name,) in reader.execute("SHOW TABLES")} == set(views(load()))
 
 

@@ -31,7 +31,8 @@ class Running:
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(60)
         self.port = int(self._server.address.rpartition(":")[2])
 
-    def _metrics(self) -> bytes:
+    def _metrics(self, accept: str) -> bytes:
+        del accept
         if self.break_metrics:
             raise RuntimeError(BROKEN)
         return self.page

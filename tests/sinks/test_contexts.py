@@ -7,14 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.blocks import encode
 from pipeline.delivery.context import Context
 from pipeline.delivery.notification import AlertEvent
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import ClickHouse
 from pipeline.sinks.contexts import PATIENCE_S, Contexts, conditions
 from pipeline.spec import SloSet
 from tests.delivery.told import event, over, silent
-from tests.sinks.correcting import END_S
+from tests.recorded import Recorded
+from tests.sinks.correcting import END_S, Site
 from tests.sinks.storing import settings_of
 from tests.spec.samples import GOOD, load_text
 
@@ -43,6 +46,21 @@ class Service:
                     SERVICE_SQL.format(table=table, at=at, service=self.name, region=region, variant=variant,
                                        success=success, error=error, ttft_us=ttft_us)
                 )  # fmt: skip
+
+    def changed(
+        self, title: str, before_s: int, kind: str = "DEPLOY", until_s: int | None = None,
+        knobs: tuple[dict[str, str], dict[str, str]] = ({}, {}), **scope: str,
+    ) -> None:  # fmt: skip
+        """Tell of a change, so many seconds before it fired."""
+        times = {"at": FIRED_S - before_s, "until": None if until_s is None else FIRED_S - until_s}
+        at = {name: None if each is None else each * 1_000_000 for name, each in times.items()}
+        columns = {"change_id": title, "service": self.name, "kind": kind, "title": title, "before": knobs[0],
+                   "after": knobs[1], **at, **scope}  # fmt: skip
+        sink = ClickHouse(settings_of(self.server))
+        Site(self.server, sink).store(
+            "inference.changes", [Recorded(0, encode("config_change", columns), b"k", append_time_ms=FIRED_S * 1000)]
+        )
+        sink.close()
 
     def alert(self, **changes: object) -> AlertEvent:
         at = dict.fromkeys(("started_at", "window_end", "watermark"), FIRED_S * 1_000_000)
@@ -84,6 +102,28 @@ def test_only_the_requests_that_an_instance_counts_are_asked_for(service: Servic
     context = contexts.of(service.alert(labels={"region": "eu"}, instance="region=eu"))
     assert context.hit == ("variant=v2: 100 of 100 failures (100 %), of 20 % of the requests",)
     assert context.changes == (), "a service that began within the hour is all new"
+
+
+@pytest.mark.servers
+def test_what_somebody_told_of_before_an_alert_began_is_told_where_it_applies(
+    service: Service, contexts: Contexts
+) -> None:
+    service.had(7_200, "v1", 1_000, 0)
+    service.had(120, "v2", 100, 0)
+    service.had(60, "v2", 100, 20)
+    service.changed("vllm 0.9.1", 240, variant="v2", knobs=({"batch": "8"}, {"batch": "16"}))
+    service.changed("of another region", 200, region="us")
+    service.changed("in its region", 180, region="eu", kind="NOTE")
+    service.changed("days ago", 3 * 86_400)
+    service.changed("new switch", 2 * 86_400, until_s=-600, kind="MAINTENANCE")
+    service.changed("old switch", 2 * 86_400, until_s=86_400, kind="MAINTENANCE")
+    service.changed("after it all", -3_600)
+    context = contexts.of(service.alert(labels={"region": "eu"}, instance="region=eu"))
+    assert [(change.text, FIRED_S - change.at_us // 1_000_000) for change in context.changes] == [
+        ("note: in its region, only of region=eu", 180),
+        ("deploy: vllm 0.9.1 (batch: 8 -> 16), only of variant=v2", 240),
+        ("maintenance: new switch", 2 * 86_400),
+    ]
 
 
 @pytest.mark.servers

@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         if known is None:
             self.answer(404, {"error_code": 40401, "message": "Subject not found."})
         elif version:
-            schema = known[int(version[0]) - 1]
+            schema = known[-1 if version[0] == "latest" else int(version[0]) - 1]
             self.answer(200, {"subject": subject, "id": self.server.ids[schema], "schema": schema})
         else:
             self.answer(200, list(range(1, len(known) + 1)))
@@ -113,6 +113,14 @@ def test_every_registered_version_of_events_can_be_read(registry: Registry) -> N
     headers = known.known("inference_event")
     assert headers[b"\x00" + (100).to_bytes(4, "big")] == OLD_EVENTS
     assert headers[b"\x00" + (101).to_bytes(4, "big")] == avro_text("inference_event")
+
+
+def test_versions_of_topics_that_others_write_too_can_be_read(registry: Registry) -> None:
+    registry.register("inference.changes-value", OLD_EVENTS)
+    known = framing(registry.url, "inference.events", {"inference.changes": "config_change"}, ("inference.changes",))
+    number = registry.ids[avro_text("config_change")]
+    assert known.known("config_change")[b"\x00" + (100).to_bytes(4, "big")] == OLD_EVENTS
+    assert known.header("config_change") == b"\x00" + number.to_bytes(4, "big")
 
 
 def test_a_subject_that_nobody_registered_is_no_error(registry: Registry) -> None:

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.records import PADDING, RecordBlock
-from pipeline.transport import record_blocks
 from pipeline.transport.record_blocks import RawMemoryRecords, RawPartitionRecords, without_records_before
 from tests.naive import record_batches as naive
 from tests.naive.record_batches import Batch, Record
@@ -24,8 +23,10 @@ CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 START_MS = 1_700_000_000_000
 
 
-def reader(raw: bytes, start: int, committed: bool = False, aborted: Any = None, crc: bool = True) -> Any:
-    return RawPartitionRecords(PLACE, RawMemoryRecords(raw), aborted, start, None, None, crc, int(committed))
+def reader(
+    raw: bytes, start: int, committed: bool = False, aborted: Any = None, crc: bool = True, **limits: int
+) -> Any:
+    return RawPartitionRecords(PLACE, RawMemoryRecords(raw), aborted, start, None, None, crc, int(committed), **limits)
 
 
 def records_of(blocks: list[RecordBlock]) -> list[Record]:
@@ -189,10 +190,9 @@ def test_spare_bytes_follow_the_last_record(codec: int) -> None:
     assert block.buffer.flags.writeable  # one type for the kernels, whatever the codec
 
 
-def test_what_inflates_is_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_blocks, "BLOCK_BYTES_MAX", 10_000)
+def test_what_inflates_is_cut_into_blocks() -> None:
     raw = b"".join(built_by_aiokafka(100 * i, 100, CODECS["lz4"]) for i in range(20))
-    blocks = list(reader(raw, 0))
+    blocks = list(reader(raw, 0, block_bytes=10_000))
     assert len(blocks) > 5
     assert max(block.buffer.nbytes for block in blocks) < 10_000 + 12_000
     assert_like_aiokafka(raw, 0)

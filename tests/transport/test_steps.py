@@ -136,6 +136,37 @@ def test_taking_waits_while_too_much_is_queued() -> None:
     assert run(work, spec).spans(B) == [(0, 5)]
 
 
+@pytest.mark.parametrize("is_lost", [False, True], ids=["written", "taken away unwritten"])
+def test_what_a_unit_holds_counts_until_it_is_written_or_given_up(
+    monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
+        gate = asyncio.Event()
+
+        async def wait(tp: TP) -> None:
+            await gate.wait()
+
+        ledger.before_write = wait
+        await step.own(partitions)
+        step.start()
+        for i in range(2):  # one unit is being written, the next is folded and waits for that
+            await step.take(A, block(i, i + 1, size=1 << 19))
+            await until(lambda: step.counters.queued_bytes == 0)
+        assert step.counters.held_bytes == 1 << 20
+        waiting = asyncio.create_task(step.take(B, block(0, 5, 1)))
+        await until(lambda: step.counters.queue_waits == 1)
+        assert not waiting.done()
+        if is_lost:
+            await step.release([A])
+        gate.set()
+        await asyncio.wait_for(waiting, 60)
+        await until(lambda: step.counters.held_bytes + step.counters.queued_bytes == 0)
+
+    monkeypatch.setattr(steps, "RELEASE_S", 0.1)
+    spec = replace(SPEC, queue_bytes=1 << 20, unit_bytes=1 << 19, unit_s=0.05, holds_input=True)
+    assert run(work, spec).spans(B) == [(0, 5)]
+
+
 def test_a_half_full_queue_is_relieved_without_waiting_for_the_clock() -> None:
     async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
         await step.own(partitions)

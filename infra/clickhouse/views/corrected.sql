@@ -11,7 +11,8 @@
 --
 -- A hundred instances must answer in milliseconds: an SLO is read by its name, which stands first in every primary key, so
 -- each branch keeps it as a plain column; nothing is joined (a join of views is planned for longer than it runs); and what
--- is left out of an instance is looked for once, not for each of its counts.
+-- is left out of an instance is looked for once, not for each of its counts. What is the same for all SLOs is asked once,
+-- as a scalar; minutes are found by counts_1m's projection, which a set of a subquery can use and an array cannot.
 
 CREATE OR REPLACE VIEW compliance_corrected (
     slo LowCardinality(String) COMMENT 'name of the SLO',
@@ -42,29 +43,31 @@ WITH
         SELECT groupArray((correction, range_start, range_end, where_labels, where_values, where_none_of, where_prefixes))
         FROM correction_ranges
     ) AS ranges,
-    parts AS (
-        SELECT DISTINCT arrayJoin(parts) AS part FROM statuses FINAL
-        WHERE is_deleted = 0 AND notEmpty(parts) AND parts[1] != slo
-    ),
+    (
+        SELECT groupUniqArrayArray(p.parts) FROM statuses AS p FINAL
+        WHERE p.is_deleted = 0 AND notEmpty(p.parts) AND p.parts[1] != p.slo
+    ) AS part_names,
     -- minutes that are left out, all others of their slices, and those of hours that a window begins or ends in
-    touched AS (
-        SELECT fromUnixTimestamp64Micro(toInt64(60000000) * arrayJoin(range(
-            toUInt32(intDiv(intDiv(toUnixTimestamp(r.range_start), l.length) * l.length, 60)),
-            toUInt32(intDiv((intDiv(toUnixTimestamp(r.range_end) - 1, l.length) + 1) * l.length, 60))
-        )), 'UTC') AS minute
-        FROM correction_ranges AS r
-        CROSS JOIN (
-            SELECT DISTINCT greatest(intDiv(ifNull(slice_us, 0), 1000000), 60) AS length
-            FROM statuses FINAL WHERE is_deleted = 0
-        ) AS l
-        WHERE r.range_end > now('UTC') - toIntervalDay(121) AND r.range_start < now('UTC')
-        UNION ALL
-        SELECT toDateTime64(e.hour, 6, 'UTC') + toIntervalMinute(arrayJoin(range(60))) AS minute
-        FROM (
-            SELECT DISTINCT toStartOfHour(arrayJoin([window_start, window_end])) AS hour
-            FROM statuses FINAL WHERE is_deleted = 0
-        ) AS e
-    ),
+    (
+        SELECT groupUniqArray(minute) FROM (
+            SELECT fromUnixTimestamp64Micro(toInt64(60000000) * arrayJoin(range(
+                toUInt32(intDiv(intDiv(toUnixTimestamp(r.range_start), l.length) * l.length, 60)),
+                toUInt32(intDiv((intDiv(toUnixTimestamp(r.range_end) - 1, l.length) + 1) * l.length, 60))
+            )), 'UTC') AS minute
+            FROM correction_ranges AS r
+            CROSS JOIN (
+                SELECT DISTINCT greatest(intDiv(ifNull(slice_us, 0), 1000000), 60) AS length
+                FROM statuses FINAL WHERE is_deleted = 0
+            ) AS l
+            WHERE r.range_end > now('UTC') - toIntervalDay(121) AND r.range_start < now('UTC')
+            UNION ALL
+            SELECT toDateTime64(e.hour, 6, 'UTC') + toIntervalMinute(arrayJoin(range(60))) AS minute
+            FROM (
+                SELECT DISTINCT toStartOfHour(arrayJoin([window_start, window_end])) AS hour
+                FROM statuses FINAL WHERE is_deleted = 0
+            ) AS e
+        )
+    ) AS touched,
     windows AS (
         SELECT
             s.slo AS slo, s.instance AS instance, s.revision AS revision, s.service AS service, s.labels AS labels,
@@ -124,13 +127,13 @@ WITH
         FROM counts_1h
         UNION ALL
         SELECT slo, instance, toString(slo), revision, 1, toUnixTimestamp(slice_start), good, bad, excluded, []
-        FROM counts_1m WHERE slice_start IN (SELECT minute FROM touched)
+        FROM counts_1m WHERE slice_start IN (SELECT arrayJoin(touched))
         UNION ALL
         SELECT splitByChar('>', slo)[1], instance, toString(slo), revision, 60, toUnixTimestamp(slice_start), good, bad, excluded, []
-        FROM counts_1h WHERE slo IN (SELECT part FROM parts)
+        FROM counts_1h WHERE slo IN (SELECT arrayJoin(part_names))
         UNION ALL
         SELECT splitByChar('>', slo)[1], instance, toString(slo), revision, 1, toUnixTimestamp(slice_start), good, bad, excluded, []
-        FROM counts_1m WHERE slo IN (SELECT part FROM parts) AND slice_start IN (SELECT minute FROM touched)
+        FROM counts_1m WHERE slo IN (SELECT arrayJoin(part_names)) AND slice_start IN (SELECT arrayJoin(touched))
     ),
     of_parts AS (
         SELECT f.slo AS slo, f.instance AS instance, groupArrayArray(f.scope) AS scopes,

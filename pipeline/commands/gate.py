@@ -1,0 +1,150 @@
+"""`burnline gate SERVICE`: may something be changed now? For pipelines by its exit code, for people in words.
+
+0: open, and caution unless --strict; 1: frozen, or nobody answers; 2: the question cannot be asked, as of a service
+that no SLO is about.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+import infra
+from pipeline.commands.alerts_silence import moment
+from pipeline.commands.screen import screen
+from pipeline.commands.status import ask
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.controls.gate import Decision, Policy
+
+QUESTIONS = infra.HOME / "clickhouse" / "page"  #: the page asks the same
+PAUSE_S = 10.0  #: between two looks of --wait
+COLOURS = {"open": "green", "caution": "yellow", "frozen": "bold red"}
+
+
+def gate(
+    service: Annotated[str, typer.Argument(help="which service, as its SLOs name it")],
+    policy: Annotated[
+        Path | None, typer.Option(help="file of rules; BURNLINE_GATE_POLICY, or the shipped ones")
+    ] = None,
+    at: Annotated[str, typer.Option(help="at which time of the week, such as 2026-11-27T16:00Z; now by default")] = "",
+    wait: Annotated[str, typer.Option(help="wait so long for it to open, such as 10m")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="caution fails too")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
+) -> None:
+    """Say whether a service may be changed now: open, caution or frozen, and why.
+
+    The first rule of the policy that holds decides for each SLO instance, the worst instance for the service. What is
+    unknown is never open. Exit code 0: open, and caution unless --strict; 1: frozen.
+
+    \b
+    burnline gate chat && ./deploy.sh
+    burnline gate chat --strict --wait 10m     waits until nothing speaks against it
+    burnline gate chat --at 2026-11-27T16:00Z  on Friday afternoon, if all else stays as it is
+    """
+    rules, when = _policy(policy), moment("--at", at) if at else None
+    wait_s = _seconds(wait) if wait else 0.0
+    most = 0 if strict else 1
+    look = partial(_look, service, rules, when)
+    decision = waited(look, lambda found: found.verdict <= most, partial(time.sleep, PAUSE_S), time.monotonic, wait_s)
+    print_json(service, rules, decision) if as_json else _print(service, rules, decision)
+    if decision.verdict > most:
+        raise typer.Exit(1)
+
+
+def waited(
+    look: Callable[[], "Decision"],
+    is_enough: Callable[["Decision"], bool],
+    pause: Callable[[], None],
+    now_s: Callable[[], float],
+    wait_s: float,
+) -> "Decision":
+    """Look until it is enough, or the time is over. Who waits bears a server that goes away in between.
+
+    Raises: typer.Exit with 1, after saying why, when the last look has no answer.
+    """
+    from pipeline.sinks.clickhouse import Refused, Unavailable
+
+    until_s, found, trouble = now_s() + wait_s, None, ""
+    while True:
+        try:
+            found, trouble = look(), ""
+        except (Unavailable, Refused) as error:
+            trouble = str(error)
+        if (found is not None and not trouble and is_enough(found)) or now_s() >= until_s:
+            break
+        pause()
+    if found is None or trouble:
+        typer.echo(f"{trouble}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
+        raise typer.Exit(1)
+    return found
+
+
+def _look(service: str, policy: "Policy", when: datetime | None) -> "Decision":
+    """Ask what is known, and decide.
+
+    Raises: Unavailable, Refused; typer.BadParameter for a service that no SLO is about, while there are others.
+    """
+    from pipeline.controls.gate import decide, facts_of, minute_of_week
+    from pipeline.spec.scalars import listed, nearest
+
+    found = ask(_sql("gate"), service=service)
+    if not found:
+        known = [row["service"] for row in ask(_sql("services"))]
+        if known:
+            meant = nearest(service, known)
+            remedy = f"did you mean {meant}?" if meant else f"services are {listed(known[:20])}"
+            raise typer.BadParameter(f"no SLO about {service!r} has been judged -> {remedy}", param_hint="SERVICE")
+    minute = minute_of_week(when or datetime.now(UTC), policy.time_zone)
+    return decide(policy, map(facts_of, found), minute)
+
+
+def _sql(name: str) -> str:
+    return (QUESTIONS / f"{name}.sql").read_text("utf-8")
+
+
+def _policy(path: Path | None) -> "Policy":
+    from pipeline.controls.gate_files import load
+    from pipeline.spec.problems import SpecError
+
+    try:
+        return load(path or Settings().gate_policy)
+    except SpecError as error:
+        typer.echo(f"the policy of the gate cannot be used:\n{error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _seconds(text: str) -> float:
+    from pipeline.spec import scalars
+    from pipeline.spec.problems import Refused
+
+    try:
+        return scalars.duration(text) / 1e6
+    except Refused as refused:
+        raise typer.BadParameter(f"{text!r} {refused.rule} -> {refused.remedy}", param_hint="--wait") from refused
+
+
+def print_json(service: str, policy: "Policy", decision: "Decision") -> None:
+    reasons: list[dict[str, Any]] = [{**each._asdict(), "verdict": each.verdict.word} for each in decision.reasons]
+    said = {"service": service, "verdict": decision.verdict.word, "policy": policy.file, "reasons": reasons}
+    typer.echo(json.dumps(said))
+
+
+def _print(service: str, policy: "Policy", decision: "Decision") -> None:
+    colour = COLOURS[decision.verdict.word]
+    console = screen()
+    console.print(f"[{colour}]{decision.verdict.word}[/{colour}]: {service}, by {policy.file}")
+    table = Table("verdict", "SLO", "instance", "rule", "why")
+    for each in decision.reasons:
+        own = COLOURS[each.verdict.word]
+        table.add_row(
+            f"[{own}]{each.verdict.word}[/{own}]", each.slo or "-", each.instance or "-", each.rule, each.text
+        )
+    console.print(table)

@@ -1,0 +1,192 @@
+"""The deploy gate: may something be changed now? Open, caution or frozen, with the reason in words.
+
+Law: the first rule that holds decides for an SLO instance, the worst instance for a service. A policy is total: its
+last rule always holds. Rules stand the strictest first and each condition only grows with what is bad, so less budget,
+more burn, less coverage or a worse alert never opens what was closed. What is unknown is never open. Pure: the time of
+the week is an argument.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pipeline.alerts import Severity
+from pipeline.delivery.words_figures import lasting, share, times
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+DAY = 24 * 60  #: minutes
+UNKNOWN = "unknown"  #: stands for a rule where nothing is known
+STALE_S = 120.0  #: a judge writes several times a second while anything comes
+
+
+class Verdict(IntEnum):
+    """The worse, the greater."""
+
+    OPEN = 0
+    CAUTION = 1
+    FROZEN = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class Span(NamedTuple):
+    """Minutes of the week, half open."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Conditions that must all hold; without any it always holds."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    budget_at_most: float | None = None
+    burn_at_least: float | None = None
+    coverage_at_most: float | None = None
+    alert_at_least: Severity | None = None
+    during: tuple[Span, ...] = ()
+
+    @property
+    def is_conditional(self) -> bool:
+        numbers = (self.budget_at_most, self.burn_at_least, self.coverage_at_most, self.alert_at_least)
+        return bool(self.during) or any(each is not None for each in numbers)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A table of rules, the strictest first; the last one always holds."""
+
+    rules: tuple[Rule, ...]
+    unknown: Verdict = Verdict.CAUTION
+    time_zone: str = "UTC"
+    source: str = ""
+    file: str = ""
+
+
+class Facts(NamedTuple):
+    """What is known of one SLO instance now. None: it is not known."""
+
+    slo: str
+    instance: str
+    budget_remaining_ratio: float | None
+    burn_rate: float | None  # over the shortest window
+    burn_window_s: int | None
+    burn_coverage_ratio: float | None  # of that window
+    coverage_ratio: float | None  # of the SLO's own
+    alert: Severity = Severity.NONE  # the worst that is open
+    is_frozen: bool = False  # its alert: too little data to judge
+    stale_s: float | None = None  # nobody has judged anything for so long; None: somebody does
+
+
+class Reason(NamedTuple):
+    """What was decided for one SLO instance, by which rule, and why."""
+
+    verdict: Verdict
+    slo: str
+    instance: str
+    rule: str
+    text: str
+
+
+class Decision(NamedTuple):
+    """What was decided for a service: the worst of its reasons, which come first."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+
+
+def facts_of(row: Mapping[str, Any]) -> Facts:
+    """Read a row of infra/clickhouse/page/gate.sql."""
+    judged_before_s = row["judged_before_s"]
+    return Facts(
+        slo=row["slo"],
+        instance=row["instance"],
+        budget_remaining_ratio=row["budget_remaining_ratio"],
+        burn_rate=row["burn_rate"],
+        burn_window_s=row["burn_window_s"],
+        burn_coverage_ratio=row["burn_coverage_ratio"],
+        coverage_ratio=row["coverage_ratio"],
+        alert=max((Severity[each] for each in row["severities"]), default=Severity.NONE),
+        is_frozen=bool(row["is_frozen"]),
+        stale_s=judged_before_s if judged_before_s > STALE_S else None,
+    )
+
+
+def decide(policy: Policy, facts: Iterable[Facts], minute: int) -> Decision:
+    """Decide for a service whose SLO instances are as `facts`, at a minute of the week. No facts: nothing is known."""
+    found = sorted((_reason(policy, each, minute) for each in facts), key=lambda each: (-each.verdict, each[1:]))
+    if not found:
+        text = "no SLO of it has ever been judged"
+        found = [Reason(max(policy.unknown, Verdict.CAUTION), "", "", UNKNOWN, text)]
+    return Decision(found[0].verdict, tuple(found))
+
+
+def _reason(policy: Policy, facts: Facts, minute: int) -> Reason:
+    rule = next(each for each in policy.rules if holds(each, facts, minute))
+    missing, floor = unknowns(facts), max(policy.unknown, Verdict.CAUTION)
+    if missing and floor > rule.verdict:
+        return Reason(floor, facts.slo, facts.instance, UNKNOWN, "; ".join(missing))
+    said = [*_said(rule, facts, minute), *missing]
+    return Reason(rule.verdict, facts.slo, facts.instance, rule.name, f"{rule.reason}: {'; '.join(said)}")
+
+
+def holds(rule: Rule, facts: Facts, minute: int) -> bool:
+    """Whether every condition of a rule holds; of what is not known none does."""
+    budget, burn, coverage = facts.budget_remaining_ratio, facts.burn_rate, facts.coverage_ratio
+    return (
+        (rule.budget_at_most is None or (budget is not None and budget <= rule.budget_at_most))
+        and (rule.burn_at_least is None or (burn is not None and burn >= rule.burn_at_least))
+        and (rule.coverage_at_most is None or (coverage is not None and coverage <= rule.coverage_at_most))
+        and (rule.alert_at_least is None or facts.alert >= rule.alert_at_least)
+        and (not rule.during or any(each.start <= minute < each.end for each in rule.during))
+    )
+
+
+def unknowns(facts: Facts) -> list[str]:
+    """Say what is not known of an instance. A window that was measured and empty is known: nothing was bad in it."""
+    said = []
+    if facts.stale_s is not None:
+        said.append(f"nothing has been judged for {lasting(facts.stale_s)}")
+    if facts.budget_remaining_ratio is None:
+        said.append("no data: nothing was eligible in its window")
+    if facts.is_frozen:
+        said.append("too little data to judge it")
+    if facts.burn_rate is None and not facts.burn_coverage_ratio:
+        said.append(f"no data of the last {lasting(facts.burn_window_s)}" if facts.burn_window_s else "no burn rate")
+    return said
+
+
+def _said(rule: Rule, facts: Facts, minute: int) -> list[str]:
+    """Say what a rule looked at; of one without conditions, how things are."""
+    is_plain = not rule.is_conditional
+    said = []
+    if facts.alert > Severity.NONE and (is_plain or rule.alert_at_least is not None):
+        said.append(f"a {facts.alert.name.lower()} alert is open")
+    if facts.budget_remaining_ratio is not None and (is_plain or rule.budget_at_most is not None):
+        said.append(f"{share(facts.budget_remaining_ratio)} of the budget left")
+    if facts.burn_rate is not None and (is_plain or rule.burn_at_least is not None):
+        over = f" over {lasting(facts.burn_window_s)}" if facts.burn_window_s else ""
+        said.append(f"burns at {times(facts.burn_rate)}{over}")
+    if facts.coverage_ratio is not None and rule.coverage_at_most is not None:
+        said.append(f"{share(facts.coverage_ratio)} of its window has data")
+    return [*said, *([f"it is {clock(minute)}"] if rule.during else [])]
+
+
+def clock(minute: int) -> str:
+    """Write a minute of the week: Fri 16:05."""
+    day, rest = divmod(minute, DAY)
+    return f"{DAYS[day]} {rest // 60:02}:{rest % 60:02}"
+
+
+def minute_of_week(at: datetime, time_zone: str) -> int:
+    """Return how many minutes of the local week have passed; `at` says its own zone."""
+    local = at.astimezone(ZoneInfo(time_zone))
+    return local.weekday() * DAY + local.hour * 60 + local.minute

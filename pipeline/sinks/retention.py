@@ -1,0 +1,68 @@
+"""How long each table keeps its rows: settings into ALTER TABLE .. MODIFY TTL, where the server's differ.
+
+Law: behind `keep`, `differences` finds nothing. Whole parts are dropped, so rows stay up to one partition longer.
+"""
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from clickhouse_driver import Client, errors
+
+from pipeline.sinks.clickhouse import client
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+#: table -> the column its age is told by, and the setting
+KEPT = {
+    "slices_10s": ("slice_start", "ttl_slices_10s_d"), "slices_1m": ("slice_start", "ttl_slices_1m_d"),
+    "slices_1h": ("slice_start", "ttl_slices_1h_d"), "counts_10s": ("slice_start", "ttl_counts_10s_d"),
+    "counts_1m": ("slice_start", "ttl_counts_1m_d"), "counts_1h": ("slice_start", "ttl_counts_1h_d"),
+    "event_records": ("counted_at", "ttl_events_d"), "alert_events": ("window_end", "ttl_alerts_d"),
+    "change_records": ("at", "ttl_changes_d"), "dead_letter_records": ("dead_at", "ttl_dead_letters_d"),
+}  # fmt: skip
+_TTL = re.compile(r" TTL toDateTime\((\w+)\) \+ toIntervalDay\((\d+)\)")
+
+
+class Difference(NamedTuple):
+    """A table that keeps its rows longer, or shorter, than it is to."""
+
+    table: str
+    found_d: int | None  # None: for ever, or by a rule of somebody's own
+    wanted_d: int
+
+    @property
+    def statement(self) -> str:
+        return (
+            f"ALTER TABLE `{self.table}` MODIFY TTL toDateTime({KEPT[self.table][0]}) + toIntervalDay({self.wanted_d})"
+        )
+
+
+def keep(settings: "Settings", dry_run: bool = False) -> list[Difference]:
+    """Have a database's tables keep their rows as long as the settings say; return which did not, or do not yet.
+
+    Raises: what clickhouse-driver raises; a database that is not there has no tables.
+    """
+    with client(settings, is_admin=True) as connection:
+        try:
+            found = differences(connection, settings)
+        except errors.ServerException as error:
+            if error.code == errors.ErrorCodes.UNKNOWN_DATABASE:
+                return []
+            raise
+        for each in () if dry_run else found:
+            connection.execute(each.statement)  # the server looks at old parts in its own time
+    return found
+
+
+def differences(connection: Client, settings: "Settings") -> list[Difference]:
+    """Compare what the server keeps with the settings; tables that are not there yet are as migrations make them."""
+    sql = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND name IN %(names)s"
+    found = dict(connection.execute(sql, {"names": tuple(KEPT)}))
+    compared = []
+    for table, (column, name) in KEPT.items():
+        if table in found:
+            matched = _TTL.search(found[table])
+            days = int(matched[2]) if matched and matched[1] == column else None
+            compared.append(Difference(table, days, getattr(settings, name)))
+    return [each for each in compared if each.found_d != each.wanted_d]

@@ -1,0 +1,123 @@
+// Deploy gates, and signals for scalers and routers as they are published: for others to act on; Burnline never does.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { get } from "../api.js";
+import { count, instant } from "../format.js";
+import { empty, heads, sql, table, time, value, whole } from "../parts.js";
+import { Resource } from "../resource.js";
+import { link } from "../router.js";
+import { icon } from "../standing.js";
+
+const REFRESH_MS = 5000;
+const FIRST = ["service", "model", "signal"];
+const [GATES_MOST, REASONS_MOST] = [50, 4];
+//: verdict of a gate: class and word
+const VERDICTS = { open: ["ok", "Open"], caution: ["warning", "Caution"], frozen: ["critical", "Frozen"] };
+const GATES = heads("Service", "Gate", "Because");
+
+const isNumber = (shown) => typeof shown === "number";
+const words = (name) => name.replaceAll("_", " ");
+
+const cell = (name, shown) => {
+  if (shown === null || shown === undefined) return value("no data");
+  if (/_at$|^ts$|watermark/.test(name) && instant(shown)) return time(shown);
+  return typeof shown === "object" ? html`<code>${JSON.stringify(shown)}</code>` : String(shown);
+};
+
+const reasonOf = ({ slo, instance, text }) =>
+  html`<div>${slo ? html`<a href=${link("slo", slo, { instance })}>${slo}</a>: ` : nothing}${text}</div>`;
+
+/** Ask the gate of each service; one that cannot say is not known, and not open. */
+async function gatesOf() {
+  const { groups } = await get("slos", { group: "service", limit: 1, trend: 0 });
+  const asked = groups.slice(0, GATES_MOST).map(async ({ key: service }) => {
+    const unknown = { service, verdict: null, reasons: [] };
+    return get(`gate/${encodeURIComponent(service)}`).catch(({ detail }) => ({ ...unknown, detail }));
+  });
+  return Promise.all(asked);
+}
+
+export class Signals {
+  title = "Signals";
+  #refreshedAt = -Infinity;
+
+  constructor(redraw) {
+    this.redraw = redraw;
+    this.list = new Resource(redraw);
+    this.gates = { data: null, problem: null, retry: () => this.refresh() };
+    this.list.retry = () => this.refresh();
+  }
+
+  route() {
+    this.refresh();
+  }
+
+  async refresh() {
+    this.#refreshedAt = performance.now();
+    this.list.load("signals");
+    try {
+      Object.assign(this.gates, { data: await gatesOf(), problem: null });
+    } catch (problem) {
+      this.gates.problem = problem;
+    }
+    this.redraw();
+  }
+
+  close() {
+    this.list.close();
+  }
+
+  live() {
+    return new URLSearchParams({ limit: 1, sort: "slo" });
+  }
+
+  heard() {
+    if (performance.now() - this.#refreshedAt > REFRESH_MS) this.refresh();
+  }
+
+  draw(isOld) {
+    return html`<div class="view signals">
+      <div class="heading">
+        <div>
+          <h1>Signals</h1>
+          <p>What deploys, scalers and routers read. Burnline publishes them and acts on none.</p>
+        </div>
+      </div>
+      <h2>Deploy gates</h2>
+      ${whole(this.gates, "gates", (gates) => this.#gated(gates, isOld))}
+      <h2>Published signals</h2>
+      ${whole(this.list, "signals", ({ items, note, sql: text }) => html`${this.#listed(items, note)}${sql(text)}`)}
+    </div>`;
+  }
+
+  #gated(gates, isOld) {
+    if (!gates.length) return empty("No gates", "No SLO has been judged yet, so there is nothing to decide on.");
+    const rows = gates.map((gate) => this.#gate(gate, isOld));
+    return html`${table("Deploy gates", GATES, rows)}${sql(gates.find((gate) => gate.sql)?.sql)}`;
+  }
+
+  #gate({ service, verdict, reasons, detail }, isOld) {
+    const isKnown = verdict in VERDICTS && !(isOld && verdict === "open");
+    const [name, word] = isKnown ? VERDICTS[verdict] : ["no_data", "Not known"];
+    const deciding = verdict === "open" ? [] : reasons.filter((reason) => reason.verdict === verdict);
+    const because = deciding.slice(0, REASONS_MOST).map(reasonOf);
+    const rest = deciding.length - because.length;
+    return html`<tr>
+      <th scope="row"><a href=${link("fleet", "", { service })}>${service}</a></th>
+      <td><span class="badge ${name}">${icon(name)}${word}</span></td>
+      <td class="reason">
+        ${because.length ? because : (detail ?? "nothing is against it")}
+        ${rest > 0 ? html`<div class="muted">and ${count(rest)} more</div>` : nothing}
+      </td>
+    </tr>`;
+  }
+
+  #listed(items, note) {
+    if (!items.length) return empty("No signals", note ?? "None has been published.");
+    const names = [...FIRST, ...Object.keys(items[0]).filter((name) => !FIRST.includes(name))];
+    const titles = names.map((name) => (isNumber(items[0][name]) ? [words(name)] : words(name)));
+    const row = (item) =>
+      html`<tr>${names.map((name) => html`<td class=${isNumber(item[name]) ? "number" : ""}>${cell(name, item[name])}</td>`)}</tr>`;
+    return table("Signals", heads(...titles), items.map(row));
+  }
+}

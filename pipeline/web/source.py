@@ -1,0 +1,152 @@
+"""Where answers come from: a snapshot of the fleet, refreshed while somebody looks, and trends of what is looked at.
+
+Law: one question a second for all who ask, less often where it takes long; a list is made once for a snapshot, whoever
+asks for it. A snapshot of a moment ago is answered at once while the next one is made, one that is older is not.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pipeline.web.answers import OpenAlert, Rates
+from pipeline.web.asking import KEPT_S, Asking, Found, NoAnswer
+from pipeline.web.definitions import known_of
+from pipeline.web.fleet import STEP_S, Instance, Listed, Snapshot, listed, trend
+from pipeline.web.parameters import FleetQuery
+
+if TYPE_CHECKING:
+    from pipeline.spec import Slo
+
+SHARE = 4  #: of the time between two snapshots, one part is spent on making one
+FRESH_S = 3.0  #: answered at once when it is no older
+ALERTS_S, ALERTS_WAIT_S = 5.0, 0.3
+TRENDS_S, TRENDS_WAIT_S, TRENDS_MOST = 60.0, 0.5, 20_000
+LISTS_MOST = 64
+
+Slos = Callable[[], Mapping[str, "Slo"]]
+
+
+class Source:
+    """Everything that is asked for more than once."""
+
+    def __init__(self, asking: Asking, slos: Slos, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """`slos`: those that files hold now, by name."""
+        self.asking, self.slos, self.now = asking, slos, now
+        self._snapshot: Snapshot | None = None
+        self._due_at: datetime | None = None
+        self._refreshing: asyncio.Task[Snapshot] | None = None
+        self._alerts: tuple[float, Mapping[tuple[str, str], Sequence[OpenAlert]]] = (0.0, {})
+        self._trends: OrderedDict[tuple[str, str], tuple[datetime, Rates]] = OrderedDict()
+        self._lists: OrderedDict[Any, Listed] = OrderedDict()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def snapshot(self) -> Snapshot:
+        """Return the fleet as it is, or was a moment ago.
+
+        Raises: NoAnswer.
+        """
+        now, kept = self.now(), self._snapshot
+        if kept is not None and self._due_at is not None and now < self._due_at:
+            return kept
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = self.behind(self._refresh())
+        if kept is not None and now - kept.as_of < timedelta(seconds=FRESH_S):
+            return kept
+        return await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> Snapshot:
+        found, alerts = await asyncio.gather(self.asking.ask("fleet", kept_s=0), self._open_alerts())
+        slos = self.slos()
+        self._snapshot = await asyncio.to_thread(snapshot_of, found, slos, alerts)
+        self._due_at = found.as_of + timedelta(seconds=max(KEPT_S, SHARE * found.took_s))
+        self._lists.clear()
+        return self._snapshot
+
+    async def _open_alerts(self) -> Mapping[tuple[str, str], Sequence[OpenAlert]]:
+        """Return open alerts, those of before when it takes long, and none when it cannot be known.
+
+        Raises: nothing: the fleet says what fires without them.
+        """
+        asked = self.behind(self.asking.ask("open_alerts", kept_s=ALERTS_S))
+        asked.add_done_callback(self._take_alerts)
+        await asyncio.wait([asked], timeout=ALERTS_WAIT_S)
+        return self._alerts[1]
+
+    def _take_alerts(self, asked: "asyncio.Task[Found]") -> None:
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        if asked.result().as_of.timestamp() > self._alerts[0]:
+            self._alerts = asked.result().as_of.timestamp(), alerts_of(asked.result())
+
+    def listed(self, snapshot: Snapshot, query: FleetQuery) -> Listed:
+        """Filter and sort, once for all who ask for the same."""
+        key = (snapshot.as_of, query._replace(limit=0, after=None, has_trend=True))
+        if key not in self._lists:
+            self._lists[key] = listed(snapshot, query)
+            while len(self._lists) > LISTS_MOST:
+                self._lists.popitem(last=False)
+        return self._lists[key]
+
+    async def trends(self, snapshot: Snapshot, places: Sequence[int]) -> list[Rates | None]:
+        """Return the trend of each row; None where it is not known yet.
+
+        Raises: NoAnswer.
+        """
+        rows, now = [snapshot.rows[place] for place in places], self.now()
+        missing = [row for row in rows if row.key not in self._trends or self._trends[row.key][0] < now]
+        if missing and snapshot.watermark is not None:
+            asked = self.behind(self._ask_trends(missing, int(snapshot.watermark.timestamp())))
+            await asyncio.wait([asked], timeout=TRENDS_WAIT_S)
+        return [found[1] if (found := self._trends.get(row.key)) else None for row in rows]
+
+    async def _ask_trends(self, rows: Sequence[Instance], watermark_s: int) -> None:
+        until = -(-watermark_s // STEP_S) * STEP_S
+        names = {"slos": [row.slo for row in rows], "instances": [row.instance for row in rows]}
+        found = await self.asking.ask("trends", {"until": until, **names})
+        cells = dict(zip(zip(found["slo"], found["instance"], strict=True), found["cells"], strict=True))
+        # not all at once: they would all be asked for again at once
+        for place, row in enumerate(rows):
+            until_at = found.as_of + timedelta(seconds=TRENDS_S * (1 + place % 8 / 8))
+            self._trends[row.key] = until_at, trend(row.target, cells.get(row.key, ((), (), ())))
+            self._trends.move_to_end(row.key)
+        while len(self._trends) > TRENDS_MOST:
+            self._trends.popitem(last=False)
+
+    def behind(self, work: Awaitable[Any]) -> "asyncio.Task[Any]":
+        """Do something that somebody may wait for, or nobody."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # a loop keeps no task alive
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(task.exception(), NoAnswer):
+            self._due_at = None  # look again at once
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self.asking.close()
+
+
+def snapshot_of(
+    found: Found, slos: Mapping[str, "Slo"], alerts: Mapping[tuple[str, str], Sequence[OpenAlert]]
+) -> Snapshot:
+    """Put an answer of fleet.sql into a snapshot."""
+    rows = [Instance._make(row) for row in zip(*(found[name] for name in Instance._fields), strict=True)]
+    made = Snapshot(rows, found.as_of, found.sql, known_of(slos), alerts)
+    _ = made.standings, made.watermark, made.stale_s  # here, in a thread, and not where others wait
+    return made
+
+
+def alerts_of(found: Found) -> dict[tuple[str, str], list[OpenAlert]]:
+    """Put open alerts beside the SLO instances they are about."""
+    made: dict[tuple[str, str], list[OpenAlert]] = {}
+    for row in found.rows():
+        key = row.pop("slo"), row.pop("instance")
+        made.setdefault(key, []).append(OpenAlert(**row))
+    return made

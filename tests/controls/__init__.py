@@ -1,0 +1,1 @@
+"""Controls against their oracles."""

@@ -1,0 +1,55 @@
+"""Oracle of the deploy gate: a policy as plain dictionaries, read rule by rule with one question after the other.
+
+Nothing is shared with the product but the words: verdicts and severities are numbers, times of the week are listed
+minute by minute.
+"""
+
+from typing import Any
+
+OPEN, CAUTION, FROZEN = 0, 1, 2
+
+
+def verdict_of(rules: list[dict[str, Any]], unknown: int, facts: dict[str, Any], minute: int) -> tuple[int, str]:
+    """Return the verdict of one SLO instance and the rule it came from."""
+    decided, name = None, ""
+    for rule in rules:
+        if decided is None and _fits(rule, facts, minute):
+            decided, name = rule["verdict"], rule["name"]
+    assert decided is not None
+    if _is_unknown(facts) and unknown > decided:
+        return unknown, "unknown"
+    return decided, name
+
+
+def _fits(rule: dict[str, Any], facts: dict[str, Any], minute: int) -> bool:
+    if "budget" in rule:
+        if facts["budget"] is None:
+            return False
+        if facts["budget"] > rule["budget"]:
+            return False
+    if "burn" in rule:
+        if facts["burn"] is None:
+            return False
+        if facts["burn"] < rule["burn"]:
+            return False
+    if "coverage" in rule:
+        if facts["coverage"] is None:
+            return False
+        if facts["coverage"] > rule["coverage"]:
+            return False
+    if "alert" in rule and facts["alert"] < rule["alert"]:
+        return False
+    return "minutes" not in rule or minute in rule["minutes"]
+
+
+def _is_unknown(facts: dict[str, Any]) -> bool:
+    if facts["stale_s"] is not None or facts["is_frozen"]:
+        return True
+    if facts["budget"] is None:
+        return True
+    return facts["burn"] is None and facts["burn_coverage"] in {None, 0.0}
+
+
+def worst(verdicts: list[int], unknown: int) -> int:
+    """Return what a service's SLO instances come to."""
+    return max(verdicts) if verdicts else unknown

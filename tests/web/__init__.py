@@ -1,0 +1,1 @@
+"""The page, the API that it uses, and who may ask."""

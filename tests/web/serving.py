@@ -1,0 +1,83 @@
+"""The page and its API on a port of 127.0.0.1, in a thread of their own; and a database for each that asks."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.embedded import EmbeddedClickHouse
+from pipeline.embedded.clickhouse_config import DATABASE
+from pipeline.settings import Settings
+from pipeline.sinks.migrations import migrate
+from pipeline.spec import load
+from pipeline.web.server import Endpoints, Health, Server
+from pipeline.web.site import Site
+
+
+class Served:
+    """A server that can go away and come back to the same address."""
+
+    def __init__(self, settings: Settings, token: str | None = None) -> None:
+        self._settings, self._token, self._bind = settings, token, "127.0.0.1:0"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.address = ""
+
+    def start(self) -> None:
+        self._loop, ready = asyncio.new_event_loop(), threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._loop, ready), daemon=True)
+        self._thread.start()
+        ready.wait(60)
+        self.address = self._server.address
+        self._bind = self.address.removeprefix("http://")
+
+    def _run(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+        slos = load([self._settings.slo_dir]).told
+        site = Site(self._settings, lambda: slos)
+        self._server = Server(Endpoints(lambda: b"", Health, Health, site), self._bind, self._token)
+        loop.run_until_complete(self._server.start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(self._server.stop())
+        loop.close()
+
+    def stop(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(60)
+            self._loop = None
+
+
+@contextmanager
+def serving(settings: Settings, token: str | None = None) -> Iterator[Served]:
+    """Serve until the block ends."""
+    served = Served(settings, token)
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+class Database:
+    """A migrated database of its own on a server that others use too."""
+
+    def __init__(self, server: EmbeddedClickHouse) -> None:
+        self.server, self.name = server, f"page_{uuid.uuid4().hex[:10]}"
+        with server.client() as client:
+            client.execute(f"CREATE DATABASE {self.name}")
+        with self.client() as client:
+            migrate(client)
+
+    def client(self):  # type: ignore[no-untyped-def]
+        return self.server.client(database=self.name)
+
+    def settings(self, slo_dir: Path) -> Settings:
+        """As somebody would set them who reads from here."""
+        url = self.server.admin_url.removesuffix(DATABASE) + self.name
+        return Settings(clickhouse_url=url, clickhouse_password_file=self.server.admin_password_file, slo_dir=slo_dir)
+
+    def drop(self) -> None:
+        with self.server.client() as client:
+            client.execute(f"DROP DATABASE {self.name} SYNC")

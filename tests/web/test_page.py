@@ -1,0 +1,224 @@
+"""Every view of the page in a real Chromium, over a real ClickHouse that holds the story: what it says, and what an
+address alone brings back."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.chromium import PATIENCE_MS
+from tests.web.story import HERO, TRACES
+from tests.web.test_page_files import PAGE
+
+Look = Callable[..., AbstractContextManager[Page]]
+OF_HERO = "/slo/chat-ttft?instance=" + HERO.replace("=", "%3D").replace(",", "%2C")
+FIRST = "burn-grid tr[data-index='0']"
+
+pytestmark = pytest.mark.servers
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def states(page: Page) -> list[str]:
+    return [text.strip() for text in page.locator("burn-grid tbody .badge").all_inner_texts()]
+
+
+def test_what_burns_is_at_the_top_and_what_is_unknown_is_not_green(look: Look) -> None:
+    with look("/") as page:
+        expect(page.locator(FIRST)).to_contain_text("Critical")
+        for cell in ("chat-ttft", "eu-west", "llama-3.3-70b"):
+            expect(page.locator(FIRST)).to_contain_text(cell)
+        silent = page.locator("burn-grid tbody tr", has=page.locator(".badge.no_data"))
+        expect(silent).to_contain_text("no data")
+        expect(silent.locator(".ok")).to_have_count(0)
+        shown = states(page)
+        assert shown[:4] == ["Critical", "Warning", "Warning", "Spent"]
+        assert shown[8:] == ["OK"] * 11
+
+
+def test_a_filter_is_typed_and_is_in_the_address(look: Look) -> None:
+    with look("/") as page:
+        page.locator(FIRST).wait_for()
+        page.keyboard.press("/")
+        page.keyboard.type("embed qwen")
+        expect(page.locator("burn-grid table")).to_have_attribute("aria-rowcount", "2")
+        expect(page.locator(FIRST)).to_contain_text("embed-e2e")
+        assert page.url.endswith("/?q=embed+qwen")
+        page.reload()
+        expect(page.locator(FIRST)).to_contain_text("embed-e2e")
+        expect(page.locator("#filter")).to_have_value("embed qwen")
+
+
+def test_states_are_chosen_and_back_undoes_it(look: Look) -> None:
+    with look("/") as page:
+        page.get_by_role("button", name="2 Warning").click()
+        expect(page.locator("burn-grid table")).to_have_attribute("aria-rowcount", "3")
+        assert set(states(page)) == {"Warning"}
+        page.go_back()
+        expect(page.locator("burn-grid table")).to_have_attribute("aria-rowcount", "20")
+
+
+@pytest.mark.parametrize(
+    ("title", "sorted_as", "first"),
+    [
+        ("Burn now", "descending", "Critical"),
+        ("Budget left", "ascending", "Warning"),
+        ("SLO", "ascending", "chat-errors"),
+        ("Coverage", "ascending", "No data"),
+    ],
+)
+def test_a_column_is_sorted_worst_first_then_turned(look: Look, title: str, sorted_as: str, first: str) -> None:
+    with look("/") as page:
+        header = page.get_by_role("columnheader", name=title)
+        header.get_by_role("button").click()
+        expect(header).to_have_attribute("aria-sort", sorted_as)
+        expect(page.locator(FIRST)).to_contain_text(first)
+        header.get_by_role("button").click()
+        expect(header).not_to_have_attribute("aria-sort", sorted_as)
+        expect(page.locator(FIRST)).not_to_contain_text(first)
+        assert "sort=-" in page.url
+
+
+def test_groups_say_how_their_members_are_and_fold(look: Look) -> None:
+    with look("/?group=service") as page:
+        expect(page.locator(FIRST)).to_contain_text("chat 15 instances")
+        expect(page.locator(FIRST)).to_contain_text("1 Critical")
+        page.locator(FIRST).click()
+        expect(page.locator("burn-grid tr[data-index='1']")).to_contain_text("embed 4 instances")
+        page.locator(FIRST).click()
+        expect(page.locator("burn-grid tr[data-index='1']")).to_contain_text("Critical")
+
+
+def test_nothing_that_fits_is_said_in_words(look: Look) -> None:
+    with look("/?q=nowhere") as page:
+        expect(page.locator(".box.empty")).to_contain_text("Nothing matches")
+        page.get_by_role("button", name="Show all").click()
+        expect(page.locator(FIRST)).to_contain_text("Critical")
+
+
+def test_an_slo_says_how_it_stands_and_draws_every_chart(look: Look) -> None:
+    with look(OF_HERO) as page:
+        expect(page.locator("h1")).to_contain_text("chat-ttft")
+        expect(page.locator("h1")).to_contain_text("Critical")
+        expect(page.locator(".stats")).to_contain_text("target 99 % over 30 d")
+        expect(page.locator(".stats")).to_contain_text("contract: 95 %")
+        for chart in ("budget", "burn", "counts", "latency", "heatmap"):
+            expect(page.locator(f"#{chart} canvas")).to_have_attribute("role", "img")
+        expect(page.locator("#burn .summary")).to_contain_text("over 5 min")
+        expect(page.locator("#latency .summary")).to_contain_text("The objective is 1 s")
+        expect(page.locator(".marks")).to_contain_text("alert")
+        expect(page.locator(".traces")).to_contain_text(TRACES[0])
+        expect(page.locator(".facts")).to_contain_text("https://runbooks.example/chat-ttft")
+        expect(page.get_by_role("region", name="Revisions")).to_contain_text("current")
+
+
+def test_every_chart_has_its_numbers_and_its_sql(look: Look) -> None:
+    with look(OF_HERO) as page:
+        figure = page.locator("#counts")
+        figure.get_by_text("Numbers").click()
+        expect(figure.get_by_role("columnheader")).to_have_text(["Time", "Good", "Bad", "Excluded"])
+        assert figure.locator("tbody tr").count() > 30
+        figure.get_by_text("SQL", exact=True).click()
+        expect(figure.locator("pre")).to_contain_text("slo_counts_1m")
+
+
+def test_a_time_range_is_in_the_address_and_dragging_over_a_chart_chooses_one(look: Look) -> None:
+    with look(OF_HERO) as page:
+        page.get_by_role("button", name="24 h").click()
+        assert page.url.endswith("&from=-24h")
+        expect(page.locator("#counts .summary")).to_contain_text("in steps of 2 min")
+        area = page.locator("#counts .u-over")
+        area.scroll_into_view_if_needed()
+        box = area.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 40, steps=4)
+        page.mouse.up()
+        expect(page.locator("#counts .summary")).to_contain_text("in steps of 1 min")
+        chosen = dict(part.split("=", 1) for part in page.url.partition("?")[2].split("&"))
+        assert 7000 < int(chosen["to"]) - int(chosen["from"]) < 10_400
+        page.get_by_role("button", name="back to now").click()
+        expect(page.get_by_role("button", name="6 h")).to_have_attribute("aria-pressed", "true")
+
+
+def test_an_slo_without_an_instance_in_the_address_lets_one_be_chosen(look: Look) -> None:
+    with look("/slo/chat-errors") as page:
+        expect(page.locator("h2").first).to_have_text("3 instances")
+        page.get_by_role("link", name="region=us-east").click()
+        expect(page.locator("h1")).to_contain_text("Warning")
+        page.get_by_label("Instance (3)").select_option("region=ap-south")
+        expect(page.locator("h1")).to_contain_text("Recovering")
+        assert page.url.endswith("/slo/chat-errors?instance=region%3Dap-south")
+
+
+def test_an_instance_without_data_shows_none(look: Look) -> None:
+    with look("/slo/chat-ttft?instance=region%3Dap-south%2Crequest_model%3Ddeepseek-r1") as page:
+        expect(page.locator("h1")).to_contain_text("No data")
+        expect(page.locator(".stats dd").first).to_have_text("no data")
+        expect(page.locator("#counts .nothing")).to_be_visible()
+        expect(page.locator("canvas")).to_have_count(0)
+
+
+def test_an_slo_that_nobody_knows_is_an_error_in_words(look: Look) -> None:
+    with look("/slo/chat-tfft") as page:
+        expect(page.get_by_role("alert")).to_contain_text("Not found")
+
+
+def test_alerts_are_on_a_timeline_and_in_a_table_and_each_tells_its_story(look: Look) -> None:
+    with look("/alerts") as page:
+        expect(page.locator(".timeline canvas")).to_have_attribute(
+            "aria-label", "Timeline of 6 alerts of 3 SLOs; the table below has the same."
+        )
+        expect(page.locator(".lead")).to_contain_text("1 critical, 2 warning")
+        table = page.get_by_role("table", name="Alerts")
+        expect(table.locator("tbody tr")).to_have_count(6)
+        expect(table.locator("tbody tr").first).to_contain_text("open")
+        page.get_by_role("button", name="Resolved").click()
+        expect(table.locator("tbody tr")).to_have_count(3)
+        table.get_by_role("link", name="embed-e2e").click()
+        expect(page.locator("h1")).to_contain_text("embed-e2e")
+        expect(page.get_by_role("table", name="Events of the alert").locator("tbody tr")).to_have_count(2)
+        address = page.url
+        page.reload()
+        expect(page.locator("h1")).to_contain_text("embed-e2e")
+        assert page.url == address
+
+
+def test_signals_say_that_there_are_none_and_no_gate_is_open_while_its_service_burns(look: Look) -> None:
+    with look("/signals") as page:
+        expect(page.locator(".box.empty")).to_contain_text("No signals")
+        chat = page.get_by_role("table", name="Deploy gates").locator("tr", has_text="chat")
+        expect(chat.locator(".badge")).to_be_visible()
+        expect(chat.locator(".badge.ok")).to_have_count(0)
+
+
+def test_the_pipeline_says_what_it_does_not_know(look: Look) -> None:
+    with look("/pipeline") as page:
+        expect(page.locator(".verdict")).to_contain_text("Not known")
+        expect(page.locator(".verdict .ok")).to_have_count(0)
+        expect(page.get_by_role("table", name="Stages").locator("tbody tr")).to_have_count(5)
+        expect(page.get_by_role("table", name="Dead letters")).to_contain_text("schema 77 is in no registry")
+
+
+def test_times_are_the_viewers_and_utc_is_beside_them(look: Look) -> None:
+    with look("/alerts", timezone_id="Asia/Tokyo") as page:
+        shown = page.locator("tbody time").first
+        shown.wait_for()
+        said: Any = shown.evaluate(
+            "(at) => [at.textContent, at.title, new Date(at.dateTime).toLocaleTimeString('en-GB')]"
+        )
+        assert said[0].endswith(said[2])
+        assert "UTC · " in said[1]
+        assert said[2] not in said[1]
+
+
+def test_the_page_asks_for_each_of_its_modules_once(look: Look) -> None:
+    with look("/") as page:
+        page.locator(FIRST).wait_for()
+        names = page.evaluate("performance.getEntriesByType('resource').map((each) => new URL(each.name).pathname)")
+        modules = [name for name in names if name.endswith(".js")]
+        assert sorted(modules) == sorted(set(modules))
+        assert "/vendor/uplot/uPlot.esm.js" not in modules
+        assert all((PAGE / name.removeprefix("/")).is_file() for name in modules)
