@@ -16,10 +16,13 @@ def bring_up_to_date(settings: Settings, dry_run: bool = False, topics: bool = T
 
     Raises: MigrationError, TopicsError, and what clickhouse-driver raises when no server answers.
     """
-    from pipeline.sinks.migrations import migrate
+    from pipeline.sinks.migrations import in_cluster, migrate
     from pipeline.sinks.retention import keep
 
-    done: dict[str, Any] = {"migrations": [m.name for m in migrate(settings, dry_run=dry_run)]}
+    files = migrate(settings, dry_run=dry_run)
+    done: dict[str, Any] = {"migrations": [each.name for each in files]}
+    if dry_run and settings.clickhouse_cluster:
+        done["statements"] = in_cluster(settings, files)
     done["kept"] = [each._asdict() for each in keep(settings, dry_run)]
     if topics and not dry_run:
         report = create_topics(settings)
@@ -55,6 +58,7 @@ def in_words(done: dict[str, Any]) -> str:
     """Say what was done, a line each."""
     verb, keeps = ("would run", "would keep") if done["dry_run"] else ("ran", "keeps")
     lines = [f"{verb} {name}" for name in done["migrations"]] or ["tables are up to date"]
+    lines += [f"{statement};" for statement in done.get("statements", ())]
     lines += [
         f"{d['table']} {keeps} rows {d['wanted_d']} days, not {d['found_d'] or 'for ever'}"
         for d in done.get("kept", ())

@@ -3,7 +3,7 @@
 Law: a row says what the newest reader of the schema reads of the event's bytes, whichever version wrote them, but that
 enum symbols which only the writer knows are kept as they are, and a field of another kind of type is left out. Columns
 come out of kernels, and each distinct map is read once: no Python for each event. Pure. Events of a writer that no
-program of steps can read, as unions of three, have no rows; ingest has counted them.
+program of steps can read, as unions of three, have no rows: that follows from the schema alone.
 """
 
 import json
@@ -141,7 +141,8 @@ def _list_step(kind: Any, t: str, name: str, null: int) -> tuple[int, ...]:
 def event_rows(blocks: Sequence[Block], framing: Framing) -> list[Rows]:
     """Rows of the events that blocks of slices carry, day by day.
 
-    Raises: Malformed for columns that do not fit together: kernels believe them.
+    Raises: Malformed for columns that do not fit together: kernels believe them; framing.UnknownSchema, lest rows that
+    are built again by one who knows the schema are others, under the same tokens.
     """
     for block in filter(_has_events, blocks):
         _check(block)
@@ -180,8 +181,7 @@ def _of_source(blocks: Sequence[Block], framing: Framing) -> list[Rows]:
     buffer = np.frombuffer(whole + bytes(PAD), np.uint8)
     rows: list[Rows] = []
     for header, mine in _writers(whole, buffer, starts, lengths):
-        text = framing.known(EVENT).get(header)
-        program = program_of(text) if text else None
+        program = program_of(framing.split(EVENT, header)[0])
         if program is None:
             continue
         read = _read(program, buffer, starts[mine] + len(header), ends[mine])

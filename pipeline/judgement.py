@@ -101,7 +101,7 @@ class Judgement:
             self.clock.observe(*(columns[name] for name in facts))
             if self.judged_s is None:  # where it begins is what was known when the watermark was, however units are cut
                 self.judge()
-        self._hurry()
+            self._hurry()  # not before: what is measured comes with a unit's last part
 
     def _hurry(self) -> None:
         """Judge the earliest seconds before the watermark has passed them, when more wait than may.

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     )
     clickhouse_admin_password: SecretStr | None = Field(None, description="its password; prefer the file")
     clickhouse_admin_password_file: Path | None = Field(None, description="file that holds its password")
+    clickhouse_cluster: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        description="cluster whose servers share the tables, as their remote_servers name it, for `burnline migrate`; "
+        "empty: one server",
+    )
     slo_dir: Path = Field(Path("slo"), description="directory of SLO files (*.yaml)")
     slo_reload_s: float = Field(
         10.0, ge=0, description="between looks at the SLO files, whose changes need no restart; 0: never"
@@ -187,6 +193,11 @@ class Settings(BaseSettings):
     def kernels_dir(self) -> Path:
         """Where compiled kernels and generated decoders are kept."""
         return (self.kernel_cache or self.data_dir / "kernels").resolve()
+
+    @property
+    def trailing_s(self) -> float:
+        """How far event time trails in any case: grace, and the wait for idle sources."""
+        return self.grace_s + self.source_idle_s
 
     @property
     def step_names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 NOW = datetime.now(UTC)
 MINUTE = NOW.replace(second=0, microsecond=0) - timedelta(minutes=8)
 WINDOW = timedelta(days=30)
+AHEAD = NOW + timedelta(hours=9)  #: judged so far ahead of the story that it does not grow stale while tests run
 
 
 def insert(client: Any, table: str, **row: Any) -> None:
@@ -14,15 +15,15 @@ def insert(client: Any, table: str, **row: Any) -> None:
 
 
 def judged(client: Any, slo: str, instance: str, good: int, bad: int, **changes: Any) -> None:
-    """A judgement of now: 99 % over 30 days, burning over five minutes as it does over all of it."""
+    """A judgement that stays fresh: 99 % over 30 days, burning over five minutes as it does over all of it."""
     eligible = good + bad
     spent = 100 * bad / eligible if eligible else None
     row = {
         "slo": slo, "instance": instance, "revision": "r1", "service": f"{slo}-service", "counts_revision": "r1",
         "labels": dict(pair.split("=") for pair in instance.split(",") if pair), "target": 0.99,
         "window_us": int(WINDOW.total_seconds()) * 1_000_000, "watermark": NOW, "window_start": NOW - WINDOW,
-        "window_end": NOW, "judged_at": NOW, "state": "OK", "severity": "NONE", "good": good, "bad": bad, "excluded": 0,
-        "compliance_ratio": good / eligible if eligible else None, "coverage_ratio": 1.0,
+        "window_end": NOW, "judged_at": AHEAD, "state": "OK", "severity": "NONE", "good": good, "bad": bad,
+        "excluded": 0, "compliance_ratio": good / eligible if eligible else None, "coverage_ratio": 1.0,
         "budget_events": eligible / 100, "budget_remaining_ratio": None if spent is None else 1 - spent,
         "budget_minutes": 432.0, "time_to_exhaustion_s": 7200.0 if bad else None,
         "exhaustion_burn_rate": spent, "exhaustion_window_s": 86_400, "windows_s": [300, 3_600],
@@ -40,7 +41,7 @@ def counted(client: Any, slo: str, instance: str, good: int, bad: int, at: datet
 
 def burning_fleet(client: Any, name: str) -> None:
     """One instance pages, one is well, one has had nothing."""
-    judged(client, name, "region=eu", 800, 200, state="FIRING", severity="CRITICAL")
+    judged(client, name, "region=eu", 800, 200, state="FIRING", severity="CRITICAL", window_end=AHEAD)
     judged(client, name, "region=us", 999, 1)
     judged(client, name, "region=ap", 0, 0)
     counted(client, name, "region=eu", 80, 20)

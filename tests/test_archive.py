@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import archive
 from pipeline.blocks import Malformed
-from pipeline.framing import SINGLE_OBJECT, Framing, confluent_header
+from pipeline.framing import SINGLE_OBJECT, Framing, UnknownSchema, confluent_header
 from pipeline.rows import Rows
 from schemas import avro_text
 from tests.event_samples import sample
@@ -126,14 +126,22 @@ def test_events_that_no_program_can_read_have_no_rows(kind: Any) -> None:
     assert written(schema, {**sample(Random(5)), "own": None if isinstance(kind, list) else []}) == []
 
 
-def test_writers_of_several_schemas_and_bytes_of_none_stand_side_by_side() -> None:
+def test_writers_of_several_schemas_and_cut_bytes_stand_side_by_side() -> None:
     schema = {**NEWEST, "fields": list(reversed(NEWEST["fields"]))}
     event = sample(Random(6))
     framing = Framing(registered={9: json.dumps(schema)})
     one, two = framed([event])[0] or b"", confluent_header(9) + naive.write(event, schema)
-    rows = archive.event_rows([block_of([one, two, b"\0\0\0\0\7", one[:-1], one])], framing)
-    assert sorted(told(rows)) == [100, 101, 104]
+    rows = archive.event_rows([block_of([one, two, one[:-1], one])], framing)
+    assert sorted(told(rows)) == [100, 101, 103]
     assert len({(each.day, each.piece) for each in rows}) == len(rows)
+
+
+def test_what_a_schema_wrote_that_is_not_known_yet_is_never_skipped() -> None:
+    event = sample(Random(6))
+    block = block_of([framed([event])[0] or b"", confluent_header(9) + naive.write(event, NEWEST)])
+    with pytest.raises(UnknownSchema, match="0000000009"):
+        archive.event_rows([block], SINGLE_OBJECT)
+    assert sorted(told(archive.event_rows([block], Framing(registered={9: json.dumps(NEWEST)})))) == [100, 101]
 
 
 def test_a_text_at_an_edge_is_kept_whole() -> None:

@@ -8,6 +8,8 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +17,12 @@ import pytest
 from ruamel.yaml import YAML
 
 import infra
+from pipeline.alerts import Severity, State
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse_config import READER
 from pipeline.metrics import CATALOGUE
-from tests.fleet_story import NOW, burning_fleet
+from pipeline.standing import standing
+from tests.fleet_story import AHEAD, MINUTE, NOW, burning_fleet, insert, judged
 from tests.referee.promtool import PROMTOOL
 
 GRAFANA, ROOT = infra.HOME / "grafana", infra.HOME.parent
@@ -100,6 +104,25 @@ def expanded(sql: str, is_all: bool, slo: str = SLO) -> str:
 
 
 QUERIES = list(queries())
+#: SLO -> before the end of the tests, how long ago it was judged, and how far what was judged trails
+A_DAY = timedelta(days=1)
+UNKNOWN = {"grafana-unjudged": (A_DAY, timedelta()), "grafana-behind": (timedelta(), A_DAY)}
+EDITED, EARLIER = "grafana-edited", MINUTE - timedelta(minutes=2)
+
+
+def edited(client: Any) -> None:
+    """An SLO that is counted by region since an edit, and was played again from a little earlier on."""
+    for instance in ("region=eu", "region=us", ""):
+        judged(client, EDITED, instance, 1, 0)
+    before = EARLIER - timedelta(minutes=1)
+    rows = [("z", "", before, 50, 50), ("z", "", EARLIER, 50, 50), ("a", "region=eu", EARLIER, 40, 10),
+            ("a", "region=eu", MINUTE, 30, 20)]  # fmt: skip
+    hours = [("z", "", NOW - timedelta(hours=2), 50, 50), ("a", "region=eu", NOW - timedelta(hours=2), 40, 10),
+             ("a", "region=eu", NOW - timedelta(hours=1), 10, 10)]  # fmt: skip
+    for tier, found in (("1m", rows), ("1h", hours)):
+        for revision, instance, at, good, bad in found:
+            row = {"slo": EDITED, "revision": revision, "instance": instance, "good": good, "bad": bad}
+            insert(client, f"counts_{tier}", slice_start=at, **row)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +130,10 @@ def reader(clickhouse: EmbeddedClickHouse) -> Iterator[Any]:
     """The user that the data source is."""
     with clickhouse.client() as client:
         burning_fleet(client, SLO)
+        for slo, (judged_before, trails) in UNKNOWN.items():
+            judged(client, slo, "", 1, 99, state="FIRING", severity="CRITICAL", judged_at=AHEAD - judged_before,
+                   window_end=AHEAD - trails)  # fmt: skip
+        edited(client)
     with clickhouse.client(READER) as client:
         yield client
 
@@ -125,9 +152,13 @@ def test_the_reader_is_answered_and_series_have_a_time(reader: Any, query: Query
         assert re.search(r"ORDER BY time", sql)
 
 
-def ask(reader: Any, where: str) -> list[tuple[Any, ...]]:
+def ask(
+    reader: Any, where: str, slo: str = SLO, world: str = "compliance", is_all: bool = False
+) -> list[tuple[Any, ...]]:
+    """Ask a panel; `world`: what compliance is."""
     (query,) = [each for each in QUERIES if each.where == where]
-    found: list[tuple[Any, ...]] = reader.execute(expanded(query.sql, is_all=False))
+    sql = expanded(query.sql, is_all, slo).replace("FROM compliance", f"FROM {world}")
+    found: list[tuple[Any, ...]] = reader.execute(sql)
     return found
 
 
@@ -140,12 +171,71 @@ def test_the_fleet_is_shown_as_it_is(reader: Any) -> None:
 
 
 @pytest.mark.servers
+def test_a_state_is_the_word_that_terminal_and_page_say(clickhouse: EmbeddedClickHouse, reader: Any) -> None:
+    """Those that are not known yet too."""
+    told = list(product([*State.__members__, "OF_TOMORROW"], [*Severity.__members__, "OF_TOMORROW"], (0, 99), (0, 1)))
+    with clickhouse.client() as client:
+        for state, severity, good, bad in told:
+            name = f"{state}|{severity}|{good}|{bad}"
+            judged(client, "grafana-words", f"name={name}", good, bad, state=state, severity=severity)
+    shown = {row[2]: row[0] for row in ask(reader, "fleet: Fleet", "grafana-words")}
+    assert shown == {
+        f"name={state}|{severity}|{good}|{bad}": standing(
+            state, severity, good / (good + bad) if good + bad else None,
+            1 - 100 * bad / (good + bad) if good + bad else None, is_stale=False,
+        ).replace("_", " ")
+        for state, severity, good, bad in told
+    }  # fmt: skip
+
+
+@pytest.mark.servers
 def test_an_slo_is_shown_as_it_is(reader: Any) -> None:
     ((compliance,),) = ask(reader, "slo: Compliance")
     assert compliance == pytest.approx(1799 / 2000)
     ((left,),) = ask(reader, "slo: Budget left")
     assert left == pytest.approx(1 - 201 / 20)
     assert [row[1] for row in ask(reader, "slo: Burn rate")] == [pytest.approx(20.0)]
+
+
+STATS = ("Critical", "Warning", "No data", "Budget spent")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("title", STATS)
+def test_a_fleet_that_nobody_judges_or_that_is_not_there_has_no_numbers(reader: Any, title: str) -> None:
+    where = f"fleet: {title}"
+    assert ask(reader, where)[0][0] is not None
+    for slo in (*UNKNOWN, "grafana-nothing"):
+        only = f"(SELECT * FROM compliance WHERE slo = '{slo}')"
+        assert ask(reader, where, slo, only) == [(None,)], slo
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("slo", UNKNOWN)
+def test_a_fleet_that_nobody_judges_is_stale_whatever_fires(reader: Any, slo: str) -> None:
+    only = f"(SELECT * FROM compliance WHERE slo = '{slo}')"
+    assert [row[0] for row in ask(reader, "fleet: Fleet", slo, only)] == ["stale"]
+    ((judged_s, event_time_s),) = ask(reader, "fleet: Judged", slo, only)
+    assert [judged_s > 120, event_time_s > 300] == [age > timedelta() for age in UNKNOWN[slo]]
+
+
+@pytest.mark.servers
+def test_of_an_slo_that_was_edited_each_slice_counts_once(reader: Any) -> None:
+    newest = {EARLIER: (40, 10), MINUTE: (30, 20)}  # by region, since the edit and replayed
+    before = {EARLIER - timedelta(minutes=1): (50, 50)}
+    good, bad = (sum(each) for each in zip(*(newest | before).values(), strict=True))
+    found = {row[0]: row[1:] for row in ask(reader, "slo: Good and bad", EDITED, is_all=True)}
+    by_minute = {at: found[at] for at in newest | before}
+    assert by_minute == {at: (*count, 0) for at, count in (newest | before).items()}
+    burns = {row[0]: row[1] for row in ask(reader, "slo: Burn rate", EDITED, is_all=True)}
+    assert burns[EARLIER] == pytest.approx(10 / 50 / 0.01)
+    assert ask(reader, "slo: Instances", EDITED, is_all=True) == [
+        ("", 50, 50, pytest.approx(50 / bad)), ("region=eu", 70, 30, pytest.approx(30 / bad)),
+    ]  # fmt: skip
+    assert sum(row[2] for row in ask(reader, "fleet: Bad by SLO", EDITED)) == bad
+    assert (good, bad) == (120, 80)
+    left = [row[1] for row in ask(reader, "slo: Budget over the window", EDITED, is_all=True)]
+    assert left[-1] == pytest.approx(1 - 20 / (0.01 * 70))
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool: make promtool, on Debian")

@@ -48,3 +48,14 @@ def test_what_waits_past_the_limit_is_judged_early_and_counted_all_the_same():
 @pytest.mark.parametrize(("cut", "crashes"), [(1, False), (3, False), (1, True)])
 def test_what_is_judged_early_follows_from_the_blocks_alone(cut: int, crashes: bool) -> None:
     assert judged(one_source_behind(50, cut, crashes)) == judged(one_source_behind(50, 100, crashes=False))
+
+
+def test_of_a_unit_in_parts_nothing_is_judged_before_it_is_told_what_was_measured() -> None:
+    driver = Driver(spec(watched(policy=QUICK), limit_waiting=500))
+    driver.feed(counts(steady(T0 - 20, T0, 9)))
+    until = T0 + 1_200
+    first = counts(steady(T0, until - 20, 9), newest=None, slices=(), part=0, parts=2)
+    last = counts(steady(until - 20, until, 9), slices=range(T0 // 10, until // 10), part=1, parts=2)
+    driver.feed(first, last)
+    driver.feed(counts(steady(until, until + 20, 9)))
+    assert driver.alerts == []

@@ -26,7 +26,7 @@ def told(concerns: Concerns, said: list[tuple[int, str | None]]) -> list[tuple[i
     found = []
     for at, says in said:
         for event in concerns.due([concern(says)], at * S):
-            concerns.note(event["dedup_key"], None if event["event"] == "RESOLVED" else event)
+            concerns.note(event["dedup_key"], event)
             found.append((at, event["event"]))
     return found
 
@@ -57,7 +57,7 @@ def test_events_alternate_and_sequences_rise_whatever_is_said(steps: list[tuple[
     for after, says in steps:
         at += after
         for event in concerns.due([concern(says)], at * S):
-            concerns.note(event["dedup_key"], None if event["event"] == "RESOLVED" else event)
+            concerns.note(event["dedup_key"], event)
             events.append(event)
     assert [each["event"] for each in events] == ["FIRED", "RESOLVED"] * (len(events) // 2) + ["FIRED"] * (
         len(events) % 2
@@ -75,6 +75,40 @@ def test_whoever_takes_over_goes_on_from_what_is_written() -> None:
     (end,) = second.due([concern("")], 63 * S)
     assert (end["event"], end["started_at"], end["dedup_key"]) == ("RESOLVED", S, event["dedup_key"])
     assert end["reason"] == "warning is over: judge has caught up"
+
+
+def test_sequences_rise_though_the_clock_of_who_takes_over_is_behind() -> None:
+    ahead, behind = Concerns(hold_us=0), Concerns(hold_us=0)
+    for at, says in ((100, "slow"), (200, "")):
+        (event,) = ahead.due([concern(says)], at * S)
+        for each in (ahead, behind):
+            each.note(event["dedup_key"], event)
+    (again,) = behind.due([concern("slow")], 150 * S)
+    assert (again["event"], again["sequence"]) == ("FIRED", 201)
+
+
+def test_what_is_read_of_the_past_changes_nothing() -> None:
+    concerns = Concerns(hold_us=0)
+    (first,) = concerns.due([concern("slow")], S)
+    concerns.note(first["dedup_key"], first)
+    (last,) = concerns.due([concern("")], 2 * S)
+    concerns.note(last["dedup_key"], last)
+    concerns.note(first["dedup_key"], first)
+    assert concerns.open == {}
+
+
+def test_an_alert_that_is_over_is_forgotten_after_a_day() -> None:
+    concerns, day = Concerns(hold_us=0), 86_400
+    (event,) = concerns.due([concern("slow")], S)
+    concerns.note(event["dedup_key"], event)
+    assert concerns.forgettable([concern("")], 9 * day * S) == []
+    (event,) = concerns.due([concern("")], 2 * S)
+    concerns.note(event["dedup_key"], event)
+    assert concerns.forgettable([concern("")], (day + 1) * S) == []
+    assert concerns.forgettable([concern("slow")], (day + 2) * S) == []
+    (key,) = concerns.forgettable([concern("")], (day + 2) * S)
+    concerns.note(key, None)
+    assert concerns.forgettable([concern("")], (day + 2) * S) == []
 
 
 @pytest.mark.parametrize("kind", sorted(OWN))

@@ -42,7 +42,7 @@ CONTRACT: dict[str, set[str]] = {
     "alerts": {"dedup_key", "sequence", "kind", "slo", "event", "severity", "long_burn_rate", "evaluated_at",
     "exemplar_trace_ids", "reason"},
     "alert_log": {"slo", "instance", "kind", "fired_at", "resolved_at", "severity", "peak_burn_rate",
-    "detection_delay_ms", "exemplar_trace_ids", "acknowledged_at", "acknowledged_by", "notes"},
+    "current_severity", "detection_delay_ms", "exemplar_trace_ids", "acknowledged_at", "acknowledged_by", "notes"},
     "dead_letters": {"reason", "detail", "topic", "partition", "offset", "schema_id", "key", "value"},
     "late_events": {"slo", "instance", "late"},
     "pipeline_health": {"stage", "topic", "partition", "next_offset", "watermark_lag_s", "late", "clamped",

@@ -14,7 +14,7 @@ PLENTY = 0.9  #: of a budget left
 
 
 def _kept_without_planned_time(finding: Finding) -> bool:
-    return finding.verdict == BROKEN and finding.corrected is not None and finding.corrected.verdict == KEPT
+    return finding.verdict == BROKEN and finding.corrected is not None and finding.corrected_verdict == KEPT
 
 
 def _is_one_instance(finding: Finding) -> bool:
@@ -23,13 +23,13 @@ def _is_one_instance(finding: Finding) -> bool:
 
 def _of_one_instance(finding: Finding) -> str:
     part = share(finding.worst.tally.bad / finding.tally.bad)
-    return f"Look at {finding.worst.instance} first: {part} of what was bad is its."
+    return f"Look at {finding.worst.instance or 'what has no labels'} first: {part} of what was bad is its."
 
 
 #: when -> what to do
 RULES: tuple[tuple[Callable[[Finding], bool], Callable[[Finding], str]], ...] = (
     (
-        lambda f: f.sla is not None and f.verdict != UNTOLD and f.sla.verdict == BROKEN,
+        lambda f: f.sla_verdict == BROKEN,
         lambda f: f"The SLA is broken too: {f.consequence or 'its consequence is due'}.",
     ),
     (
@@ -62,7 +62,7 @@ RULES: tuple[tuple[Callable[[Finding], bool], Callable[[Finding], str]], ...] = 
         lambda f: "It was kept, and alerts fired often all the same: `burnline alerts replay` tries quieter rules.",
     ),
     (
-        lambda f: f.verdict == KEPT and (f.tally.budget_left or 0) >= PLENTY,
+        lambda f: f.verdict == KEPT and (f.least_left or 0) >= PLENTY,
         lambda f: "Most of the budget is unspent: there is room for riskier changes, or for a stricter target.",
     ),
     (lambda f: f.revisions > 1, lambda f: f"It was edited: {f.revisions} ways of counting are in this period."),

@@ -1,20 +1,26 @@
 """What a report asks of ClickHouse: views of the contract only, a period at a time.
 
 An hour that lies in the period whole is read as such; where the period begins or ends within one, by the minute. Of an
-SLO that was edited, each hour counts by the newest revision that has counts there, so that a replay counts once.
+SLO that was edited, each hour counts by the newest revision that has counts there, so that a replay counts once, even
+one with other labels.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from jobs.report.period import HOUR_S, Period
+from jobs.report.period import DAY_S, HOUR_S, Period
+from pipeline.series import parse_label_text
 from pipeline.slo import Accepted, Selector
+from pipeline.spec import Slo
 
 Ask = Callable[..., list[dict[str, Any]]]
 Row = dict[str, Any]
 TOP = 5
+MINUTES_KEPT_S = 119 * DAY_S  #: counts by the minute, which corrections need
 
 END_SQL = "SELECT toUnixTimestamp(maxOrNull(window_end)) AS end_s FROM compliance"
 
@@ -27,42 +33,71 @@ ORDER BY slo, instance"""
 #: what budgets count: requests, slices of time, or the mean of several SLOs
 COUNTED_SQL = "SELECT slo, any(counts) AS counts FROM compliance_corrected GROUP BY slo ORDER BY slo"
 
-_COUNTS = """\
-WITH slices AS (
+#: of every SLO its ways of counting, and how far each has come by now
+REVISIONS_SQL = """\
+SELECT slo, revision, toUnixTimestamp(max(slice_start)) AS last_s, min(slice_start) < fromUnixTimestamp({end:Int64})
+       AS is_in
+FROM (
+    SELECT slo, revision, slice_start FROM slo_counts_1h WHERE slice_start >= fromUnixTimestamp({start:Int64})
+    UNION ALL
+    SELECT slo, revision, slice_start FROM slo_counts_1m
+    WHERE (slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({hours_start:Int64}))
+       OR slice_start >= fromUnixTimestamp({latest:Int64})
+)
+WHERE position(slo, '>') = 0
+GROUP BY slo, revision"""
+
+_HOURS = """
     SELECT slo, instance, revision, slice_start, good, bad, excluded, 60 AS minutes FROM slo_counts_1h
     WHERE slice_start >= fromUnixTimestamp({hours_start:Int64}) AND slice_start < fromUnixTimestamp({hours_end:Int64})
     UNION ALL
     SELECT slo, instance, revision, slice_start, good, bad, excluded, 1 AS minutes FROM slo_counts_1m
     WHERE (slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({hours_start:Int64}))
-       OR (slice_start >= fromUnixTimestamp({hours_end:Int64}) AND slice_start < fromUnixTimestamp({end:Int64}))
+       OR (slice_start >= fromUnixTimestamp({hours_end:Int64}) AND slice_start < fromUnixTimestamp({end:Int64}))"""
+_MINUTES = """
+    SELECT slo, instance, revision, slice_start, good, bad, excluded, 1 AS minutes FROM slo_counts_1m
+    WHERE slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({end:Int64})"""
+#: `edits` has every revision of SLOs that have several, the newest with the highest rank
+_COUNTED = """\
+WITH edits AS (
+    SELECT edit.1 AS slo, edit.2 AS revision, edit.3 AS rank
+    FROM (SELECT arrayJoin(JSONExtract({edits:String}, 'Array(Tuple(String, String, UInt32))')) AS edit)
+), slices AS (%s
+), ranked AS (
+    SELECT s.slo AS slo, s.instance AS instance, s.slice_start AS slice_start, s.minutes AS minutes, s.good AS good,
+           s.bad AS bad, s.excluded AS excluded, e.rank AS rank
+    FROM (SELECT * FROM slices WHERE slo IN (SELECT slo FROM edits)) AS s
+    INNER JOIN edits AS e ON s.slo = e.slo AND s.revision = e.revision
 ), counted AS (
-    SELECT slo, instance, slice_start, minutes, argMax((good, bad, excluded), (last, revision)) AS counts
-    FROM (
-        SELECT *, max(slice_start) OVER (PARTITION BY slo, instance, revision) AS last FROM slices
+    SELECT slo, instance, slice_start, minutes, good, bad, excluded FROM slices
+    WHERE slo NOT IN (SELECT slo FROM edits)
+    UNION ALL
+    SELECT slo, instance, slice_start, minutes, good, bad, excluded FROM ranked
+    WHERE (slo, slice_start, minutes, rank) IN (
+        SELECT slo, slice_start, minutes, max(rank) FROM ranked GROUP BY slo, slice_start, minutes
     )
-    GROUP BY slo, instance, slice_start, minutes
 )
 """
 TOTALS_SQL = (
-    _COUNTS
+    _COUNTED % _HOURS
     + """\
-SELECT slo, instance, sum(counts.1) AS good, sum(counts.2) AS bad, sum(counts.3) AS excluded,
-       count() AS slices, sum(minutes) AS minutes
+SELECT slo, instance, sum(good) AS good, sum(bad) AS bad, sum(excluded) AS excluded, sum(minutes) AS minutes
 FROM counted WHERE position(slo, '>') = 0
 GROUP BY slo, instance ORDER BY slo, instance"""
 )
-REVISIONS_SQL = (
-    _COUNTS
-    + """\
-SELECT slo, uniqExact(revision) AS revisions FROM slices WHERE position(slo, '>') = 0 GROUP BY slo ORDER BY slo"""
-)
 HISTORY_SQL = (
-    _COUNTS
+    _COUNTED % _HOURS
     + """\
 SELECT slo, toUnixTimestamp(dateTrunc({step:String}, slice_start, {zone:String})) AS at_s,
-       sum(counts.1) AS good, sum(counts.2) AS bad
+       sum(good) AS good, sum(bad) AS bad
 FROM counted WHERE position(slo, '>') = 0
 GROUP BY slo, at_s ORDER BY slo, at_s"""
+)
+#: counts of some instances in some ranges, which no two overlap
+LEFT_OUT_SQL = (
+    _COUNTED % _MINUTES
+    + """\
+SELECT slo, instance, sum(good) AS good, sum(bad) AS bad FROM counted GROUP BY slo, instance"""
 )
 
 ALERTS_SQL = """\
@@ -82,22 +117,6 @@ FROM correction_ranges AS r
 LEFT JOIN (SELECT correction, reason, who FROM corrections WHERE is_in_force) AS c ON r.correction = c.correction
 WHERE r.range_start < fromUnixTimestamp({end:Int64}) AND r.range_end > fromUnixTimestamp({start:Int64})
 ORDER BY start_s, correction"""
-
-#: counts of some instances in some ranges, which no two overlap
-LEFT_OUT_SQL = """\
-SELECT slo, instance, sum(counts.1) AS good, sum(counts.2) AS bad
-FROM (
-    SELECT slo, instance, slice_start, argMax((good, bad), (last, revision)) AS counts
-    FROM (
-        SELECT slo, instance, revision, slice_start, good, bad,
-               max(slice_start) OVER (PARTITION BY slo, instance, revision) AS last
-        FROM slo_counts_1m
-        WHERE slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({end:Int64})
-    )
-    WHERE slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({end:Int64})
-    GROUP BY slo, instance, slice_start
-)
-GROUP BY slo, instance"""
 
 FAILED = ("error", "timeout", "shed")
 _SLI = f"""\
@@ -125,11 +144,11 @@ class Gathered:
     promised: list[Row]
     counted: dict[str, str]
     totals: dict[tuple[str, str], Row]
-    revisions: dict[str, int]
+    revisions: Mapping[str, int]
     history: dict[str, list[tuple[int, int, int]]]
     alerts: list[Row]
     corrections: list[Row]
-    left_out: dict[tuple[str, str], tuple[int, int]]
+    left_out: dict[tuple[str, str], tuple[int, int] | None]  # None: not known any more
     drivers: dict[str, list[Row]]
     series: dict[str, int]
 
@@ -141,35 +160,74 @@ def data_end_s(ask: Ask) -> int | None:
     return found
 
 
-def gather(ask: Ask, period: Period, end_s: int) -> Gathered:
+def gather(ask: Ask, period: Period, end_s: int, files: Mapping[str, Slo]) -> Gathered:
     """Ask all there is to ask of a period."""
     hours_start = -(-period.start_s // HOUR_S) * HOUR_S
     hours_end = max(period.end_s // HOUR_S * HOUR_S, hours_start)
     span = {"start": period.start_s, "end": period.end_s}
     slices = {**span, "hours_start": min(hours_start, period.end_s), "hours_end": min(hours_end, period.end_s)}
-    promised, ranges = ask(PROMISED_SQL), ask(RANGES_SQL, **span)
+    latest = end_s // HOUR_S * HOUR_S
+    revisions = ask(REVISIONS_SQL, **span, hours_start=slices["hours_start"], latest=latest)
+    edits = edits_of(revisions)
+    totals = {(row["slo"], row["instance"]): row for row in ask(TOTALS_SQL, **slices, edits=edits)}
+    promised, ranges = with_silent(ask(PROMISED_SQL), totals, files), ask(RANGES_SQL, **span)
     history: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for row in ask(HISTORY_SQL, **slices, step=period.step, zone=period.zone):
+    for row in ask(HISTORY_SQL, **slices, edits=edits, step=period.step, zone=period.zone):
         history[row["slo"]].append((row["at_s"], row["good"], row["bad"]))
     return Gathered(
         end_s,
         promised,
         {row["slo"]: row["counts"] for row in ask(COUNTED_SQL)},
-        {(row["slo"], row["instance"]): row for row in ask(TOTALS_SQL, **slices)},
-        {row["slo"]: row["revisions"] for row in ask(REVISIONS_SQL, **slices)},
+        totals,
+        Counter(row["slo"] for row in revisions if row["is_in"]),
         dict(history),
         ask(ALERTS_SQL, **span),
         ranges,
-        _left_out(ask, period, promised, ranges),
+        _left_out(partial(ask, LEFT_OUT_SQL, edits=edits), period, end_s - MINUTES_KEPT_S, promised, ranges),
         {name: ask(_SLI.replace("{by}", by), **span) for name, by in DRIVERS.items()},
         {row["service"]: row["series"] for row in ask(SERIES_SQL, **span)},
     )
 
 
+def edits_of(revisions: Iterable[Row]) -> str:
+    """Rank the ways of counting of SLOs that have several, as JSON: the one that has come furthest is the newest."""
+    of_slo: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for row in revisions:
+        if row["is_in"]:
+            of_slo[row["slo"]].append((row["last_s"], row["revision"]))
+    edited = {slo: sorted(found) for slo, found in of_slo.items() if len(found) > 1}
+    return json.dumps([(slo, name, rank) for slo, found in edited.items() for rank, (_, name) in enumerate(found)])
+
+
+def with_silent(promised: list[Row], counted: Iterable[tuple[str, str]], files: Mapping[str, Slo]) -> list[Row]:
+    """What is promised, and with it what was: the judge forgets an instance that was silent for a window.
+
+    Its promise is that of its SLO; where all of an SLO is silent, that of its file.
+    """
+    of_slo = {row["slo"]: row for row in reversed(promised)}
+    judged = {(row["slo"], row["instance"]) for row in promised}
+    silent = []
+    for slo, instance in sorted(set(counted) - judged):
+        if (like := of_slo.get(slo) or _promise(files.get(slo))) is not None:
+            silent.append({**like, "slo": slo, "instance": instance, "labels": parse_label_text(instance)})
+    return sorted([*promised, *silent], key=lambda row: (row["slo"], row["instance"]))
+
+
+def _promise(file: Slo | None) -> Row | None:
+    if file is None:
+        return None
+    objective = file.objective
+    sla_target = None if objective.sla_target is None else float(objective.sla_target)
+    return {"service": objective.service, "target": float(objective.target), "sla_target": sla_target}
+
+
 def _left_out(
-    ask: Ask, period: Period, promised: Iterable[Row], ranges: list[Row]
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """Good and bad that corrections leave out, of each instance that some correction is about."""
+    ask: Ask, period: Period, oldest_s: int, promised: Iterable[Row], ranges: list[Row]
+) -> dict[tuple[str, str], tuple[int, int] | None]:
+    """Good and bad that corrections leave out, of each instance that some correction is about.
+
+    None: some of it is older than `oldest_s`, and its minutes are no longer kept.
+    """
     spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in promised:
         names = {**row["labels"], "slo": row["slo"], "service": row["service"]}
@@ -177,13 +235,15 @@ def _left_out(
             (max(r["start_s"], period.start_s), min(r["end_s"], period.end_s)) for r in ranges if is_about(r, names)
         ]
         spans[row["slo"], row["instance"]] = merged(mine)
-    found: dict[tuple[str, str], tuple[int, int]] = {key: (0, 0) for key, mine in spans.items() if mine}
-    for start, end in sorted({span for mine in spans.values() for span in mine}):
-        for row in ask(LEFT_OUT_SQL, start=start, end=end):
+    forgotten = {key for key, mine in spans.items() if mine and mine[0][0] < oldest_s}
+    known = {key: mine for key, mine in spans.items() if mine and key not in forgotten}
+    found = dict.fromkeys(known, (0, 0))
+    for start, end in sorted({span for mine in known.values() for span in mine}):
+        for row in ask(start=start, end=end):
             key = row["slo"], row["instance"]
-            if (start, end) in spans.get(key, ()):
+            if (start, end) in known.get(key, ()):
                 found[key] = found[key][0] + row["good"], found[key][1] + row["bad"]
-    return found
+    return {**found, **dict.fromkeys(forgotten)}
 
 
 def is_about(correction: Row, names: dict[str, str]) -> bool:

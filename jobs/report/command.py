@@ -64,7 +64,8 @@ def _report(text: str, zone: str, team: str, service: str) -> "Report":
         period = period_of(text, zone, end_s)
     except PeriodError as error:
         raise typer.BadParameter(str(error), param_hint="--period, --zone") from error
-    return report_of(gather(ask, period, end_s), period, _files(), team, service)
+    files = _files()
+    return report_of(gather(ask, period, end_s, files), period, files, team, service)
 
 
 def _files() -> "Mapping[str, Slo]":
@@ -104,7 +105,8 @@ def _summary(report: "Report") -> dict[str, Any]:
         "slos": [
             {"slo": f.slo, "service": f.service, "owner": f.owner, "verdict": f.verdict, "target": f.target,
              "good": f.tally.good, "bad": f.tally.bad, "compliance_ratio": f.tally.compliance,
-             "budget_remaining_ratio": f.tally.budget_left, "sla": f.sla.verdict if f.sla else None}
+             "budget_remaining_ratio": f.tally.budget_left, "sla": f.sla_verdict,
+             "sla_budget_remaining_ratio": f.nearest_sla[1].budget_left if f.nearest_sla and f.is_told else None}
             for f in report.findings
         ],
     }  # fmt: skip

@@ -52,7 +52,7 @@ class Plot(NamedTuple):
 Block = Heading | Paragraph | Items | Table | Plot
 
 #: verdict -> class: its colour is said by the word too
-TONES = {"kept": "kept", "broken": "broken", "no data": "unknown", "not told": "unknown"}
+TONES = {"kept": "kept", "broken": "broken", "no data": "unknown", "not told": "unknown", "not known": "unknown"}
 
 STYLE = """\
 :root { --paper: #ffffff; --ink: #1b1f24; --quiet: #59636e; --rule: #d1d9e0; --kept: #1a7f37; --broken: #c62a32;

@@ -63,7 +63,8 @@ class Line:
 
     instance: str
     tally: Tally
-    corrected: Tally | None  # with planned time left out; None: no correction is about it
+    sla: Tally | None  # the same by the contract's target
+    corrected: Tally | None  # with planned time left out; None: no correction is about it, or not known
     minutes: int  # that have counts
 
 
@@ -80,7 +81,7 @@ class Finding:
     lines: tuple[Line, ...]
     tally: Tally
     corrected: Tally | None
-    sla: Tally | None
+    is_forgotten: bool  # it had planned time, and its minutes are no longer kept
     consequence: str
     alerts: tuple[Row, ...]
     firing_s: int  # some burn-rate alert was open
@@ -94,10 +95,29 @@ class Finding:
     @property
     def verdict(self) -> str:
         """Of all its instances: a promise to one region is not kept by another."""
-        if not self.is_told:
-            return UNTOLD
-        found = {line.tally.verdict for line in self.lines}
-        return BROKEN if BROKEN in found else KEPT if KEPT in found else NO_DATA
+        return _of_all(line.tally for line in self.lines) if self.is_told else UNTOLD
+
+    @property
+    def corrected_verdict(self) -> str:
+        """With planned time left out."""
+        return _of_all(line.corrected or line.tally for line in self.lines)
+
+    @property
+    def sla_verdict(self) -> str | None:
+        """A contract, too, is one with every instance; None: there is none."""
+        bound = [line.sla for line in self.lines if line.sla]
+        return None if not bound else _of_all(bound) if self.is_told else UNTOLD
+
+    @property
+    def nearest_sla(self) -> tuple[str, Tally] | None:
+        """The contract with the least of its budget left, and whose it is; None: there is none."""
+        bound = [(line.instance, line.sla) for line in self.lines if line.sla]
+        return min(bound, key=lambda each: _left(each[1]), default=None)
+
+    @property
+    def least_left(self) -> float | None:
+        """Budget left of the instance with the least."""
+        return min((left for line in self.lines if (left := line.tally.budget_left) is not None), default=None)
 
     @property
     def kept_instances(self) -> int:
@@ -111,6 +131,16 @@ class Finding:
     def worst(self) -> Line:
         """The instance with the most that was bad."""
         return max(self.lines, key=lambda line: line.tally.bad)
+
+
+def _of_all(tallies: Iterable[Tally]) -> str:
+    found = {tally.verdict for tally in tallies}
+    return BROKEN if BROKEN in found else KEPT if KEPT in found else NO_DATA
+
+
+def _left(tally: Tally) -> float:
+    """What is left, to order by: of nothing, more than there can be."""
+    return 2.0 if tally.budget_left is None else tally.budget_left
 
 
 @dataclass(frozen=True)
@@ -162,7 +192,7 @@ def report_of(
     gone = {slo for slo, _ in gathered.totals} - set(by_slo) if not team and not service else set()
     return Report(
         period, until_s,
-        tuple(sorted(findings, key=lambda f: (VERDICTS.index(f.verdict), _left(f), f.slo))),
+        tuple(sorted(findings, key=lambda f: (VERDICTS.index(f.verdict), _left(f.tally), f.slo))),
         tuple(alert for alert in told if alert["kind"] == "BURN_RATE"),
         dict(sorted(Counter(a["kind"] for a in told if a["kind"] != "BURN_RATE").items())),
         corrections, drivers, series, tuple(sorted(gone)),
@@ -174,23 +204,19 @@ def _about(corrections: Iterable[Row], promised: Iterable[Row]) -> Iterator[Row]
     yield from (each for each in corrections if any(is_about(each, name) for name in names))
 
 
-def _left(finding: Finding) -> float:
-    left = finding.tally.budget_left
-    return 2.0 if left is None else left
-
-
 def _finding(slo: str, rows: list[Row], gathered: Gathered, file: Slo | None, period: Period, until_s: int) -> Finding:
-    target, sla_target = rows[0]["target"], rows[0]["sla_target"]
+    target = rows[0]["target"]
     lines = tuple(_line(row, gathered) for row in rows)
     alerts = tuple(alert for alert in gathered.alerts if alert["slo"] == slo)
-    has_corrections = any(line.corrected for line in lines)
+    is_forgotten = any(gathered.left_out.get((slo, row["instance"]), ()) is None for row in rows)
+    is_corrected = any(line.corrected for line in lines) and not is_forgotten
     tally = _sum((line.tally for line in lines), target)
     metric = METRICS.get(file.objective.indicator.metric) if file else None
     return Finding(
         slo, rows[0]["service"], (file.owner if file else "") or NOBODY,
-        sentence(file) if file else "", target, gathered.counted.get(slo, "REQUESTS") == "REQUESTS", lines, tally,
-        _sum((line.corrected or line.tally for line in lines), target) if has_corrections else None,
-        Tally(tally.good, tally.bad, sla_target) if sla_target else None,
+        sentence(file) if file else "", target, _is_told(gathered.counted.get(slo), file), lines, tally,
+        _sum((line.corrected or line.tally for line in lines), target) if is_corrected else None,
+        is_forgotten,
         file.sla.consequence if file and file.sla else "",
         alerts, _firing_s(alerts, period, until_s), gathered.revisions.get(slo, 0),
         tuple(gathered.history.get(slo, ())),
@@ -205,7 +231,13 @@ def _line(row: Row, gathered: Gathered) -> Line:
     counts: Mapping[str, Any] = gathered.totals.get(key, {"good": 0, "bad": 0, "minutes": 0})
     tally = Tally(counts["good"], counts["bad"], row["target"])
     out = gathered.left_out.get(key)
-    return Line(row["instance"], tally, tally.without(*out) if out else None, counts["minutes"])
+    sla = Tally(tally.good, tally.bad, row["sla_target"]) if row["sla_target"] else None
+    return Line(row["instance"], tally, sla, tally.without(*out) if out else None, counts["minutes"])
+
+
+def _is_told(counts: str | None, file: Slo | None) -> bool:
+    """Whether requests are what its budget counts; of an SLO that is silent its file knows."""
+    return counts == "REQUESTS" if counts else file is None or file.objective.timeslices is None
 
 
 def _sum(tallies: Iterable[Tally], target: float) -> Tally:

@@ -11,12 +11,11 @@ from jobs.report.advice import advice
 from jobs.report.asking import FAILED, Row
 from jobs.report.document import Block, Heading, Items, Paragraph, Plot, Table
 from jobs.report.findings import BROKEN, KEPT, NO_DATA, UNTOLD, Finding, Line, Report, Tally
-from jobs.report.period import DAY_S, length_words
+from jobs.report.period import length_words
 from pipeline.delivery.words_figures import many, promised, share, times
 
 INCIDENTS_MOST, INSTANCES_MOST = 50, 10
-MINUTES_KEPT_S = 119 * DAY_S  #: counts by the minute, which corrections need
-NOTHING = "-"
+NOTHING, NOT_KNOWN = "-", "not known"
 
 
 def title(report: Report) -> str:
@@ -44,7 +43,8 @@ def blocks(report: Report) -> Iterator[Block]:
 READING = (
     "Compliance is good / (good + bad), counted exactly; what is excluded is neither. The budget is (1 - target) of "
     "what was counted in this period: 100 % left: nothing was bad; less than 0 %: more was bad than was promised.",
-    "An SLO is kept when every instance of it that has data is. An SLA is a contract beside it, with a looser target.",
+    "An SLO is kept when every instance of it that has data is, and so is an SLA: a contract beside it, with a looser "
+    "target. Instances that fell silent count by what they had.",
     "No data is neither kept nor broken. Targets are those in force now.",
     "Figures are of event time, out of the views slo_counts_1h, slo_counts_1m, alert_log, sli_1h, correction_ranges.",
 )
@@ -65,7 +65,7 @@ def _summary(report: Report) -> Iterator[Block]:
         return
     said = [f"{many(found[KEPT], 'SLOs')} kept, {found[BROKEN]} broken, {found[NO_DATA]} without data"]
     said += [f"{found[UNTOLD]} not told by requests"] if found[UNTOLD] else []
-    slas = [f for f in report.findings if f.sla and f.is_told and f.sla.verdict == BROKEN]
+    slas = [f for f in report.findings if f.sla_verdict == BROKEN]
     said += [f"{many(len(slas), 'SLAs')} broken"] if slas else []
     yield Paragraph(f"{', '.join(said)}; {many(len(report.incidents), 'incidents')}.")
     todo = [f"{f.slo}: {said}" for f in report.findings if f.verdict != KEPT for said in advice(f)]
@@ -79,7 +79,7 @@ def _promises(report: Report) -> Iterator[Block]:
     columns = ("SLO", "verdict", "promised ", "was ", "budget left ", "eligible ", "bad ", "data in ", "alerts ",
                "firing ", "without planned time ")  # fmt: skip
     rows = tuple(_promise_row(report, finding) for finding in report.findings)
-    yield Table("Every SLO in the period, the broken first", columns, rows)
+    yield Table("Every SLO in the period, the broken first; figures are of all its instances together", columns, rows)
     for finding in report.findings:
         if len(finding.lines) > 1 and finding.verdict == BROKEN:
             yield _instances(finding)
@@ -99,14 +99,22 @@ def _promise_row(report: Report, finding: Finding) -> tuple[str, ...]:
     tally, told = finding.tally, finding.is_told
     lasted_s = max(report.until_s - report.period.start_s, 1)
     covered = max((line.minutes for line in finding.lines), default=0) * 60 / lasted_s
-    corrected = finding.corrected if told else None
     return (
         finding.slo, finding.verdict, promised(finding.target),
         share(tally.compliance, 5) if told else UNTOLD, share(tally.budget_left, 3) if told else UNTOLD,
         f"{tally.eligible:,}", f"{tally.bad:,}", share(min(covered, 1.0)) if tally.eligible else NO_DATA,
         str(len(finding.alerts)), length_words(finding.firing_s) if finding.firing_s else NOTHING,
-        f"{share(corrected.compliance, 5)}, {corrected.verdict}" if corrected else NOTHING,
+        _without_planned_time(finding),
     )  # fmt: skip
+
+
+def _without_planned_time(finding: Finding) -> str:
+    if not finding.is_told:
+        return NOTHING
+    if finding.is_forgotten:
+        return NOT_KNOWN
+    corrected = finding.corrected
+    return f"{share(corrected.compliance, 5)}, {finding.corrected_verdict}" if corrected else NOTHING
 
 
 def _instances(finding: Finding) -> Table:
@@ -138,7 +146,7 @@ def _roll_ups(report: Report) -> Iterator[Block]:
 
 def _roll_up(name: str, group: list[Finding]) -> tuple[str, ...]:
     found = Counter(finding.verdict for finding in group)
-    known = [(f.tally.budget_left, f.slo) for f in group if f.is_told and f.tally.budget_left is not None]
+    known = [(f.least_left, f.slo) for f in group if f.is_told and f.least_left is not None]
     least, of = min(known, default=(None, NOTHING))
     incidents = sum(alert["kind"] == "BURN_RATE" for finding in group for alert in finding.alerts)
     firing_s = sum(finding.firing_s for finding in group)
@@ -154,7 +162,8 @@ def _budgets(report: Report) -> Iterator[Block]:
         return
     yield Heading(2, "Budget history")
     left = ", ".join(f"{f.slo} {share(f.tally.budget_left, 3)}" for f in told[: plots.LINES_MOST])
-    yield Plot("budgets", f"Budget left of each SLO, the least first: {left}.", plots.budgets_left(told))
+    caption = f"Budget left of each SLO, all its instances together, the least first: {left}."
+    yield Plot("budgets", caption, plots.budgets_left(told))
     for finding in told[: plots.LINES_MOST]:
         alt = (
             f"Budget of {finding.slo} over the period by the {report.period.step}: it ends at "
@@ -164,11 +173,11 @@ def _budgets(report: Report) -> Iterator[Block]:
 
 
 def _steepest(report: Report, finding: Finding) -> str:
-    at_s, _, bad = max(finding.history, key=lambda cell: (cell[2], -cell[0]))
+    at_s, _, bad = max(finding.history, key=lambda cell: (cell[2], -cell[0]), default=(0, 0, 0))
     if not bad:
         return "nothing was bad."
     when = f"{report.period.step} from {report.period.moment(at_s)}"
-    return f"most was bad in the {when}: {share(bad / finding.tally.bad)}."
+    return f"most was bad in the {when}: {share(bad / sum(cell[2] for cell in finding.history))}."
 
 
 def _incidents(report: Report) -> Iterator[Block]:
@@ -204,17 +213,18 @@ def _incident(report: Report, alert: Row) -> tuple[str, ...]:
 
 
 def _slas(report: Report) -> Iterator[Block]:
-    bound = [(f, f.sla) for f in report.findings if f.sla]
+    bound = [(f, f.sla_verdict, *f.nearest_sla) for f in report.findings if f.sla_verdict and f.nearest_sla]
     yield Heading(2, "SLAs")
     if not bound:
         yield Paragraph("No SLO has an SLA beside it.")
         return
     rows = tuple(
-        (f.slo, sla.verdict if f.is_told else UNTOLD, promised(sla.target),
+        (f.slo, verdict, promised(sla.target), instance or NOTHING,
          *(_tally_cells(sla)[:2] if f.is_told else (UNTOLD, UNTOLD)), f.consequence or NOTHING)
-        for f, sla in bound
+        for f, verdict, instance, sla in bound
     )  # fmt: skip
-    yield Table("Contracts", ("SLO", "verdict", "contract ", "was ", "its budget left ", "consequence"), rows)
+    columns = ("SLO", "verdict", "contract ", "instance", "was ", "its budget left ", "consequence")
+    yield Table("Contracts, each with the instance that has the least of its budget left", columns, rows)
 
 
 def _drivers(report: Report) -> Iterator[Block]:
@@ -267,8 +277,9 @@ def _corrections(report: Report) -> Iterator[Block]:
         for c in report.corrections
     )
     yield Table("Corrections in force that touch the period", ("correction", "from", "to", "who", "why"), rows)
-    if report.until_s - report.period.start_s > MINUTES_KEPT_S:
-        yield Paragraph("Planned time is left out by the minute, and minutes are kept for 120 days.")
+    if any(finding.is_forgotten for finding in report.findings):
+        said = "Planned time is left out by the minute, and minutes are kept for 120 days"
+        yield Paragraph(f"{said}: what compliance was without older planned time is not known.")
 
 
 def _complexity(report: Report) -> Iterator[Block]:

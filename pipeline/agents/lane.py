@@ -13,10 +13,10 @@ asks before each attempt whether it is the owner still.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import aiokafka
 import structlog
@@ -50,6 +50,8 @@ TICK_S = 1.0  #: between looks at what silences and waits have held back
 FORGET_S = 60.0
 NOWHERE: Mapping[TopicPartition, int] = {}
 LEAVE_S = 5.0  #: what is under way may end when the partitions go; what is sent and not committed is sent again
+
+Done = TypeVar("Done")
 
 log = structlog.get_logger()
 
@@ -133,20 +135,20 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._let_go()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Take over all partitions, or none; aiokafka swallows what is raised here."""
+        """Take over all partitions, or none; not in here, as aiokafka sends no heartbeats meanwhile."""
         mine = set(assigned)
-        try:
-            if mine:
-                await self._take_over(mine)
-        except Exception as error:
-            self._fail(error)
-        self.has_joined = True
+        await self._let_go()
+        self._is_leaving = False
+        if mine:
+            self._work = asyncio.create_task(self._until_failed(mine), name=f"deliver to {self.spec.receiver}")
+        else:
+            self.has_joined = True
 
     async def _let_go(self) -> None:
         self._is_leaving = True
         work, self._work = self._work, None
         if work is not None:
-            await asyncio.wait([work], timeout=LEAVE_S)
+            await asyncio.wait([work], timeout=LEAVE_S if self.owned else 0)
             work.cancel()
             await asyncio.wait([work])
         self.owned = set()
@@ -154,20 +156,19 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take_over(self, mine: set[TopicPartition]) -> None:
         """Fence the former owner, remember what was told, and read on behind it."""
-        await self._let_go()
         self._incidents = Incidents()
         await self._logbook.open(self._restore)
         self._waiting = set()
         self.promise(self.holding.sources.promised)
         known = self._logbook.offsets
         committed = {tp: known.get(tp) if (at := await self._consumer.committed(tp)) is None else at for tp in mine}
+        self._logbook.offsets = {tp: at for tp, at in committed.items() if at is not None}
         is_new = all(offset is None for offset in committed.values())
         self._behind = await self._consumer.end_offsets(list(mine))
         self._silent_until = self._behind if is_new else {}
         for tp, offset in committed.items():
             self._consumer.seek(tp, offset or 0)
-        self.owned, self._is_leaving = mine, False
-        self._work = asyncio.create_task(self._until_failed(), name=f"deliver to {self.spec.receiver}")
+        self.owned, self.has_joined = mine, True
 
     def _restore(self, dedup_key: str, entry: bytes | None) -> None:
         try:
@@ -177,8 +178,9 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
             log.error("what was told of an alert cannot be read", receiver=self.spec.receiver, alert=dedup_key,
                       error=repr(error))  # fmt: skip
 
-    async def _until_failed(self) -> None:
+    async def _until_failed(self, mine: set[TopicPartition]) -> None:
         try:
+            await self._take_over(mine)
             while not self._is_leaving:
                 self.progress_at_s = time.monotonic()
                 await self._end_silence()
@@ -249,7 +251,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
         wanted_now = {key: note for key, each in changed.items() if (note := self._wanted(each, now_us)) is not None}
         if self.teller.type.is_http:  # a topic is told in the transaction that says so
             await self._commit({key: announced(changed[key], each) for key, each in wanted_now.items()})
-        told = await asyncio.gather(*(self.teller.tell(each, self._logbook.prove) for each in wanted_now.values()))
+        told = await _all_or_none(self.teller.tell(each, self._logbook.prove) for each in wanted_now.values())
         for key, notification in wanted_now.items():
             before = self._incidents.by_key.get(key, changed[key]) if self.teller.type.is_http else changed[key]
             changed[key] = after(before, notification, time.time_ns() // 1000)
@@ -369,3 +371,13 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     def oldest_s(self, now_s: float) -> float:
         """Age of the oldest record that is being told, by the broker's time; 0: none is."""
         return 0.0 if self.oldest_append_ms is None else max(now_s - self.oldest_append_ms / 1000, 0.0)
+
+
+async def _all_or_none(works: Iterable[Coroutine[Any, Any, Done]]) -> list[Done]:
+    """Do work side by side. Once one part fails none goes on: what it tells then, nobody would know of."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return [task.result() for task in tasks]

@@ -22,7 +22,8 @@ from aiokafka.structs import TopicPartition
 from pipeline.framing import Framing
 from pipeline.records import OutRecord
 from pipeline.transport import StepCounters
-from pipeline.transport.ledger import RETRY_MS, TRANSACTION_TIMEOUT_MS, state_entries
+from pipeline.transport.entries import state_entries
+from pipeline.transport.ledger import RETRY_MS, TRANSACTION_TIMEOUT_MS
 
 SEPARATOR = "|"  #: between the receiver and the alert, in keys of slo.deliveries
 OFFSETS = "@offsets"  #: in the place of an alert; no SLO's name begins with @
@@ -110,6 +111,8 @@ class Logbook:
             async with self._writing:
                 if not self._is_fresh():  # others have waited too
                     await self._write([self._record(OFFSETS, offsets_entry(self.offsets))], {})
+        if self._producer is None:
+            raise NotOwner("the partitions went while something was about to be told")
         return self._proved_at_s + HOLDS * self._spec.session_s
 
     def _is_fresh(self) -> bool:

@@ -2,11 +2,11 @@
 
     steps ─► concerns, every few seconds ─► what is open, as slo.deliveries says ─► one transaction: an event, and that
 
-It runs where receivers are told. Which worker is responsible for a concern follows from what it owns: a step that lags
-is named by the first partition that the worker has of it, so that a lag of one worker is one alert; a source by the
-owner of the judge's first partition; a receiver by the owner of its lane. Law: an event and the entry that says so are
-written together, after whoever was responsible before is fenced and the entry is read anew; so two workers that both
-believe to be responsible tell of it once.
+It runs in every worker that knows of receivers, whichever steps it runs. Which worker is responsible for a concern
+follows from what it owns: a step that lags is named by the first partition that the worker has of it, so that a lag of
+one worker is one alert; a source by the owner of the judge's first partition; a receiver by the owner of its lane. Law:
+an event and the entry that says so are written together, after whoever was responsible before is fenced and the entry
+is read anew; so two workers that both believe to be responsible tell of it once.
 """
 
 import asyncio
@@ -24,12 +24,13 @@ from aiokafka.structs import TopicPartition
 
 from pipeline.agents.logbook import OFFSETS, SEPARATOR
 from pipeline.agents.parts import Agent, Parts
-from pipeline.alerts import Kind, Notice
+from pipeline.alerts import Kind
 from pipeline.health import StepFacts
 from pipeline.notices import alert_record, source_of
 from pipeline.ourselves import Concern, Concerns
 from pipeline.records import OutRecord
 from pipeline.topics import ALERTS, DELIVERIES
+from pipeline.transport.entries import Entries
 from pipeline.transport.ledger import TRANSACTION_TIMEOUT_MS
 
 LOOK_S = 5.0
@@ -50,19 +51,15 @@ class Watcher:
         self._concerns = concerns or Concerns()
         self._place = TopicPartition(parts.topic(DELIVERIES), 0)
         self._told: dict[str, str] = {}  # entries of receivers that no file names -> the receiver, if it was told
-        self._consumer: aiokafka.AIOKafkaConsumer
+        self._entries: Entries
 
     async def run(self) -> None:
         """Watch until cancelled; what fails is tried again."""
-        while DELIVER in self._parts.settings.step_names:
-            self._concerns.open.clear()
-            self._consumer = aiokafka.AIOKafkaConsumer(
-                **self._parts.kafka, isolation_level="read_committed", enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )  # fmt: skip
+        while self._parts.routes.receivers:
+            self._concerns.clear()
+            self._entries = Entries(self._parts.kafka, self._place.topic, self._place.partition)
             try:
-                await self._consumer.start()
-                self._consumer.assign([self._place])
+                await self._entries.start()
                 await self._read()
                 self._say_who_is_forgotten()
                 while True:
@@ -72,14 +69,15 @@ class Watcher:
                 log.warning("what is wrong with ourselves cannot be told yet", error=repr(error))
                 await asyncio.sleep(self._look_s)
             finally:
-                with suppress(Exception):
-                    await self._consumer.stop()
+                await self._entries.stop()
 
     async def watch(self) -> None:
         """Look once, and tell what is due."""
         await self._read()
-        for event in self._concerns.due(self._concerned(), _now_us()):
-            await self._tell(event["dedup_key"])
+        found, now_us = self._concerned(), _now_us()
+        due = [event["dedup_key"] for event in self._concerns.due(found, now_us)]
+        for key in (*due, *self._concerns.forgettable(found, now_us)):
+            await self._tell(key)
 
     def _concerned(self) -> list[Concern]:
         """What we are responsible for; of a receiver that no file names any more, its first that still is named."""
@@ -103,28 +101,34 @@ class Watcher:
         try:
             await producer.start()
             await self._read()
-            for event in self._concerns.due([each for each in self._concerned() if each.key == key], _now_us()):
-                is_open = event["event"] != Notice.RESOLVED.name
-                entry = json.dumps(event).encode() if is_open else None
+            mine, now_us = [each for each in self._concerned() if each.key == key], _now_us()
+            for event in self._concerns.due(mine, now_us):
                 source = source_of(parts.settings.topic_prefix, Kind[event["kind"]])
                 alert = alert_record(parts.topic(ALERTS), event, source, parts.framing)
-                remembered = OutRecord(self._place.topic, entry, f"{SEPARATOR}{key}".encode(), self._place.partition)
-                async with producer.transaction():
-                    for each in (alert, remembered):
-                        await producer.send(
-                            each.topic, each.value, key=each.key, partition=each.partition, headers=list(each.headers)
-                        )
+                await self._write(producer, key, json.dumps(event).encode(), [alert])
                 log.warning("burnline tells of itself", alert=key, reason=event["reason"])
+            if self._concerns.forgettable(mine, now_us):
+                await self._write(producer, key, None, [])
         finally:
             with suppress(Exception):
                 await asyncio.wait_for(producer.stop(), STOP_S)
 
+    async def _write(
+        self, producer: aiokafka.AIOKafkaProducer, key: str, entry: bytes | None, told: list[OutRecord]
+    ) -> None:
+        """Write an alert's entry with what is told of it, and know it from then on."""
+        name = f"{SEPARATOR}{key}"
+        async with producer.transaction():
+            for each in (*told, OutRecord(self._place.topic, entry, name.encode(), self._place.partition)):
+                await producer.send(
+                    each.topic, each.value, key=each.key, partition=each.partition, headers=list(each.headers)
+                )
+        self._note(name, entry)
+
     async def _read(self) -> None:
         """Read slo.deliveries to its end."""
-        end = (await self._consumer.end_offsets([self._place]))[self._place]
-        while await self._consumer.position(self._place) < end:
-            for record in (await self._consumer.getmany(timeout_ms=200)).get(self._place, ()):
-                self._note(record.key.decode(), record.value)
+        async for key, entry in self._entries.news():
+            self._note(key.decode(), entry)
 
     def _note(self, name: str, entry: bytes | None) -> None:
         receiver, _, key = name.partition(SEPARATOR)
@@ -134,7 +138,7 @@ class Watcher:
             return
         try:
             self._concerns.note(key, None if entry is None else json.loads(entry))
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError) as error:
             log.error("what was told of ourselves cannot be read", alert=key, error=repr(error))
 
     def _say_who_is_forgotten(self) -> None:

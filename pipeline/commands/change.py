@@ -71,6 +71,7 @@ def add(
     told["change_id"] = name or changes.id_of(told)
     if (found := changes.flaw(told, _us(now))) is not None:
         raise typer.BadParameter(found.detail, param_hint=OPTIONS.get(found.field, f"--{found.field}"))
+    _fits(told)
     send(Settings(), told)
     if as_json:
         print_json([{**told, "at": _time(told["at"]), "until": _time(told["until"])}])
@@ -78,6 +79,23 @@ def add(
     typer.echo(
         harmless(f"{told['change_id']}: {kind.lower()} of {service} from {shown(_time(told['at']))} UTC on: {title}")
     )
+
+
+def _fits(told: Mapping[str, Any]) -> None:
+    """Refuse what is too large for a record, as ingest would, behind our back.
+
+    Raises: typer.BadParameter.
+    """
+    from pipeline.blocks import encode
+    from pipeline.changes import SCHEMA, VALUE_BYTES_MOST
+    from pipeline.framing import SINGLE_OBJECT
+
+    length = len(encode(SCHEMA, told, SINGLE_OBJECT))  # whose header is no shorter than a registry's
+    if length > VALUE_BYTES_MOST:
+        why = (
+            f"all of it has {length:,} bytes, more than {VALUE_BYTES_MOST:,} -> tell of fewer knobs, or of shorter ones"
+        )
+        raise typer.BadParameter(why, param_hint="--set")
 
 
 #: field -> option, where they differ

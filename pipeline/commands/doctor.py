@@ -9,6 +9,7 @@ from rich.table import Table
 from pipeline.commands.doctor_clickhouse import (
     check_clickhouse,
     check_clock,
+    check_disk,
     check_grants,
     check_seen,
     check_tables,
@@ -46,11 +47,13 @@ CHECKS = (
     Check(
         "clickhouse",
         check_clickhouse,
-        "is a server at BURNLINE_CLICKHOUSE_URL, its password in BURNLINE_CLICKHOUSE_PASSWORD_FILE?",
+        "is a server at BURNLINE_CLICKHOUSE_URL, its password in BURNLINE_CLICKHOUSE_PASSWORD_FILE? "
+        "An embedded one stands still while its disk is full",
     ),
     Check("tables", check_tables, "run `burnline migrate`", ("clickhouse",)),
     Check("grants", check_grants, "see infra/clickhouse-users.md", ("clickhouse",)),
     Check("clock", check_clock, SEE_CLICKHOUSE, ("clickhouse",)),
+    Check("disk", check_disk, SEE_CLICKHOUSE, ("clickhouse",)),
     Check("workers", check_workers, "run `burnline migrate`", ("clickhouse", "tables")),
     Check("kernels", check_cache, "set BURNLINE_KERNEL_CACHE to a directory of your own"),
     Check(
@@ -90,8 +93,9 @@ def doctor(
 ) -> None:
     """Say what is wrong with the set-up and how to mend it; exit 1 if anything is.
 
-    Looks at brokers, topics, partitions, permissions, schemas, ClickHouse, its tables and grants, clocks, lag, compiled
-    kernels, SLO files and receivers of alerts, and changes nothing. `look` is something to see to, and no failure.
+    Looks at brokers, topics, partitions, permissions, schemas, ClickHouse, its tables, grants and disk, clocks, lag,
+    compiled kernels, SLO files and receivers of alerts, and changes nothing. `look` is something to see to, and no
+    failure.
 
     \b
     burnline doctor

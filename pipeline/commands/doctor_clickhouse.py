@@ -1,4 +1,4 @@
-"""What `burnline doctor` looks at in ClickHouse: version, tables, grants, clock, what workers say, and what came.
+"""What `burnline doctor` looks at in ClickHouse: version, tables, grants, clock, disk, what workers say, and what came.
 
 Nothing is changed: tables are compared with what `burnline migrate` would run.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OLDEST, TESTED = (26, 7), "26.9"  #: of ClickHouse: what the views were written for, and what the tests run on
 SKEW_S = 2.0  #: between two clocks; past five seconds events of the future are taken as now
 REPORTS_S = 60  #: a worker says every few seconds how it is
+LITTLE, LITTLE_BYTES = 0.1, 1 << 30  #: free of a disk, as its part and in bytes: with less of either it is soon full
 NEEDED = ("SELECT", "INSERT")
 
 LAGGING_SQL = f"""\
@@ -95,6 +96,23 @@ def skew(theirs_ahead_s: float, uncertain_s: float) -> Finding:
     if apart_s - uncertain_s > SKEW_S:
         return Finding("clock", False, told, "set both clocks by NTP: ages, delays and what is too new depend on them")
     return Finding("clock", True, told)
+
+
+def check_disk(settings: Settings) -> Finding:
+    """The disk of ClickHouse, without what it keeps free itself."""
+    with _client(settings) as connection:
+        free, size = connection.execute("SELECT filesystemAvailable(), filesystemCapacity()")[0]
+    return room(free, size)
+
+
+def room(free_bytes: int, size_bytes: int) -> Finding:
+    """Judge how full a disk is."""
+    told = f"{free_bytes / 1e9:,.1f} GB of {size_bytes / 1e9:,.1f} GB are free"
+    make = "make room on it, or keep rows for fewer days (BURNLINE_TTL_*, then `burnline migrate`)"
+    if not free_bytes:
+        return Finding("disk", False, f"{told}: ClickHouse takes no insert", make)
+    is_little = free_bytes < max(LITTLE * size_bytes, LITTLE_BYTES)
+    return Finding("disk", True, told, make if is_little else "")
 
 
 def check_workers(settings: Settings) -> Finding:

@@ -1,17 +1,17 @@
 """The fleet as a table: every SLO instance with its state in words, compliance, budget, burn now and trend.
 
-Pure: rows of views in, a table out; the time is in the rows. Law: what is unknown looks unknown. A row without data,
+Pure: rows of views in, a table out; the time is ClickHouse's. Law: what is unknown looks unknown. A row without data,
 without coverage, or judged too long ago is dim whatever its numbers say, and never green.
 """
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from rich.table import Table
 
 from pipeline.delivery.words_figures import lasting, promised, share, times
+from pipeline.standing import STANDINGS, Freshness, standing
 
 FLEET_SQL = """\
 SELECT c.slo AS slo, c.instance AS instance, c.service AS service, c.labels AS labels, c.state AS alert_state,
@@ -20,8 +20,7 @@ SELECT c.slo AS slo, c.instance AS instance, c.service AS service, c.labels AS l
        b.time_to_exhaustion_s AS time_to_exhaustion_s, b.exhaustion_burn_rate AS exhaustion_burn_rate,
        b.exhaustion_window_s AS exhaustion_window_s, b.sla_target AS sla_target,
        b.sla_budget_remaining_ratio AS sla_budget_remaining_ratio, w.burn.1 AS burn_rate, w.burn.2 AS burn_window_s,
-       c.good AS good, c.bad AS bad, c.window_end AS window_end, c.judged_at AS judged_at,
-       (SELECT max(judged_at) FROM compliance) AS fleet_judged_at, now64(6, 'UTC') AS asked_at
+       c.good AS good, c.bad AS bad, c.window_end AS window_end, c.judged_at AS judged_at
 FROM compliance AS c
 INNER JOIN error_budget AS b USING (slo, instance)
 LEFT JOIN (
@@ -47,21 +46,12 @@ GROUP BY slo, instance"""
 SOME_SQL = "(slo, instance) IN (SELECT arrayJoin(JSONExtract({pairs:String}, 'Array(Tuple(String, String))')))"
 SOME_MOST = 1_000  #: more are asked for as all: a question has at most 256 KiB
 CELLS = 12
-STALE = timedelta(minutes=2)  #: a judge writes several times a second while anything comes
 
-#: state -> colour, the worst first; what is unknown comes before what is well
-STATES = {
-    "critical": "bold red",
-    "warning": "yellow",
-    "info": "cyan",
-    "spent": "red",
-    "recovering": "cyan",
-    "pending": "yellow",
-    "stale": "dim",
-    "frozen": "dim",
-    "no data": "dim",
-    "ok": "green",
-}
+COLOURS = {
+    "critical": "bold red", "warning": "yellow", "info": "cyan", "spent": "red", "recovering": "cyan",
+    "pending": "yellow", "stale": "dim", "frozen": "dim", "no data": "dim", "ok": "green",
+}  # fmt: skip
+STATES = tuple(word.replace("_", " ") for word in STANDINGS)  #: the worst first
 UNKNOWN = frozenset({"stale", "frozen", "no data"})
 
 #: burn rate -> how high a cell of the trend is, and its colour: 1x spends the budget exactly in the period, warnings
@@ -100,7 +90,7 @@ def _high(value: float | None) -> tuple[bool, float]:
 
 #: name -> what a row is ordered by
 SORTS: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {
-    "state": lambda row: (list(STATES).index(row["state"]), _low(row["budget_remaining_ratio"])),
+    "state": lambda row: (STATES.index(row["state"]), _low(row["budget_remaining_ratio"])),
     "budget": lambda row: _low(row["budget_remaining_ratio"]),
     "burn": lambda row: _high(row["burn_rate"]),
     "compliance": lambda row: _low(row["compliance_ratio"]),
@@ -109,9 +99,10 @@ SORTS: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {
 }
 
 
-def fleet(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of FLEET_SQL, each with its state in words."""
-    return [{"state": state_of(row), **row} for row in found]
+def fleet(found: Iterable[dict[str, Any]], fresh: Freshness, is_stale: bool) -> list[dict[str, Any]]:
+    """Rows of FLEET_SQL, each with its state in words, and with when anything was judged and asked for."""
+    when = {"fleet_judged_at": fresh.judged_at, "asked_at": fresh.asked_at}
+    return [{"state": state_of(row, is_stale), **row, **when} for row in found]
 
 
 def trend_question(rows: Sequence[dict[str, Any]]) -> tuple[str, dict[str, str]]:
@@ -131,23 +122,12 @@ def with_trends(rows: Iterable[dict[str, Any]], trends: Iterable[dict[str, Any]]
     ]
 
 
-def _is_stale(row: dict[str, Any]) -> bool:
-    """Whether nobody judges any more. One instance may be silent for long: its judgement stays as it is."""
-    return bool(row["asked_at"] - row["fleet_judged_at"] > STALE)
-
-
-def state_of(row: dict[str, Any]) -> str:
+def state_of(row: dict[str, Any], is_stale: bool) -> str:
     """Say in a word how an SLO instance is."""
-    if _is_stale(row):
-        return "stale"
-    if row["compliance_ratio"] is None:
-        return "no data"
-    if row["alert_state"] == "FIRING":
-        return str(row["severity"]).lower()
-    if row["alert_state"] == "OK":
-        left = row["budget_remaining_ratio"]
-        return "spent" if left is not None and left <= 0 else "ok"
-    return str(row["alert_state"]).lower()
+    word = standing(
+        row["alert_state"], row["severity"], row["compliance_ratio"], row["budget_remaining_ratio"], is_stale
+    )
+    return word.replace("_", " ")
 
 
 def trend(target: float, cells: Sequence[Sequence[int]]) -> list[float | None]:
@@ -199,7 +179,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
     is_known = state not in UNKNOWN
     burn = times(row["burn_rate"]) + ("" if row["burn_rate"] is None else f" in {lasting(row['burn_window_s'])}")
     return [
-        _in(STATES[state], _state_words(row)),
+        _in(COLOURS[state], _state_words(row)),
         row["slo"], row["instance"] or "-", row["service"],
         _in("" if is_known else "dim", share(row["compliance_ratio"], 5)), promised(row["target"]),
         _in(_budget_colour(budget) if is_known else "dim", share(budget, 3)),
@@ -237,10 +217,11 @@ def exhausted_in(row: dict[str, Any]) -> str:
     return rest if rate is None else f"{rest} at {times(rate)}"
 
 
-def freshness(row: dict[str, Any]) -> str:
-    """Say of any row up to when the fleet is judged, and whether that is long ago."""
-    age = lasting((row["asked_at"] - row["fleet_judged_at"]).total_seconds())
-    told = f"event time {row['window_end']:%Y-%m-%d %H:%M:%S} UTC, judged {age} ago"
-    if not _is_stale(row):
+def freshness(fresh: Freshness, staleness: str) -> str:
+    """Say up to when the fleet is judged, and whether that says how it is now."""
+    if fresh.event_time is None or fresh.judged_before_s is None:
+        return f"[yellow]{staleness}[/yellow]"
+    told = f"event time {fresh.event_time:%Y-%m-%d %H:%M:%S} UTC, judged {lasting(fresh.judged_before_s)} ago"
+    if not staleness:
         return f"[dim]{told}[/dim]"
-    return f"[yellow]{told}: nobody judges now, and nothing here says how it is; `burnline doctor` says why[/yellow]"
+    return f"[yellow]{told}; {staleness}: nothing here says how it is now; `burnline doctor` says why[/yellow]"

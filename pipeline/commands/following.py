@@ -16,6 +16,7 @@ from pipeline.settings import Settings
 BATCH_RECORDS, POLL_S = 500, 0.5
 BEHIND_S = 5.0  #: what is older when it is read is not what comes now
 BUFFER_KIB = 8 << 10  #: librdkafka would keep 64 MiB of a partition
+ENDS = frozenset({"_FATAL", "_AUTHENTICATION", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_OR_PART"})
 
 
 class Batch(NamedTuple):
@@ -39,8 +40,23 @@ def follow(settings: Settings, topic: str) -> Iterator[Batch]:
         _to_the_end(consumer, topic, list(seen.partitions))
         yield Batch([])
         while True:
-            records = [record for record in consumer.consume(BATCH_RECORDS, POLL_S) if record.error() is None]
+            records = records_of(consumer.consume(BATCH_RECORDS, POLL_S))
             yield Batch(records, _caught_up(consumer, topic, records))
+
+
+def records_of(found: list[Any]) -> list[Any]:
+    """Take the records out of what the client gives, and say what else it has to say.
+
+    Raises: KafkaException, for errors behind which nothing would come any more.
+    """
+    from confluent_kafka import KafkaException
+
+    for record in found:
+        if (error := record.error()) is not None:
+            if error.fatal() or error.name() in ENDS or error.name().endswith("AUTHORIZATION_FAILED"):
+                raise KafkaException(error)
+            typer.echo(f"Kafka says: {error.str()}", err=True)
+    return [record for record in found if record.error() is None]
 
 
 @contextmanager

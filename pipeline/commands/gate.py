@@ -1,7 +1,7 @@
 """`burnline gate SERVICE`: may something be changed now? For pipelines by its exit code, for people in words.
 
-0: open, and caution unless --strict; 1: frozen, or nobody answers; 2: the question cannot be asked, as of a service
-that no SLO is about.
+0: open, and caution unless --strict; 1: frozen, or not known unless --allow-unknown, or nobody answers; 2: the question
+cannot be asked, as of a service that no SLO is about.
 """
 
 import json
@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-import infra
 from pipeline.commands.alerts_silence import moment
 from pipeline.commands.screen import screen
-from pipeline.commands.status import ask
+from pipeline.commands.status import ask, freshness, question
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.controls.gate import Decision, Policy
 
-QUESTIONS = infra.HOME / "clickhouse" / "page"  #: the page asks the same
 PAUSE_S = 10.0  #: between two looks of --wait
 COLOURS = {"open": "green", "caution": "yellow", "frozen": "bold red"}
 
@@ -37,15 +35,20 @@ def gate(
     at: Annotated[str, typer.Option(help="at which time of the week, such as 2026-11-27T16:00Z; now by default")] = "",
     wait: Annotated[str, typer.Option(help="wait so long for it to open, such as 10m")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="caution fails too")] = False,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="what is not known is as any caution, and does not fail")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")] = False,
 ) -> None:
     """Say whether a service may be changed now: open, caution or frozen, and why.
 
     The first rule of the policy that holds decides for each SLO instance, the worst instance for the service. What is
-    unknown is never open. Exit code 0: open, and caution unless --strict; 1: frozen.
+    unknown is never open: instances without data, SLOs never judged, judgements that are not of now. Exit code 0: open,
+    and caution unless --strict; 1: frozen, and unknown unless --allow-unknown.
 
     \b
     burnline gate chat && ./deploy.sh
+    burnline gate chat --allow-unknown         a new service, which has no traffic yet
     burnline gate chat --strict --wait 10m     waits until nothing speaks against it
     burnline gate chat --at 2026-11-27T16:00Z  on Friday afternoon, if all else stays as it is
     """
@@ -53,9 +56,13 @@ def gate(
     wait_s = _seconds(wait) if wait else 0.0
     most = 0 if strict else 1
     look = partial(_look, service, rules, when)
-    decision = waited(look, lambda found: found.verdict <= most, partial(time.sleep, PAUSE_S), time.monotonic, wait_s)
+
+    def is_enough(found: "Decision") -> bool:
+        return found.verdict <= most and (allow_unknown or found.is_known)
+
+    decision = waited(look, is_enough, partial(time.sleep, PAUSE_S), time.monotonic, wait_s)
     print_json(service, rules, decision) if as_json else _print(service, rules, decision)
-    if decision.verdict > most:
+    if not is_enough(decision):
         raise typer.Exit(1)
 
 
@@ -92,22 +99,27 @@ def _look(service: str, policy: "Policy", when: datetime | None) -> "Decision":
 
     Raises: Unavailable, Refused; typer.BadParameter for a service that no SLO is about, while there are others.
     """
-    from pipeline.controls.gate import decide, facts_of, minute_of_week
+    from pipeline.controls.gate import decide, facts_of, minute_of_week, promised
     from pipeline.spec.scalars import listed, nearest
 
-    found = ask(_sql("gate"), service=service)
-    if not found:
-        known = [row["service"] for row in ask(_sql("services"))]
+    found, slos = ask(question("gate"), service=service), promised(_services(), service)
+    if not found and not slos:
+        known = [row["service"] for row in ask(question("services"))]
         if known:
             meant = nearest(service, known)
             remedy = f"did you mean {meant}?" if meant else f"services are {listed(known[:20])}"
             raise typer.BadParameter(f"no SLO about {service!r} has been judged -> {remedy}", param_hint="SERVICE")
+    staleness = freshness().staleness(Settings().trailing_s)
     minute = minute_of_week(when or datetime.now(UTC), policy.time_zone)
-    return decide(policy, map(facts_of, found), minute)
+    return decide(policy, [facts_of(row, staleness) for row in found], minute, slos)
 
 
-def _sql(name: str) -> str:
-    return (QUESTIONS / f"{name}.sql").read_text("utf-8")
+def _services() -> dict[str, str]:
+    """The services of each SLO that files hold here; none where there are no files."""
+    from pipeline.spec import load
+
+    home = Settings().slo_dir
+    return {name: slo.objective.service for name, slo in load([home]).told.items()} if home.is_dir() else {}
 
 
 def _policy(path: Path | None) -> "Policy":
@@ -133,8 +145,8 @@ def _seconds(text: str) -> float:
 
 def print_json(service: str, policy: "Policy", decision: "Decision") -> None:
     reasons: list[dict[str, Any]] = [{**each._asdict(), "verdict": each.verdict.word} for each in decision.reasons]
-    said = {"service": service, "verdict": decision.verdict.word, "policy": policy.file, "reasons": reasons}
-    typer.echo(json.dumps(said))
+    said = {"service": service, "verdict": decision.verdict.word, "is_known": decision.is_known, "policy": policy.file}
+    typer.echo(json.dumps(said | {"reasons": reasons}))
 
 
 def _print(service: str, policy: "Policy", decision: "Decision") -> None:

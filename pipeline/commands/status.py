@@ -12,10 +12,13 @@ import typer
 from rich.console import Console, Group
 from rich.live import Live
 
+import infra
 from pipeline.commands import fleet
 from pipeline.commands.screen import screen
 from pipeline.settings import Settings
+from pipeline.standing import Freshness
 
+QUESTIONS = infra.HOME / "clickhouse" / "page"  #: the page asks the same
 UNITS = {"percent": "{:.3%}", "factor": "{:,.1f}x", "milliseconds": "{:,.0f} ms"}
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout and nothing else")]
@@ -39,6 +42,19 @@ def ask(sql: str, **parameters: Any) -> list[dict[str, Any]]:
         sql, parameters or None, with_column_types=True, settings={"server_side_params": 1} if parameters else None
     )
     return [dict(zip((name for name, _ in columns), row, strict=True)) for row in found]
+
+
+def question(name: str) -> str:
+    """Return the SQL that the page asks too."""
+    return (QUESTIONS / f"{name}.sql").read_text("utf-8")
+
+
+def freshness() -> Freshness:
+    """Ask how fresh judgements are.
+
+    Raises: sinks.clickhouse.Unavailable, Refused.
+    """
+    return Freshness(**ask(question("freshness"))[0])
 
 
 def write(table: str, *found: dict[str, Any]) -> None:
@@ -140,24 +156,28 @@ def _choice(labels: list[str], states: list[str], sort: str) -> fleet.Choice:
 
 
 class Seen(NamedTuple):
-    """Rows of a fleet that are shown, and how many more fit."""
+    """Rows of a fleet that are shown, how many more fit, and how fresh they are, in words."""
 
     rows: list[dict[str, Any]]
     left: int = 0
+    freshness: str = ""
 
 
 def _look(slo: str, service: str, choice: fleet.Choice, limit: int) -> Seen:
-    found = fleet.chosen(fleet.fleet(ask(fleet.FLEET_SQL, slo=slo, service=service)), choice)
+    fresh, asked = freshness(), ask(fleet.FLEET_SQL, slo=slo, service=service)
+    staleness = fresh.staleness(Settings().trailing_s)
+    found = fleet.chosen(fleet.fleet(asked, fresh, bool(staleness)), choice)
     rows = found[:limit] if limit else found
     sql, parameters = fleet.trend_question(rows)
-    return Seen(fleet.with_trends(rows, ask(sql, **parameters)), len(found) - len(rows))
+    shown = fleet.with_trends(rows, ask(sql, **parameters))
+    return Seen(shown, len(found) - len(rows), fleet.freshness(fresh, staleness))
 
 
 def _page(seen: Seen) -> Group:
     if not seen.rows:
         return Group("[dim]no data: no SLO instance that fits was judged yet[/dim]")
     more = f"[dim]{seen.left:,} more: --limit 0 shows all, --state and --service fewer[/dim]"
-    return Group(fleet.table(seen.rows), *([more] if seen.left else []), fleet.freshness(seen.rows[0]))
+    return Group(fleet.table(seen.rows), *([more] if seen.left else []), seen.freshness)
 
 
 def watching(look: Callable[[], Seen], pause: Callable[[], None], as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """`burnline tail`: inference events as they come, each a line, decoded from Kafka and never more than can be read."""
 
 import json
+import math
 import time
 from collections.abc import Iterable
 from datetime import datetime
@@ -167,9 +168,15 @@ def _parsed(text: str) -> Any:
 
 def _print(event: dict[str, Any], console: Any, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(event, default=_plain))
+        typer.echo(as_json_text(event))
     else:
         console.print(line(event), soft_wrap=True)
+
+
+def as_json_text(event: dict[str, Any]) -> str:
+    """Write an event as one line of JSON, which has no numbers but finite ones: others are null."""
+    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in event.items()}
+    return json.dumps(finite, default=_plain, allow_nan=False)
 
 
 def _plain(value: Any) -> str:

@@ -93,7 +93,8 @@ def _ready(site: "Site") -> "Health":
     last = site.source.asking.last_good_at
     if last is not None and datetime.now(UTC) - last < READY:
         return Health()
-    return Health((site.source.asking.away or "ClickHouse has not answered yet",))
+    silent = "ClickHouse has not answered yet" if last is None else f"ClickHouse answered last at {last:%H:%M:%S} UTC"
+    return Health((site.source.asking.away or silent,))
 
 
 async def _look(site: "Site") -> None:
@@ -113,19 +114,35 @@ class SloFiles:
         """Nothing is read yet."""
         self._home, self._every_s = settings.slo_dir, settings.slo_reload_s
         self.slos: Mapping[str, Slo] = {}
+        self._seen = ""
 
     async def run(self) -> None:
-        """Read now, and again when something has changed, until cancelled."""
-        from pipeline.reload import digest
-        from pipeline.spec import loaded, read
+        """Read now, and again when something has changed, until cancelled; what cannot be read now may be later."""
+        import structlog  # which brings much that `--help` does without
 
-        seen = ""
-        while self._home.is_dir():
-            files = await asyncio.to_thread(read, [self._home])
-            if (now := digest(files)) != seen:
-                slos = await asyncio.to_thread(loaded, files)
-                self.slos = slos.told if not slos.problems else self.slos
-                seen = now
+        log, failed = structlog.get_logger(), ""
+        while True:
+            try:
+                await self.look()
+                failed = ""
+            except Exception as error:  # OSError, or a fault of ours: the page goes on with what it has
+                if failed != (failed := repr(error)):  # said once, however long it lasts
+                    log.error("SLO files were not read", directory=str(self._home), exc_info=error)
             if not self._every_s:
                 return
             await asyncio.sleep(self._every_s)
+
+    async def look(self) -> None:
+        """Read once.
+
+        Raises: whatever reading does.
+        """
+        from pipeline.reload import digest
+        from pipeline.spec import loaded, read
+
+        files = await asyncio.to_thread(read, [self._home])
+        if (now := digest(files)) == self._seen:
+            return
+        slos = await asyncio.to_thread(loaded, files)
+        self.slos = slos.told if not slos.problems else self.slos
+        self._seen = now

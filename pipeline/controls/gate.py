@@ -2,8 +2,8 @@
 
 Law: the first rule that holds decides for an SLO instance, the worst instance for a service. A policy is total: its
 last rule always holds. Rules stand the strictest first and each condition only grows with what is bad, so less budget,
-more burn, less coverage or a worse alert never opens what was closed. What is unknown is never open. Pure: the time of
-the week is an argument.
+more burn, less coverage or a worse alert never opens what was closed. What is unknown is never open, and says that it
+is unknown. Pure: the time of the week is an argument.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from pipeline.delivery.words_figures import lasting, share, times
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DAY = 24 * 60  #: minutes
 UNKNOWN = "unknown"  #: stands for a rule where nothing is known
-STALE_S = 120.0  #: a judge writes several times a second while anything comes
+BURN_COVERAGE_LEAST = 0.5  #: of the shortest window: a burn rate over less of it says nothing of now
 
 
 class Verdict(IntEnum):
@@ -83,7 +83,7 @@ class Facts(NamedTuple):
     coverage_ratio: float | None  # of the SLO's own
     alert: Severity = Severity.NONE  # the worst that is open
     is_frozen: bool = False  # its alert: too little data to judge
-    stale_s: float | None = None  # nobody has judged anything for so long; None: somebody does
+    staleness: str = ""  # why all this is not of now; empty: it is
 
 
 class Reason(NamedTuple):
@@ -102,10 +102,13 @@ class Decision(NamedTuple):
     verdict: Verdict
     reasons: tuple[Reason, ...]
 
+    @property
+    def is_known(self) -> bool:
+        return not any(each.rule == UNKNOWN for each in self.reasons)
 
-def facts_of(row: Mapping[str, Any]) -> Facts:
+
+def facts_of(row: Mapping[str, Any], staleness: str) -> Facts:
     """Read a row of infra/clickhouse/page/gate.sql."""
-    judged_before_s = row["judged_before_s"]
     return Facts(
         slo=row["slo"],
         instance=row["instance"],
@@ -116,26 +119,38 @@ def facts_of(row: Mapping[str, Any]) -> Facts:
         coverage_ratio=row["coverage_ratio"],
         alert=max((Severity[each] for each in row["severities"]), default=Severity.NONE),
         is_frozen=bool(row["is_frozen"]),
-        stale_s=judged_before_s if judged_before_s > STALE_S else None,
+        staleness=staleness,
     )
 
 
-def decide(policy: Policy, facts: Iterable[Facts], minute: int) -> Decision:
-    """Decide for a service whose SLO instances are as `facts`, at a minute of the week. No facts: nothing is known."""
-    found = sorted((_reason(policy, each, minute) for each in facts), key=lambda each: (-each.verdict, each[1:]))
-    if not found:
-        text = "no SLO of it has ever been judged"
-        found = [Reason(max(policy.unknown, Verdict.CAUTION), "", "", UNKNOWN, text)]
+def promised(services: Mapping[str, str], service: str) -> set[str]:
+    """Which SLOs, of those that are known with the services they are about, are about a service."""
+    return {name for name, about in services.items() if service in about.split(",")}
+
+
+def decide(policy: Policy, facts: Iterable[Facts], minute: int, known: Iterable[str] = ()) -> Decision:
+    """Decide for a service whose SLO instances are as `facts`, at a minute of the week. No facts: nothing is known.
+
+    `known`: SLOs that are about it, judged or not.
+    """
+    facts, floor = tuple(facts), max(policy.unknown, Verdict.CAUTION)
+    never = sorted(set(known) - {each.slo for each in facts})
+    found = [
+        *(_reason(policy, each, minute) for each in facts),
+        *(Reason(floor, slo, "", UNKNOWN, "it has never been judged") for slo in never),
+    ] or [Reason(floor, "", "", UNKNOWN, "no SLO of it has ever been judged")]
+    found.sort(key=lambda each: (-each.verdict, each[1:]))
     return Decision(found[0].verdict, tuple(found))
 
 
 def _reason(policy: Policy, facts: Facts, minute: int) -> Reason:
     rule = next(each for each in policy.rules if holds(each, facts, minute))
     missing, floor = unknowns(facts), max(policy.unknown, Verdict.CAUTION)
-    if missing and floor > rule.verdict:
-        return Reason(floor, facts.slo, facts.instance, UNKNOWN, "; ".join(missing))
-    said = [*_said(rule, facts, minute), *missing]
-    return Reason(rule.verdict, facts.slo, facts.instance, rule.name, f"{rule.reason}: {'; '.join(said)}")
+    text = f"{rule.reason}: {'; '.join([*_said(rule, facts, minute), *missing])}"
+    if missing and floor >= rule.verdict:  # no rule is sure of what is not known
+        text = text if floor == rule.verdict and rule.is_conditional else "; ".join(missing)
+        return Reason(floor, facts.slo, facts.instance, UNKNOWN, text)
+    return Reason(rule.verdict, facts.slo, facts.instance, rule.name, text)
 
 
 def holds(rule: Rule, facts: Facts, minute: int) -> bool:
@@ -153,14 +168,18 @@ def holds(rule: Rule, facts: Facts, minute: int) -> bool:
 def unknowns(facts: Facts) -> list[str]:
     """Say what is not known of an instance. A window that was measured and empty is known: nothing was bad in it."""
     said = []
-    if facts.stale_s is not None:
-        said.append(f"nothing has been judged for {lasting(facts.stale_s)}")
+    if facts.staleness:
+        said.append(facts.staleness)
     if facts.budget_remaining_ratio is None:
         said.append("no data: nothing was eligible in its window")
     if facts.is_frozen:
         said.append("too little data to judge it")
-    if facts.burn_rate is None and not facts.burn_coverage_ratio:
-        said.append(f"no data of the last {lasting(facts.burn_window_s)}" if facts.burn_window_s else "no burn rate")
+    if not facts.burn_window_s:
+        said.append("no burn rate")
+    elif not facts.burn_coverage_ratio:
+        said.append(f"no data of the last {lasting(facts.burn_window_s)}")
+    elif facts.burn_coverage_ratio < BURN_COVERAGE_LEAST:
+        said.append(f"data of only {share(facts.burn_coverage_ratio)} of the last {lasting(facts.burn_window_s)}")
     return said
 
 

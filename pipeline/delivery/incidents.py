@@ -11,8 +11,9 @@ The state changes in place; incidents in it are frozen, so a caller puts a chang
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 from pipeline.alerts import Severity
@@ -115,7 +116,7 @@ def wanted(incident: Incident, is_held: IsHeld, grouping: GroupingSpec, now_us: 
     speaks = min(news or over, key=_gravest_first)
     return Notification(
         key=incident.key,
-        id=f"{incident.key}|{action}|{speaks.id}",
+        id=f"{incident.key}|{action}|{_named(speaks, (*news, *over))}",
         action=action,
         severity=shown[0].severity if shown else severity,
         alert=speaks,
@@ -126,6 +127,12 @@ def wanted(incident: Incident, is_held: IsHeld, grouping: GroupingSpec, now_us: 
         was=incident.severity,
         labels={name: each.labels for name, each in {**perhaps, **told}.items() if each.labels is not None},
     )
+
+
+def _named(speaks: AlertEvent, said: Iterable[AlertEvent]) -> str:
+    """Name what is said: more, or other, news of others is another notification, though the same alert speaks."""
+    others = sorted(each.id for each in said if each is not speaks)
+    return f"{speaks.id}|{sha256(' '.join(others).encode()).hexdigest()[:12]}" if others else speaks.id
 
 
 def _not_before_us(incident: Incident, shown: list[AlertEvent], grouping: GroupingSpec) -> int:

@@ -8,10 +8,11 @@ import importlib.util
 import json
 import secrets
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.embedded import clickhouse_server
+from pipeline.embedded import clickhouse_server, diskwatch
 from pipeline.embedded.clickhouse_config import ADMIN, DATABASE, READER, WRITER, ServerSpec, config_xml, users_xml
 from pipeline.embedded.lifeline import EmbeddedError, Lifeline, locked, log_tail, missing_extra, write_secret
 
@@ -47,12 +48,23 @@ def secret(path: Path) -> str:
 class EmbeddedClickHouse:
     """One server on one directory. Start again after stop or kill to go on, on the same ports."""
 
-    def __init__(self, data_dir: Path | str, port: int = 0, http_port: int = 0, memory_bytes: int = 3072 << 20) -> None:
-        """Prepare a server that keeps everything under `data_dir`; ports 0: any free ones."""
+    def __init__(
+        self,
+        data_dir: Path | str,
+        port: int = 0,
+        http_port: int = 0,
+        memory_bytes: int = 3072 << 20,
+        peers: Sequence[int] = (),
+    ) -> None:
+        """Prepare a server that keeps everything under `data_dir`; ports 0: any free ones.
+
+        `peers`: the only ports it may connect to, those of the other servers of its cluster.
+        """
         self.data_dir = Path(data_dir).resolve()
         self.port = port
         self.http_port = http_port
         self.memory_bytes = memory_bytes
+        self._peers = tuple(peers)
         self.version = ""
         self.is_confined = False  # to its own files: else every user of it can read what this process may read
         self.pid = 0
@@ -123,7 +135,7 @@ class EmbeddedClickHouse:
         with locked(self.data_dir) as lock:
             self._prepare()
             environment = {"HOME": str(self.data_dir / "tmp"), "TMPDIR": str(self.data_dir / "tmp"), "LANG": "C.UTF-8"}
-            arguments = [engine, str(self.data_dir)]
+            arguments = [engine, str(self.data_dir), *map(str, self._peers)]
             self._lifeline = Lifeline(Path(clickhouse_server.__file__), arguments, lock, environment)
         line = self._lifeline.first_line()
         if not line:
@@ -161,6 +173,7 @@ class EmbeddedClickHouse:
             secret(self.password_file),
             secret(self.reader_password_file),
             views(load()),
+            diskwatch.kept_bytes(self.data_dir),
         )
         write_secret(self.data_dir / "etc" / "config.xml", config_xml(spec))
         write_secret(self.data_dir / "etc" / "users.xml", users_xml(spec))

@@ -44,6 +44,9 @@ CONFIG = """\
   <mark_cache_size>{mark_cache}</mark_cache_size>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>8</background_schedule_pool_size>
+  <storage_configuration>
+    <disks><default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default></disks>
+  </storage_configuration>
   <merge_tree><non_replicated_deduplication_window>1000</non_replicated_deduplication_window></merge_tree>
   <access_control_improvements>
     <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
@@ -112,6 +115,7 @@ class ServerSpec:
     writer_password: str
     reader_password: str
     views: tuple[str, ...]  # what a reader may read
+    keep_free_bytes: int = 0  # of the disk: with less, inserts and merges are refused
 
 
 def config_xml(spec: ServerSpec) -> str:
@@ -121,6 +125,7 @@ def config_xml(spec: ServerSpec) -> str:
         tcp_port=spec.tcp_port,
         http_port=spec.http_port,
         memory=spec.memory_bytes,
+        keep_free=spec.keep_free_bytes,
         mark_cache=min(spec.memory_bytes // 8, 256 << 20),
         system_logs="".join(SYSTEM_LOG.format(log=log) for log in ("query_log", "part_log")),
     )

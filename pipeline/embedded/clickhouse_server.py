@@ -1,12 +1,12 @@
-"""The ClickHouse engine of the chdb-core wheel as a server process: `clickhouse_server.py FD ENGINE ROOT`.
+"""The ClickHouse engine of the chdb-core wheel as a server process: `clickhouse_server.py FD ENGINE ROOT PORT..`.
 
 The wheel's extension module has `_chdb.query()`, which runs a whole clickhouse-local application in this
 process; that knows SYSTEM START LISTEN and reads config.xml of the current directory, so ports, users and
 limits come from ROOT/etc. Run by path, standard library only: no second engine, no pandas. One a process.
 
-It may open the directories that it needs, and connect to nobody (sandbox.py): ROOT itself, where the passwords are,
-is not among them. Its first line on stdout, once it listens, is JSON with pid, tcp_port, http_port, version and
-is_confined. SIGTERM, SIGINT
+It may open the directories that it needs, and connect to PORT.. alone, as a rule to nobody (sandbox.py): ROOT
+itself, where the passwords are, is not among them. While its disk is nearly full it stands still (diskwatch.py). Its
+first line on stdout, once it listens, is JSON with pid, tcp_port, http_port, version and is_confined. SIGTERM, SIGINT
 or EOF on FD shut it down in order; a byte on FD kills it.
 """
 
@@ -30,8 +30,10 @@ PROCESS_FILES = ("self", "meminfo", "cpuinfo", "stat", "loadavg", "uptime", "vms
 WRITTEN = ("store", "log", "backup", "tmp")  # of ROOT
 ENDED = signal.SIGUSR1  # the engine's thread tells the main thread that it has ended
 
+# System logs have their tables from the first moment on, not only once the disk may be full.
 # The last statement costs nothing and lasts while the pipe's write end is open; KILL QUERY cannot end it.
 SCRIPT = """
+SYSTEM FLUSH LOGS;
 SYSTEM START LISTEN TCP;
 SYSTEM START LISTEN HTTP;
 SELECT getServerPort('tcp_port'), getServerPort('http_port'), version()
@@ -52,12 +54,17 @@ def load_engine(path: str) -> ModuleType:
     return module
 
 
-def confine(engine_path: str, root: Path) -> bool:
-    """Leave this process only what the engine needs; False where the system has no means for it."""
-    spec = importlib.util.spec_from_file_location("sandbox", Path(__file__).with_name("sandbox.py"))
+def beside(name: str) -> ModuleType:
+    """Load a module of this directory by its path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
-    sandbox = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sandbox)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def confine(engine_path: str, root: Path, ports: list[int]) -> bool:
+    """Leave this process only what the engine needs; False where the system has no means for it."""
     library = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(engine_path).parents[1])]
     # Which processors, how much memory; not /proc itself, since other processes' environments are there.
     system = [
@@ -72,7 +79,7 @@ def confine(engine_path: str, root: Path) -> bool:
     ]
     reads = [*library, *system, "/etc/hosts", "/dev/urandom", str(root / "etc")]
     writes = [*(str(root / part) for part in WRITTEN), "/dev/null", "/dev/shm"]
-    return bool(sandbox.confine(reads, writes))
+    return bool(beside("sandbox").confine(reads, writes, ports))
 
 
 def announce(ready: Path, engine: threading.Thread, is_confined: bool) -> None:
@@ -101,13 +108,20 @@ def follow(lifeline: int) -> None:
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; return 0 after an orderly end."""
     lifeline, engine_path, root = int(arguments[0]), arguments[1], Path(arguments[2])
+    ports = [int(port) for port in arguments[3:]]
+    diskwatch = beside("diskwatch")
+    free, kept = diskwatch.free_bytes(root), diskwatch.kept_bytes(root)
+    if diskwatch.stands(free, kept, False):
+        sys.stderr.write(f"its disk has {free >> 20} MB free; make room: it needs {kept >> 20} MB\n")
+        return 1
+    diskwatch.start(lifeline, root)
     # Every thread, the engine's included, inherits the mask, so that only sigwait below sees these signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {ENDED})
     pipe, hold = os.pipe()
     ready = root / "log" / "ready.tsv"
     ready.unlink(missing_ok=True)
     os.environ["TZ"] = "UTC"  # <timezone> in config.xml has no effect here
-    is_confined = confine(engine_path, root)
+    is_confined = confine(engine_path, root, ports)
     module = load_engine(engine_path)
     os.chdir(root / "etc")
     errors: list[str] = []

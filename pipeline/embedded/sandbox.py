@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 VERSION = 1  # flag of CREATE_RULESET
-PATH_BENEATH = 1
+PATH_BENEATH, NET_PORT = 1, 2
 NO_NEW_PRIVILEGES = 38  # prctl(2)
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
@@ -37,8 +37,14 @@ class Beneath(ctypes.Structure):
     _fields_ = (("rights", ctypes.c_uint64), ("fd", ctypes.c_int32))
 
 
-def confine(reads: Iterable[str], writes: Iterable[str]) -> bool:
-    """Let this process and all it starts read `reads`, write `writes`, connect to nobody, and nothing else, for good.
+class Port(ctypes.Structure):
+    """One rule: these rights on a TCP port, of whatever host."""
+
+    _fields_ = (("rights", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
+def confine(reads: Iterable[str], writes: Iterable[str], ports: Iterable[int] = ()) -> bool:
+    """Let this process and all it starts read `reads`, write `writes`, connect to `ports`, and nothing else, for good.
 
     Paths that do not exist are left out. Returns False where the system cannot do it; nothing has changed then.
     """
@@ -59,6 +65,8 @@ def confine(reads: Iterable[str], writes: Iterable[str]) -> bool:
     for paths, rights in ((reads, READING), (writes, handled)):
         for path in paths:
             _allow(libc, rules, path, rights & handled)
+    for port in ports if network else ():
+        _add(libc, rules, NET_PORT, Port(CONNECT_TCP, port), f"port {port}")
     is_done = libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0
     is_done = is_done and libc.syscall(RESTRICT_SELF, ctypes.c_int(rules), ctypes.c_uint32(0)) == 0
     os.close(rules)
@@ -74,10 +82,11 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             rights &= ON_FILES
-        rule = Beneath(rights, fd)
-        if libc.syscall(
-            ADD_RULE, ctypes.c_int(rules), ctypes.c_int(PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0)
-        ):
-            raise OSError(ctypes.get_errno(), f"cannot allow {path}")
+        _add(libc, rules, PATH_BENEATH, Beneath(rights, fd), path)
     finally:
         os.close(fd)
+
+
+def _add(libc: ctypes.CDLL, rules: int, kind: int, rule: ctypes.Structure, what: str) -> None:
+    if libc.syscall(ADD_RULE, ctypes.c_int(rules), ctypes.c_int(kind), ctypes.byref(rule), ctypes.c_uint32(0)):
+        raise OSError(ctypes.get_errno(), f"cannot allow {what}")

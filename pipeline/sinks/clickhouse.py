@@ -76,7 +76,10 @@ def client(settings: "Settings", is_admin: bool = False, **options: Any) -> Clie
     limits = {
         "connect_timeout": CONNECT_S,
         "send_receive_timeout": ANSWER_S,
-        "settings": {"insert_block_size": MOST_ROWS},  # the driver's own cut
+        "settings": {
+            "insert_block_size": MOST_ROWS,  # the driver's own cut
+            "distributed_foreground_insert": 1,  # on a cluster: done when the shards say so, by the insert's own token
+        },
     }
     return Client(host, **{**limits, **found, **options})
 

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_driver import Client, errors
 
 import infra
+from pipeline.cluster import Cluster, ClusterError
 from pipeline.sinks.clickhouse import client, said
+from pipeline.sinks.clusters import cluster_of, formed
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -153,34 +155,55 @@ def migrate(target: "Client | Settings", home: Path = HOME, dry_run: bool = Fals
     Raises: MigrationError; nothing is undone, and the next run goes on where this one ended.
     """
     if isinstance(target, Client):
-        return _migrate(target, home, dry_run)
+        return _migrate(target, home, dry_run, None)
+    cluster = _cluster_of(target)
     with client(target, is_admin=True) as connection:
         if not dry_run and not _has_database(connection):
-            _create_database(target, connection.connection.database)
-        return _migrate(connection, home, dry_run)
+            _create_database(target, connection.connection.database, cluster)
+        return _migrate(connection, home, dry_run, cluster)
 
 
-def _migrate(connection: Client, home: Path, dry_run: bool) -> list[Migration | ViewFile]:
+def in_cluster(settings: "Settings", files: Sequence[Migration | ViewFile]) -> list[str]:
+    """Return what the statements of some files are on the cluster that the settings name; nothing without one.
+
+    Raises: MigrationError for a statement that has no such form.
+    """
+    cluster = _cluster_of(settings)
+    found = [] if cluster is None else [opened(each) for file in files for each in file.statements]
+    try:
+        return [each for statement in found for each in formed(statement, cluster)]
+    except ClusterError as error:
+        raise MigrationError(str(error)) from error
+
+
+def _cluster_of(settings: "Settings") -> Cluster | None:
+    try:
+        return cluster_of(settings)
+    except ClusterError as error:
+        raise MigrationError(str(error)) from error
+
+
+def _migrate(connection: Client, home: Path, dry_run: bool, cluster: Cluster | None) -> list[Migration | ViewFile]:
     todo = pending(load(home), _applied(connection))
     recorded = dict(_rows(connection, "SELECT name, checksum FROM view_files FINAL"))
     changed = [each for each in load_views(home) if recorded.get(each.name) != each.checksum]
     if dry_run:
         return [*todo, *changed]
-    _run(connection, "the journal", JOURNAL)
+    _run(connection, "the journal", JOURNAL, cluster)
     for migration in todo:
-        _run_all(connection, migration)
+        _run_all(connection, migration, cluster)
         row = (migration.number, migration.name, migration.checksum)
         connection.execute("INSERT INTO migrations (number, name, checksum) VALUES", [row])
     for each in changed:
-        _run_all(connection, each)
+        _run_all(connection, each, cluster)
         connection.execute("INSERT INTO view_files (name, checksum) VALUES", [(each.name, each.checksum)])
-    _open_views(connection)
+    _open_views(connection, cluster)
     return [*todo, *changed]
 
 
-def _run_all(connection: Client, file: Migration | ViewFile) -> None:
+def _run_all(connection: Client, file: Migration | ViewFile, cluster: Cluster | None) -> None:
     for number, statement in enumerate(file.statements, 1):
-        _run(connection, f"{file.name}, statement {number}", opened(statement))
+        _run(connection, f"{file.name}, statement {number}", opened(statement), cluster)
 
 
 def opened(statement: str) -> str:
@@ -196,19 +219,23 @@ def opened(statement: str) -> str:
     return statement
 
 
-def _open_views(connection: Client) -> None:
+def _open_views(connection: Client, cluster: Cluster | None) -> None:
     """Let views that were made before `opened` was, or by somebody else, read their tables as us."""
     closed = connection.execute(
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' "
         "AND create_table_query NOT LIKE concat('%DEFINER = ', currentUser(), ' SQL SECURITY DEFINER%')"
     )
     for (name,) in closed:
-        _run(connection, f"view {name}", f"ALTER TABLE `{name}` MODIFY SQL SECURITY DEFINER DEFINER = CURRENT_USER")
+        statement = f"ALTER TABLE `{name}` MODIFY SQL SECURITY DEFINER DEFINER = CURRENT_USER"
+        _run(connection, f"view {name}", statement, cluster)
 
 
-def _run(connection: Client, what: str, statement: str) -> None:
+def _run(connection: Client, what: str, statement: str, cluster: Cluster | None) -> None:
     try:
-        connection.execute(statement)
+        for each in formed(statement, cluster):
+            connection.execute(each)
+    except ClusterError as error:
+        raise MigrationError(f"{what}: {error}") from error
     except errors.ServerException as error:
         hint = ADMIN_HINT if error.code == ACCESS_DENIED else ""
         raise MigrationError(f"{what}: {said(error)}{hint}") from error
@@ -224,9 +251,9 @@ def _has_database(connection: Client) -> bool:
     return True
 
 
-def _create_database(settings: "Settings", name: str) -> None:
+def _create_database(settings: "Settings", name: str, cluster: Cluster | None) -> None:
     with client(settings, is_admin=True, database="system") as connection:
-        connection.execute(f"CREATE DATABASE IF NOT EXISTS `{name}`")
+        _run(connection, f"database {name}", f"CREATE DATABASE IF NOT EXISTS `{name}`", cluster)
 
 
 def _applied(connection: Client) -> dict[int, str]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clickhouse_driver import Client, errors
 
+from pipeline.cluster import local
 from pipeline.sinks.clickhouse import client
+from pipeline.sinks.clusters import cluster_of, formed
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -50,19 +52,22 @@ def keep(settings: "Settings", dry_run: bool = False) -> list[Difference]:
             if error.code == errors.ErrorCodes.UNKNOWN_DATABASE:
                 return []
             raise
-        for each in () if dry_run else found:
-            connection.execute(each.statement)  # the server looks at old parts in its own time
+        cluster = cluster_of(settings) if found and not dry_run else None
+        for statement in () if dry_run else (each.statement for each in found):
+            for each in formed(statement, cluster):
+                connection.execute(each)  # the server looks at old parts in its own time
     return found
 
 
 def differences(connection: Client, settings: "Settings") -> list[Difference]:
     """Compare what the server keeps with the settings; tables that are not there yet are as migrations make them."""
     sql = "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase() AND name IN %(names)s"
-    found = dict(connection.execute(sql, {"names": tuple(KEPT)}))
+    kept_by = {table: local(table) if settings.clickhouse_cluster else table for table in KEPT}
+    found = dict(connection.execute(sql, {"names": tuple(kept_by.values())}))
     compared = []
     for table, (column, name) in KEPT.items():
-        if table in found:
-            matched = _TTL.search(found[table])
+        if kept_by[table] in found:
+            matched = _TTL.search(found[kept_by[table]])
             days = int(matched[2]) if matched and matched[1] == column else None
             compared.append(Difference(table, days, getattr(settings, name)))
     return [each for each in compared if each.found_d != each.wanted_d]

@@ -6,7 +6,7 @@ it or nothing. A ledger that fails is not asked again for that partition: the tr
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import aiokafka
@@ -24,7 +24,6 @@ BATCH_BYTES = 1 << 20
 #: be the whole transaction's time over again
 RETRY_MS = 50
 STOP_S = 2.0
-STATE_FETCH_BYTES = 8 << 20
 
 
 class Ledger(Protocol):
@@ -110,26 +109,3 @@ class KafkaLedger:
 async def _stopped(producer: aiokafka.AIOKafkaProducer) -> None:
     with contextlib.suppress(Exception):  # a fenced or broken producer has nothing left that counts
         await asyncio.wait_for(producer.stop(), STOP_S)
-
-
-async def state_entries(
-    options: Mapping[str, Any], topic: str, partition: int
-) -> AsyncIterator[tuple[bytes, bytes | None]]:
-    """Read one partition of a compacted topic to its end, committed records only."""
-    consumer = aiokafka.AIOKafkaConsumer(
-        **options,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=STATE_FETCH_BYTES,
-    )
-    try:
-        await consumer.start()
-        place = TopicPartition(topic, partition)
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        while await consumer.position(place) < end:
-            for record in (await consumer.getmany(timeout_ms=200)).get(place, ()):
-                yield record.key, record.value
-    finally:
-        await consumer.stop()

@@ -18,7 +18,8 @@ from faust.types import TP
 
 from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.transport.counters import StepCounters
-from pipeline.transport.ledger import Ledger, state_entries
+from pipeline.transport.entries import state_entries
+from pipeline.transport.ledger import Ledger
 from pipeline.transport.owned import Fold, Owned
 from pipeline.transport.room import Room
 

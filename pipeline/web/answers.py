@@ -43,8 +43,9 @@ class Fresh(Answer):
 
     as_of: Time = Field(description="when ClickHouse was asked")
     watermark: Time | None = Field(description="event time up to which anything is judged; null: nothing is")
-    stale: bool = Field(description="nobody has judged for a while, or ever")
+    stale: bool = Field(description="nobody judges what happens now")
     stale_s: float | None = Field(description="seconds since anything was judged; null: nothing ever was")
+    stale_reason: str = Field(description="why it is stale, in words; empty: it is not")
 
 
 class Burn(Answer):
@@ -103,7 +104,7 @@ class Row(Answer):
     state: str
     severity: str
     standing: str = Field(description="in one word, the worst first: see the enum of the parameter `standing`")
-    alerts: list[OpenAlert]
+    alerts: list[OpenAlert] | None = Field(description="those that are open; null: it is not known")
     late: int
     trend: Rates | None = Field(None, description="burn rate of each step; null: not asked for, or not known yet")
 
@@ -124,7 +125,7 @@ class Fleet(Fresh):
     total: int
     matched: int
     summary: dict[str, int] = Field(description="how many of those that match have each standing")
-    open_alerts: dict[str, int]
+    open_alerts: dict[str, int] | None = Field(description="how many, by severity; null: it is not known")
     groups: list[Group] | None
     items: list[Row]
     trend_step_s: int

@@ -37,7 +37,7 @@ class Alerts(Answer):
     """Alerts: those that are open first."""
 
     as_of: Time
-    open: dict[str, int] = Field(description="every open alert by severity, whatever is asked for")
+    open: dict[str, int] | None = Field(description="every open alert by severity; null: not known")
     items: list[Alert]
     next_cursor: str | None
     sql: str
@@ -164,7 +164,7 @@ class LiveRows(Fresh):
     total: int
     matched: int
     summary: dict[str, int]
-    open_alerts: dict[str, int]
+    open_alerts: dict[str, int] | None
     order: list[str] | None = Field(description="ids in order; null: as before")
     rows: list[Row]
 

@@ -6,7 +6,9 @@ again. While the server is away nobody waits for it: it is tried again every RES
 """
 
 import asyncio
+import contextlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +38,7 @@ KEPT_S = 1.0  #: a hundred browsers cost one question a second
 KEPT_MOST = 256
 REST_S = 2.0
 CONNECT_S, ANSWER_S = 2.0, 15.0
+CLOSE_S = 0.2
 #: half a small machine, and an end to what takes too long
 LIMITS = {"max_execution_time": 10, "max_threads": 2, "max_result_rows": 200_000}
 NAME = re.compile(r"[a-z0-9_]+")
@@ -114,7 +117,7 @@ class Asking:
         self._local, self._clients = threading.local(), list["Client"]()
         self._kept: dict[tuple[Any, ...], _Kept] = {}
         self._open = 0
-        self._rest_until_s, self.away = float("-inf"), ""  # why there was no answer
+        self._rest_until_s, self.away = float("-inf"), ""  # why it does not answer; empty: it does
         self.last_good_at: datetime | None = None
 
     async def ask(
@@ -152,7 +155,7 @@ class Asking:
             raise
         finally:
             self._open -= 1
-        self.last_good_at, self._rest_until_s = found.as_of, float("-inf")
+        self.last_good_at, self._rest_until_s, self.away = found.as_of, float("-inf"), ""
         return found
 
     def _settle(self, key: tuple[Any, ...], kept: _Kept, kept_s: float) -> None:
@@ -192,10 +195,10 @@ class Asking:
         """
         if not hasattr(self._local, "client"):
             opened = client(self._settings, connect_timeout=CONNECT_S, send_receive_timeout=ANSWER_S)
+            self._clients.append(opened)  # before it waits for anything: `close` ends that
             ((readonly,),) = opened.execute("SELECT getSetting('readonly')")
             self._local.client = opened
             self._local.limits = LIMITS if readonly else {**LIMITS, "readonly": 1}  # a reader may not even say so
-            self._clients.append(opened)
         return self._local.client, self._local.limits
 
     def _lost(self, error: Exception) -> NoAnswer:
@@ -210,12 +213,24 @@ class Asking:
         return NoAnswer(said) if code else _Away(f"{said}. `burnline doctor` says what is wrong with the set-up")
 
     async def close(self) -> None:
-        """Let go of threads and connections."""
+        """Let go of connections, and of threads, of which none waits for an answer any more."""
         for kept in self._kept.values():
             kept.asking.cancel()
-        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
-        for connection in self._clients:
-            connection.disconnect()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        ended = asyncio.create_task(asyncio.to_thread(self._pool.shutdown))
+        while not ended.done():
+            for each in list(self._clients):
+                _break(each)
+            await asyncio.wait([ended], timeout=CLOSE_S)  # one may have been about to connect
+        for each in self._clients:
+            each.disconnect()
+
+
+def _break(asked: "Client") -> None:
+    """End what another thread waits for; what is left of the connection is that thread's."""
+    with contextlib.suppress(OSError):
+        if (opened := asked.connection.socket) is not None:
+            opened.shutdown(socket.SHUT_RDWR)
 
 
 class _Away(NoAnswer):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from pipeline.series import BASE_LABELS, LABELS
 from pipeline.web.answers import Rates, Series, WindowRates
 from pipeline.web.parameters import Span
 
@@ -45,6 +46,15 @@ def grid_of(span: Span, points: int = POINTS) -> Grid:
     """Choose the smallest step that makes few enough points."""
     wanted = (span.until - span.since) / points
     step = next((each for each in STEPS_S if each >= wanted), STEPS_S[-1])
+    return _stepped(span, step)
+
+
+def coarse(grid: Grid, least_s: int) -> Grid:
+    """Cover the same in steps no shorter than cells of which they are made."""
+    return grid if grid.step_s >= least_s else _stepped(Span(grid.since, grid.until), least_s)
+
+
+def _stepped(span: Span, step: int) -> Grid:
     return Grid(span.since // step * step, -(-span.until // step) * step, step)
 
 
@@ -122,15 +132,16 @@ def percentiles(grid: Grid, at: Sequence[int], quantiles: Sequence[Sequence[floa
     }
 
 
-#: labels of stored series that percentiles can be narrowed to
-LABELS = ("request_model", "tenant_id", "region", "operation", "priority_class", "variant", "vantage")
+#: labels of stored series that percentiles can be narrowed to, and of requests that are kept whole
+OF_SERIES = tuple(label for label in BASE_LABELS if label != "service")
+OF_REQUESTS = tuple(label for label in LABELS if label != "service")
 
 
 def narrowed(
-    labels: Mapping[str, str], where: Iterable[tuple[str, Any]], vantage: str | None
+    labels: Mapping[str, str], where: Iterable[tuple[str, Any]], vantage: str | None, kept: Sequence[str] = OF_SERIES
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Which values of which labels an instance is about; and the labels that stored series cannot be narrowed to."""
-    chosen: dict[str, list[str]] = {label: [] for label in LABELS}
+    """Which values of which labels an instance is about; and the labels that what is `kept` cannot be narrowed to."""
+    chosen: dict[str, list[str]] = {label: [] for label in kept}
     beyond: list[str] = []
     for label, accepted in where:
         if label in chosen and isinstance(accepted, tuple):
@@ -144,4 +155,4 @@ def narrowed(
             chosen[label] = [value]
         elif label != "service":
             beyond.append(label)
-    return chosen, sorted(set(beyond))
+    return chosen, sorted({label for label in beyond if not chosen.get(label)})

@@ -3,7 +3,7 @@
 Law: a chart says which SQL is behind it, and why there is nothing to draw when there is nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +57,11 @@ class Drawn:
         revision = self.slo.objective.indicator_revision if self.slo else ""
         return {"slo": self.row.slo, "instance": self.row.instance, "revision": revision}
 
-    @property
-    def narrowed(self) -> tuple[dict[str, list[str]], list[str]]:
-        """Which labels it is about, and which of them are not stored beside sketches."""
+    def narrowed(self, kept: Sequence[str] = charts.OF_SERIES) -> tuple[dict[str, list[str]], list[str]]:
+        """Which labels it is about, and which of them what is `kept` cannot be narrowed to."""
         indicator = self.slo.objective.indicator if self.slo else None
         where, vantage = (indicator.where, indicator.vantage) if indicator else ((), None)
-        return charts.narrowed(self.row.labels, where, vantage)
+        return charts.narrowed(self.row.labels, where, vantage, kept)
 
     def of(self, found: Found, grid: Grid, note: str | None) -> dict[str, Any]:
         """What every chart says."""
@@ -117,6 +116,7 @@ class Charts:
         grid, windows = grid_of(drawn.span), [each[0] for each in drawn.row.windows]
         longest = max(windows, default=0)
         unit = charts.burn_unit(grid, longest, drawn.now_s)
+        grid = charts.coarse(grid, unit)
         found = await self._counts(drawn, (grid.since - longest) // unit * unit, grid.until, unit)
         rates = charts.burn(grid, counted_in(found), unit, windows, drawn.row.target)
         return BurnChart(
@@ -163,7 +163,7 @@ class Charts:
         )  # fmt: skip
 
     async def _sketches(self, name: str, drawn: Drawn, grid: Grid, metric: str) -> tuple[Found, str | None]:
-        chosen, beyond = drawn.narrowed
+        chosen, beyond = drawn.narrowed()
         parts = {"view": f"sli_{charts.tier(grid, drawn.now_s)}", "metric": metric}
         asked = {"service": drawn.row.service, "since": grid.since, "until": grid.until, "step": grid.step_s}
         found = await self._ask(name, {**asked, **chosen}, parts=parts)
@@ -178,7 +178,7 @@ class Charts:
         alerts = await self._ask("alerts", asked_of(query))
         corrections = await self._ask("corrections", {**one, **span}, 10)
         revisions, notes = await self._ask("revisions", one), await self._ask("notes", {"slo": one["slo"], **span})
-        about = {name: drawn.narrowed[0][name] for name in ("request_model", "variant", "region")}
+        about = {name: drawn.narrowed()[0][name] for name in ("request_model", "variant", "region")}
         changes = await self._ask("changes", {"service": drawn.row.service, **about, **span})
         keys = set(alerts["dedup_key"])
         items = [
@@ -204,10 +204,11 @@ class Charts:
     async def requests(self, request: web.Request) -> Requests:
         drawn = await self._drawn(request)
         metric = "ttft" if metric_shown(drawn.slo)[0] == "ttft" else "e2e"
-        chosen = {name: values for name, values in drawn.narrowed[0].items() if name != "priority_class"}
+        chosen, beyond = drawn.narrowed(charts.OF_REQUESTS)
         asked = {"service": drawn.row.service, **chosen, **drawn.span._asdict()}
         found = await self._ask("requests", asked, parts={"column": f"{metric}_us"})
-        note = None if len(found) else NO_EVENTS
+        wider = f"Of all values of {', '.join(beyond)}: this list cannot be narrowed to it" if beyond else None
+        note = wider if len(found) else NO_EVENTS
         items = [Request(**each) for each in found.rows()]
         return Requests(**drawn.of(found, Grid(*drawn.span, 1), note), metric=metric, items=items)
 

@@ -4,15 +4,21 @@ Pure.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from pipeline.web.answers import iso
 from pipeline.web.answers_events import Alert, DeadLetters, Event, LateEvents, PipelineSummary, Stage
 
+REPORTS = timedelta(seconds=60)  #: a worker says every few seconds how it is
+
 
 class Rows(Protocol):
     """An answer of ClickHouse."""
+
+    @property
+    def as_of(self) -> datetime:
+        """When it was asked."""
 
     def rows(self) -> Iterable[dict[str, Any]]:
         """Each row as a dictionary."""
@@ -40,16 +46,27 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def pipeline_of(stages: Rows, letters: Rows, late: Rows) -> dict[str, Any]:
     """Put rows of stages.sql, dead_letters.sql and late_events.sql, and what they come to."""
-    told = [Stage(**row) for row in stages.rows()]
+    told = [heard(Stage(**row), stages.as_of) for row in stages.rows()]
     return {
-        "summary": summary_of(told), "stages": told, "dead_letters": [DeadLetters(**row) for row in letters.rows()],
+        "summary": summary_of(told, stages.as_of), "stages": told,
+        "dead_letters": [DeadLetters(**row) for row in letters.rows()],
         "late_events": [LateEvents(**row) for row in late.rows()],
     }  # fmt: skip
 
 
-def summary_of(stages: list[Stage]) -> PipelineSummary:
+def is_heard(stage: Stage, now: datetime) -> bool:
+    """Whether it is a worker that still says how it is; what one said that has ended is stored for an hour."""
+    return stage.stage.startswith("worker ") and stage.flushed_at is not None and now - stage.flushed_at <= REPORTS
+
+
+def heard(stage: Stage, now: datetime) -> Stage:
+    """Leave out whether it lags where nobody says so any more."""
+    return stage if is_heard(stage, now) else stage.model_copy(update={"is_lagging": None, "reason": ""})
+
+
+def summary_of(stages: list[Stage], now: datetime) -> PipelineSummary:
     """Say in a line how the pipeline is: workers say of themselves whether they lag, and how much waits."""
-    workers = [each for each in stages if each.stage.startswith("worker ")]
+    workers = [each for each in stages if is_heard(each, now)]
     ingest = [each for each in stages if each.stage == "ingest"]
     judge = next((each for each in stages if each.stage == "judge"), None)
     return PipelineSummary(

@@ -7,15 +7,15 @@ is unknown comes last, whatever is sorted by; only what is known to be well stan
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from pipeline.standing import STANDINGS, Freshness, standing
 from pipeline.web.answers import Burn, Contract, Group, OpenAlert, Rates, Row, Sibling
-from pipeline.web.parameters import STANDINGS, FleetQuery, sealed
+from pipeline.web.parameters import FleetQuery, sealed
 
-STALE = timedelta(minutes=2)  #: a judge writes several times a second while anything comes
 RANK = {name: rank for rank, name in enumerate(STANDINGS)}
 STEP_S, STEPS = 300, 36  #: of trends
 
@@ -72,19 +72,6 @@ def id_of(slo: str, instance: str) -> str:
     return sha256(f"{slo}\0{instance}".encode()).hexdigest()[:12]
 
 
-def standing(row: Instance, is_stale: bool) -> str:
-    """Say in a word how an SLO instance is; the words are those of `burnline status`."""
-    if is_stale:
-        return "stale"
-    if row.compliance_ratio is None:
-        return "no_data"
-    if row.state == "FIRING":
-        return row.severity.lower() if row.severity.lower() in RANK else "info"
-    if row.state == "OK":
-        return "spent" if row.budget_remaining_ratio is not None and row.budget_remaining_ratio <= 0 else "ok"
-    return row.state.lower() if row.state.lower() in RANK else "frozen"
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """Every SLO instance, as of one moment."""
@@ -92,26 +79,23 @@ class Snapshot:
     rows: Sequence[Instance]
     as_of: datetime
     sql: str
+    freshness: Freshness
+    staleness: str = ""  # why all of it is not of now; empty: it is
     known: Mapping[str, Known] = field(default_factory=dict)
-    alerts: Mapping[tuple[str, str], Sequence[OpenAlert]] = field(default_factory=dict)
-
-    @cached_property
-    def watermark(self) -> datetime | None:
-        return max((row.window_end for row in self.rows), default=None)
-
-    @cached_property
-    def stale_s(self) -> float | None:
-        """How long nobody has judged; None: nobody ever has."""
-        last = max((row.judged_at for row in self.rows), default=None)
-        return None if last is None else max((self.as_of - last).total_seconds(), 0.0)
+    alerts: Mapping[tuple[str, str], Sequence[OpenAlert]] | None = field(default_factory=dict)  # None: not known
+    _orders: dict[tuple[str, bool], "Order"] = field(default_factory=dict, repr=False)
 
     @property
-    def is_stale(self) -> bool:
-        return self.stale_s is None or self.stale_s > STALE.total_seconds()
+    def watermark(self) -> datetime | None:
+        return self.freshness.event_time
 
     @cached_property
     def standings(self) -> list[str]:
-        return [standing(row, self.is_stale) for row in self.rows]
+        is_stale = bool(self.staleness)
+        return [
+            standing(row.state, row.severity, row.compliance_ratio, row.budget_remaining_ratio, is_stale)
+            for row in self.rows
+        ]
 
     @cached_property
     def texts(self) -> list[str]:
@@ -124,15 +108,26 @@ class Snapshot:
         return {row.key: place for place, row in enumerate(self.rows)}
 
     @cached_property
-    def open_alerts(self) -> dict[str, int]:
-        """How many alerts are open, by severity."""
+    def open_alerts(self) -> dict[str, int] | None:
+        """How many alerts are open, by severity; None: it is not known."""
+        if self.alerts is None:
+            return None
         found = Counter(alert.severity.lower() for each in self.alerts.values() for alert in each)
         return {name: found[name] for name in ("critical", "warning", "info")}
 
     @property
     def fresh(self) -> dict[str, Any]:
         """What every answer says of how fresh it is."""
-        return {"as_of": self.as_of, "watermark": self.watermark, "stale": self.is_stale, "stale_s": self.stale_s}
+        return {
+            "as_of": self.as_of, "watermark": self.watermark, "stale": bool(self.staleness),
+            "stale_s": self.freshness.judged_before_s, "stale_reason": self.staleness,
+        }  # fmt: skip
+
+    def ordered(self, sort: str, is_turned: bool) -> "Order":
+        """Return all rows in an order, which is made once."""
+        if (sort, is_turned) not in self._orders:
+            self._orders[sort, is_turned] = _order(self, sort, is_turned)
+        return self._orders[sort, is_turned]
 
     def labels_of(self, row: Instance) -> Mapping[str, str]:
         """The labels to filter and group by: the instance's, over those of its SLO."""
@@ -214,6 +209,27 @@ def group_of(snapshot: Snapshot, place: int, group: str) -> str:
     return snapshot.standings[place] if group == "standing" else str(getattr(row, group))
 
 
+class Order(NamedTuple):
+    """Every row in an order: which come after each other, and what each is ordered by."""
+
+    places: Sequence[int]
+    keys: Sequence[tuple[Any, ...]]  # of each place
+
+
+def _order(snapshot: Snapshot, sort: str, is_turned: bool) -> Order:
+    made = (TURNED if is_turned else SORTS)[sort]
+    name = Turned if is_turned and sort in {"slo", "service"} else str
+    keys = [
+        (
+            *(name(part) if isinstance(part, str) else part for part in made(row, is_so)),
+            name(row.slo),
+            name(row.instance),
+        )
+        for row, is_so in zip(snapshot.rows, snapshot.standings, strict=True)
+    ]
+    return Order(sorted(range(len(keys)), key=keys.__getitem__), keys)
+
+
 @dataclass(frozen=True)
 class Listed:
     """Rows in order, with the key that each is ordered by."""
@@ -226,29 +242,17 @@ class Listed:
 
 def listed(snapshot: Snapshot, query: FleetQuery) -> Listed:
     """Filter, group and sort."""
-    places = matched(snapshot, query)
-    made = (TURNED if query.is_turned else SORTS)[query.sort]
-    is_by_name = query.is_turned and query.sort in {"slo", "service"}
-    name = Turned if is_by_name else str
-    rows, standings = snapshot.rows, snapshot.standings
-    of_group = {place: group_of(snapshot, place, query.group) for place in places} if query.group else {}
-    groups = _groups(snapshot, of_group) if query.group else None
-    worst = {each.key: min(RANK[is_so] for is_so, count in each.summary.items() if count) for each in groups or ()}
-    keyed = sorted(
-        (
-            (
-                *((worst[of_group[place]], of_group[place]) if query.group else ()),
-                *(name(part) if isinstance(part, str) else part for part in made(rows[place], standings[place])),
-                name(rows[place].slo),
-                name(rows[place].instance),
-            ),
-            place,
-        )
-        for place in places
-    )
-    return Listed(
-        [place for _, place in keyed], [key for key, _ in keyed], _summary(standings[place] for place in places), groups
-    )
+    wanted, order = set(matched(snapshot, query)), snapshot.ordered(query.sort, query.is_turned)
+    places = [place for place in order.places if place in wanted]
+    summary = _summary(snapshot.standings[place] for place in places)
+    if not query.group:
+        return Listed(places, [order.keys[place] for place in places], summary, None)
+    of_group = {place: group_of(snapshot, place, query.group) for place in places}
+    groups = _groups(snapshot, of_group)
+    worst = {each.key: min(RANK[is_so] for is_so, count in each.summary.items() if count) for each in groups}
+    heads = {place: (worst[group], group) for place, group in of_group.items()}
+    places.sort(key=heads.__getitem__)  # within a group they stay in order
+    return Listed(places, [(*heads[place], *order.keys[place]) for place in places], summary, groups)
 
 
 def _summary(standings: Iterable[str]) -> dict[str, int]:
@@ -318,7 +322,7 @@ def row_of(snapshot: Snapshot, place: int, trend: Rates | None = None) -> Row:
         if has_contract else None,
         burn=[Burn(window_s=w, burn_rate=rate, coverage_ratio=covered) for w, rate, covered in row.windows],
         burn_rate=row.burn_rate, state=row.state, severity=row.severity, standing=snapshot.standings[place],
-        alerts=list(snapshot.alerts.get(row.key, ())), late=row.late, trend=trend,
+        alerts=None if snapshot.alerts is None else list(snapshot.alerts.get(row.key, ())), late=row.late, trend=trend,
     )  # fmt: skip
 
 

@@ -1,17 +1,18 @@
 """The deploy gate over HTTP: what `burnline gate` says, for whoever would rather ask a port than run a command.
 
-The policy is read anew for each answer: nobody who is held up waits for a restart.
+The policy is read anew when its file has changed: nobody who is held up waits for a restart.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from aiohttp import web
 from pydantic import Field
 
-from pipeline.controls.gate import Policy, decide, facts_of, minute_of_week
+from pipeline.controls.gate import Policy, decide, facts_of, minute_of_week, promised
 from pipeline.controls.gate_files import load
 from pipeline.spec import SpecError
 from pipeline.web.answers import Answer, Time
@@ -39,8 +40,11 @@ class Gate(Answer):
     as_of: Time
     service: str
     verdict: Word = Field(description="the worst of its SLO instances; what is unknown is never open")
+    is_known: bool = Field(description="false: of something that it decides by too little is known")
     policy: str = Field(description="where the rules are from")
-    reasons: list[GateReason] = Field(description="one for each SLO instance, the worst first")
+    reasons: list[GateReason] = Field(
+        description="one for each SLO instance, the worst first; and for SLOs never judged"
+    )
     sql: str
 
 
@@ -49,22 +53,42 @@ def gate(source: Source, policy_file: Path | None) -> Callable[[web.Request], Aw
 
     async def handle(request: web.Request) -> Gate:
         known(request.query.items(), ())
-        service, policy = request.match_info["service"], await asyncio.to_thread(_policy, policy_file)
-        found = await source.asking.ask("gate", {"service": service})
-        if not len(found) and (others := (await source.asking.ask("services"))["service"]):
+        service, policy = request.match_info["service"], await asyncio.to_thread(policy_of, policy_file)
+        found, fresh = await asyncio.gather(
+            source.asking.ask("gate", {"service": service}), source.asking.ask("freshness")
+        )
+        slos = promised({name: slo.objective.service for name, slo in source.slos().items()}, service)
+        if not (len(found) or slos) and (others := (await source.asking.ask("services"))["service"]):
             raise Missing(f"no SLO about {service!r} has been judged; services are {', '.join(others[:20])}")
-        decision = decide(policy, map(facts_of, found.rows()), minute_of_week(source.now(), policy.time_zone))
+        staleness = source.staleness(fresh)
+        facts = [facts_of(row, staleness) for row in found.rows()]
+        decision = decide(policy, facts, minute_of_week(source.now(), policy.time_zone), slos)
+        reasons = [GateReason(**{**each._asdict(), "verdict": each.verdict.word}) for each in decision.reasons]
         return Gate(
-            as_of=found.as_of, service=service, verdict=decision.verdict.word, policy=policy.file,
-            reasons=[GateReason(**{**each._asdict(), "verdict": each.verdict.word}) for each in decision.reasons],
-            sql=found.sql,
+            as_of=found.as_of, service=service, verdict=decision.verdict.word, is_known=decision.is_known,
+            policy=policy.file, reasons=reasons, sql=found.sql,
         )  # fmt: skip
 
     return handle
 
 
-def _policy(file: Path | None) -> Policy:
+def policy_of(file: Path | None) -> Policy:
+    """Read the policy, unless it is as it was.
+
+    Raises: NoAnswer.
+    """
     try:
-        return load(file)
+        stamp = None if file is None else file.stat()
+    except OSError:
+        stamp = None  # reading it says why
+    written = stamp and (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino)
+    try:
+        return _read(file, written)
     except SpecError as error:
         raise NoAnswer(f"the policy of the gate cannot be used: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _read(file: Path | None, written: tuple[int, ...] | None) -> Policy:
+    """Read it once for each time it was written; what is refused is read again."""
+    return load(file)

@@ -7,12 +7,13 @@ door; streams are counted, and one too many is refused. Values that differ less 
 """
 
 import asyncio
-import contextlib
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from pipeline.web.answers import Fresh, Row
@@ -20,17 +21,18 @@ from pipeline.web.answers_events import Away, LiveRows
 from pipeline.web.asking import NoAnswer
 from pipeline.web.doors import HEADERS, REPLY_S, Door
 from pipeline.web.fleet import Snapshot, row_of
-from pipeline.web.parameters import BadParameter, FleetQuery, fleet_query
+from pipeline.web.parameters import LIVE_MOST, BadParameter, FleetQuery, fleet_query
 from pipeline.web.respond import problem
 from pipeline.web.source import Source
 
 STREAMS_MOST = 128
-ROWS_MOST = 500
 EVERY_S, BEAT_S = 1.0, 5.0
-VIEWS_MOST = 32
+VIEWS_MOST = 32  #: lists that differ: those who look at the same are sent the same, which is made once
 STREAMED = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 RETRY = "retry: 2000\n\n"
 NAMES = ("q", "slo", "service", "standing", "sort", "limit")
+
+log = structlog.get_logger()
 
 
 def seen(row: Row) -> tuple[Any, ...]:
@@ -41,7 +43,8 @@ def seen(row: Row) -> tuple[Any, ...]:
         *(_coarse(each.burn_rate, 2) for each in row.burn), _short(row.time_to_exhaustion_s), _short(row.good),
         _short(row.bad), _short(row.excluded), _short(row.late),
         _coarse(row.sla.budget_remaining_ratio, 4) if row.sla else None,
-        [(each.dedup_key, each.severity, each.acknowledged_by) for each in row.alerts],
+        None if row.alerts is None
+        else [(each.dedup_key, each.severity, each.acknowledged_by) for each in row.alerts],
     )  # fmt: skip
 
 
@@ -86,8 +89,8 @@ class Live:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._views: OrderedDict[Any, View] = OrderedDict()
-        self._streams = 0
+        self._views: dict[FleetQuery, tuple[datetime, asyncio.Task[View]]] = {}
+        self._streams: Counter[FleetQuery] = Counter()
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -97,44 +100,55 @@ class Live:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Stream until the client goes, or we do."""
         try:
-            query = fleet_query(request.query.items(), NAMES)
+            query = fleet_query(request.query.items(), NAMES, LIVE_MOST)
         except BadParameter as error:
             return problem(400, str(error), parameter=error.name)
-        if query.limit > ROWS_MOST:
-            return problem(400, f"limit: a whole number from 1 to {ROWS_MOST}", parameter="limit")
-        if self._streams >= STREAMS_MOST:
-            return problem(503, "too many live streams: ask /api/v1/slos now and then instead", retry_after_s=5)
-        self._streams += 1
+        is_new = query not in self._streams and len(self._streams) >= VIEWS_MOST
+        if is_new or self._streams.total() >= STREAMS_MOST:
+            many = "live streams of different lists" if is_new else "live streams"
+            return problem(503, f"too many {many}: ask /api/v1/slos now and then instead", retry_after_s=5)
+        self._streams[query] += 1
         try:
             return await self._stream(request, query)
         finally:
-            self._streams -= 1
+            self._streams[query] -= 1
+            if not self._streams[query]:
+                del self._streams[query]
+                self._views.pop(query, None)
 
     async def _stream(self, request: web.Request, query: FleetQuery) -> web.StreamResponse:
+        """Begin a stream, and end it whatever happens: nothing else can be said on it any more."""
         response = web.StreamResponse(headers={**HEADERS, **STREAMED})
         response.force_close()
         await response.prepare(request)
+        try:
+            await self._tell(request, response, query)
+        except ConnectionError:
+            pass  # it went
+        except Exception as error:
+            log.error("a live stream failed", exc_info=error)
+        return response
+
+    async def _tell(self, request: web.Request, response: web.StreamResponse, query: FleetQuery) -> None:
         seen_id, text, clock = request.headers.get("Last-Event-ID", ""), RETRY, asyncio.get_running_loop().time
         former: View | None = None
         is_away, said_s = False, clock() - BEAT_S
-        with contextlib.suppress(ConnectionError):  # it went
-            while not self._stopped.is_set():
-                pause_s, beat = EVERY_S, ": nobody answers\n\n"
-                try:
-                    view = await self._view(query)
-                    is_missed_nothing = former is None and view.id == seen_id
-                    text += changed(view if is_missed_nothing else former, view)
-                    former, is_away, beat = view, False, event("beat", Fresh(**view.fresh), view.id)
-                except NoAnswer as error:
-                    text += "" if is_away else event("away", self._away(error))
-                    former, is_away, seen_id, pause_s = None, True, "", error.retry_after_s
-                if "event:" not in text and clock() - said_s >= BEAT_S:
-                    text += beat
-                if text:
-                    await self._write(request, response, text)
-                    text, said_s = "", clock()
-                await self._rest(pause_s)
-        return response
+        while not self._stopped.is_set():
+            pause_s, beat = EVERY_S, ": nobody answers\n\n"
+            try:
+                view = await self._view(query)
+                is_missed_nothing = former is None and view.id == seen_id
+                text += changed(view if is_missed_nothing else former, view)
+                former, is_away, beat = view, False, event("beat", Fresh(**view.fresh), view.id)
+            except NoAnswer as error:
+                text += "" if is_away else event("away", self._away(error))
+                former, is_away, seen_id, pause_s = None, True, "", error.retry_after_s
+            if "event:" not in text and clock() - said_s >= BEAT_S:
+                text += beat
+            if text:
+                await self._write(request, response, text)
+                text, said_s = "", clock()
+            await self._rest(pause_s)
 
     def _away(self, error: NoAnswer) -> Away:
         return Away(detail=str(error), last_good_at=self._source.asking.last_good_at)
@@ -145,12 +159,15 @@ class Live:
         Raises: NoAnswer.
         """
         snapshot = await self._source.snapshot()
-        key = (snapshot.as_of, query)
-        if key not in self._views:
-            self._views[key] = View(snapshot, self._source.listed(snapshot, query), query.limit)
-            while len(self._views) > VIEWS_MOST:
-                self._views.popitem(last=False)
-        return self._views[key]
+        as_of, made = self._views.get(query, (None, None))
+        if made is None or as_of != snapshot.as_of:
+            made = self._source.behind(self._made(snapshot, query))
+            self._views[query] = snapshot.as_of, made
+        return await asyncio.shield(made)
+
+    async def _made(self, snapshot: Snapshot, query: FleetQuery) -> View:
+        found = await self._source.listed(snapshot, query)
+        return await asyncio.to_thread(View, snapshot, found, query.limit)
 
     async def _write(self, request: web.Request, response: web.StreamResponse, text: str) -> None:
         """Send, and give the client as long to read it as any other."""

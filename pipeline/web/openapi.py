@@ -12,9 +12,10 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from pipeline.standing import STANDINGS
 from pipeline.web.answers import Fresh, Problem
 from pipeline.web.answers_events import Away, LiveRows
-from pipeline.web.parameters import ALERT_STATES, KINDS, LIMIT, LIMIT_MOST, SEVERITIES, SORTS, STANDINGS
+from pipeline.web.parameters import ALERT_STATES, KINDS, LIMIT, LIMIT_MOST, LIVE_MOST, SEVERITIES, SORTS
 
 REF = "#/components/schemas/{model}"
 IN_PATH = re.compile(r"\{(\w+)\}")
@@ -135,7 +136,9 @@ def _live() -> dict[str, Any]:
     events = {"rows": "LiveRows", "beat": "Fresh", "away": "Away"}
     said = ", ".join(f"`{name}` ({model})" for name, model in events.items())
     summary = f"Changes of the first rows of a list, as server-sent events: {said}"
-    return _get(summary, "live", [_in_query(name) for name in LIVE], "text/event-stream", {"type": "string"})
+    parameters = [_in_query(name) for name in LIVE]
+    parameters[-1] |= {"schema": {**parameters[-1]["schema"], "maximum": LIVE_MOST}}
+    return _get(summary, "live", parameters, "text/event-stream", {"type": "string"})
 
 
 def _itself() -> dict[str, Any]:

@@ -12,20 +12,20 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from pipeline.alerts import Kind
+from pipeline.standing import STANDINGS
+
 LIMIT, LIMIT_MOST = 200, 1000
+LIVE_MOST = 500  #: rows that a live stream keeps up
 TEXT_MOST = 1024  #: characters of a value; labels are far shorter
 SPAN_MOST_S = 400 * 86_400
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 RELATIVE = re.compile(r"-(\d{1,6})([smhd])")
 
-#: how an SLO instance is, in a word: the worst first
-STANDINGS = (
-    "critical", "warning", "info", "spent", "recovering", "pending", "stale", "frozen", "no_data", "ok",
-)  # fmt: skip
 SORTS = ("standing", "slo", "service", "compliance", "budget", "burn", "coverage", "exhaustion")
 ALERT_STATES = ("all", "open", "resolved")
 SEVERITIES = ("CRITICAL", "WARNING", "INFO", "NONE")
-KINDS = ("BURN_RATE", "NO_DATA", "BUDGET", "SLA")
+KINDS = tuple(Kind.__members__)
 
 
 class BadParameter(ValueError):
@@ -111,8 +111,10 @@ def known(found: Iterable[tuple[str, str]], names: Sequence[str], repeatable: Se
 FLEET_NAMES = ("q", "slo", "service", "standing", "sort", "group", "limit", "cursor", "trend")
 
 
-def fleet_query(found: Iterable[tuple[str, str]], names: Sequence[str] = FLEET_NAMES) -> FleetQuery:
-    """Read which SLO instances are asked for.
+def fleet_query(
+    found: Iterable[tuple[str, str]], names: Sequence[str] = FLEET_NAMES, most: int = LIMIT_MOST
+) -> FleetQuery:
+    """Read which SLO instances are asked for, `most` of them at once.
 
     Raises: BadParameter.
     """
@@ -123,7 +125,7 @@ def fleet_query(found: Iterable[tuple[str, str]], names: Sequence[str] = FLEET_N
         tuple(_label(text) for text in values["label"]),
         tuple(_choice("standing", each, STANDINGS) for each in _listed(values.get("standing", ""))),
         _choice("sort", sort.removeprefix("-"), SORTS), sort.startswith("-"),
-        _group(values.get("group", "")), number("limit", values.get("limit"), LIMIT, LIMIT_MOST),
+        _group(values.get("group", "")), number("limit", values.get("limit"), LIMIT, most),
         has_trend=_choice("trend", values.get("trend", "1"), ("0", "1")) == "1",
     )  # fmt: skip
     return query._replace(after=unsealed(values.get("cursor"), query.signature))

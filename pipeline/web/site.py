@@ -18,6 +18,7 @@ from pipeline.web.asking import Asking
 from pipeline.web.drawn import Charts
 from pipeline.web.files import Files
 from pipeline.web.gate import Gate, gate
+from pipeline.web.gates import Gates, gates
 from pipeline.web.live import Live
 from pipeline.web.openapi import IN_PATH, document
 from pipeline.web.respond import KEPT, is_same, sent
@@ -64,6 +65,7 @@ def routes(source: Source, gate_policy: Path | None = None) -> list[Route]:
         Route("/alerts/{dedup_key}", lists.alert, answers_events.OneAlert, "One alert and its events", ("fired_at",)),
         Route("/signals", lists.signals, answers_events.Signals, "What controls publish"),
         Route("/signals/{service}/{model}", lists.signals, answers_events.Signals, "What controls publish of a model"),
+        Route("/gates", gates(source, gate_policy), Gates, "Which services may be changed now"),
         Route("/gate/{service}", gate(source, gate_policy), Gate, "Whether a service may be changed now"),
         Route("/pipeline", lists.pipeline, answers_events.Pipeline, "How the pipeline itself is"),
     ]
@@ -79,7 +81,7 @@ class Site:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`slos`: those that files hold now, by name; nothing is asked yet."""
-        self.source = Source(Asking(settings), slos, now)
+        self.source = Source(Asking(settings), slos, now, settings.trailing_s)
         self._files, self._live, self._gate_policy = Files(), Live(self.source), settings.gate_policy
 
     def is_open(self, raw_path: str) -> bool:

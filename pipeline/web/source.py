@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pipeline.standing import Freshness
 from pipeline.web.answers import OpenAlert, Rates
 from pipeline.web.asking import KEPT_S, Asking, Found, NoAnswer
 from pipeline.web.definitions import known_of
@@ -22,24 +23,32 @@ if TYPE_CHECKING:
 SHARE = 4  #: of the time between two snapshots, one part is spent on making one
 FRESH_S = 3.0  #: answered at once when it is no older
 ALERTS_S, ALERTS_WAIT_S = 5.0, 0.3
+ALERTS_OLD = timedelta(seconds=30)  #: what was open before that is not known to be so now
 TRENDS_S, TRENDS_WAIT_S, TRENDS_MOST = 60.0, 0.5, 20_000
 LISTS_MOST = 64
 
 Slos = Callable[[], Mapping[str, "Slo"]]
+Alerts = Mapping[tuple[str, str], Sequence[OpenAlert]]
 
 
 class Source:
     """Everything that is asked for more than once."""
 
-    def __init__(self, asking: Asking, slos: Slos, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """`slos`: those that files hold now, by name."""
-        self.asking, self.slos, self.now = asking, slos, now
+    def __init__(
+        self,
+        asking: Asking,
+        slos: Slos,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        trailing_s: float = 0.0,
+    ) -> None:
+        """`slos`: those that files hold now, by name; `trailing_s`: how far event time trails in any case."""
+        self.asking, self.slos, self.now, self._trailing_s = asking, slos, now, trailing_s
         self._snapshot: Snapshot | None = None
         self._due_at: datetime | None = None
         self._refreshing: asyncio.Task[Snapshot] | None = None
-        self._alerts: tuple[float, Mapping[tuple[str, str], Sequence[OpenAlert]]] = (0.0, {})
+        self._alerts: tuple[datetime, Alerts] | None = None
         self._trends: OrderedDict[tuple[str, str], tuple[datetime, Rates]] = OrderedDict()
-        self._lists: OrderedDict[Any, Listed] = OrderedDict()
+        self._lists: OrderedDict[Any, asyncio.Task[Listed]] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def snapshot(self) -> Snapshot:
@@ -57,37 +66,46 @@ class Source:
         return await asyncio.shield(self._refreshing)
 
     async def _refresh(self) -> Snapshot:
-        found, alerts = await asyncio.gather(self.asking.ask("fleet", kept_s=0), self._open_alerts())
+        found, fresh, alerts = await asyncio.gather(
+            self.asking.ask("fleet", kept_s=0), self.asking.ask("freshness", kept_s=0), self._open_alerts()
+        )
         slos = self.slos()
-        self._snapshot = await asyncio.to_thread(snapshot_of, found, slos, alerts)
+        self._snapshot = await asyncio.to_thread(
+            snapshot_of, found, slos, alerts, freshness_of(fresh), self.staleness(fresh)
+        )
         self._due_at = found.as_of + timedelta(seconds=max(KEPT_S, SHARE * found.took_s))
         self._lists.clear()
         return self._snapshot
 
-    async def _open_alerts(self) -> Mapping[tuple[str, str], Sequence[OpenAlert]]:
-        """Return open alerts, those of before when it takes long, and none when it cannot be known.
+    def staleness(self, fresh: Found) -> str:
+        """Say, by an answer of freshness.sql, why what is judged is not of now; the empty string: it is."""
+        return freshness_of(fresh).staleness(self._trailing_s)
+
+    async def _open_alerts(self) -> Alerts | None:
+        """Return open alerts, those of a moment ago when it takes long, and None when they are not known.
 
         Raises: nothing: the fleet says what fires without them.
         """
         asked = self.behind(self.asking.ask("open_alerts", kept_s=ALERTS_S))
         asked.add_done_callback(self._take_alerts)
         await asyncio.wait([asked], timeout=ALERTS_WAIT_S)
-        return self._alerts[1]
+        return self._alerts[1] if self._alerts and self.now() - self._alerts[0] < ALERTS_OLD else None
 
     def _take_alerts(self, asked: "asyncio.Task[Found]") -> None:
         if asked.cancelled() or asked.exception() is not None:
             return
-        if asked.result().as_of.timestamp() > self._alerts[0]:
-            self._alerts = asked.result().as_of.timestamp(), alerts_of(asked.result())
+        found = asked.result()
+        if self._alerts is None or found.as_of > self._alerts[0]:
+            self._alerts = found.as_of, alerts_of(found)
 
-    def listed(self, snapshot: Snapshot, query: FleetQuery) -> Listed:
-        """Filter and sort, once for all who ask for the same."""
+    async def listed(self, snapshot: Snapshot, query: FleetQuery) -> Listed:
+        """Filter and sort, once for all who ask for the same, and where nobody waits for it."""
         key = (snapshot.as_of, query._replace(limit=0, after=None, has_trend=True))
         if key not in self._lists:
-            self._lists[key] = listed(snapshot, query)
+            self._lists[key] = self.behind(asyncio.to_thread(listed, snapshot, query))
             while len(self._lists) > LISTS_MOST:
                 self._lists.popitem(last=False)
-        return self._lists[key]
+        return await asyncio.shield(self._lists[key])
 
     async def trends(self, snapshot: Snapshot, places: Sequence[int]) -> list[Rates | None]:
         """Return the trend of each row; None where it is not known yet.
@@ -133,13 +151,18 @@ class Source:
         await self.asking.close()
 
 
+def freshness_of(found: Found) -> Freshness:
+    """Read an answer of freshness.sql."""
+    return Freshness(**next(found.rows()))
+
+
 def snapshot_of(
-    found: Found, slos: Mapping[str, "Slo"], alerts: Mapping[tuple[str, str], Sequence[OpenAlert]]
+    found: Found, slos: Mapping[str, "Slo"], alerts: Alerts | None, freshness: Freshness, staleness: str
 ) -> Snapshot:
     """Put an answer of fleet.sql into a snapshot."""
     rows = [Instance._make(row) for row in zip(*(found[name] for name in Instance._fields), strict=True)]
-    made = Snapshot(rows, found.as_of, found.sql, known_of(slos), alerts)
-    _ = made.standings, made.watermark, made.stale_s  # here, in a thread, and not where others wait
+    made = Snapshot(rows, found.as_of, found.sql, freshness, staleness, known_of(slos), alerts)
+    made.ordered("standing", is_turned=False)  # here, in a thread, and not where others wait
     return made
 
 

@@ -52,6 +52,13 @@ def write(settings: Settings, events: Sequence[AlertEvent]) -> None:
     assert producer.flush(30) == 0
 
 
+def note(settings: Settings, key: str, entry: bytes | None) -> None:
+    """Write an entry of slo.deliveries."""
+    producer = Producer({"bootstrap.servers": settings.kafka_brokers})
+    producer.produce(topic_name(settings, DELIVERIES), entry, key.encode(), 0)
+    assert producer.flush(30) == 0
+
+
 def to_one(receiver: Receiver) -> Routes:
     return Routes((receiver,), (Route((receiver.name,)),))
 

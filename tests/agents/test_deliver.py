@@ -1,5 +1,6 @@
 """The deliverer against a real broker: in order, once, nothing lost while a receiver is away or a deliverer dies."""
 
+import asyncio
 import json
 import threading
 import time
@@ -11,13 +12,25 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
+from pipeline.agents.logbook import OFFSETS, offsets_of
 from pipeline.delivery.incidents import GroupingSpec
 from pipeline.delivery.notification import AlertEvent
 from pipeline.delivery.routes import Receiver, Route, Routes
 from pipeline.embedded import EmbeddedKafka
 from pipeline.settings import Settings
-from pipeline.topics import ALERTS, topic_name
-from tests.agents.delivering import DEADLINE_S, Delivering, make_topic, make_topics, settings_for, to_one, write
+from pipeline.topics import ALERTS, DELIVERIES, aiokafka_config, topic_name
+from pipeline.transport.entries import state_entries
+from tests.agents.delivering import (
+    DEADLINE_S,
+    PARTITIONS,
+    Delivering,
+    make_topic,
+    make_topics,
+    note,
+    settings_for,
+    to_one,
+    write,
+)
 from tests.delivery import rules
 from tests.delivery.listening import Heard, Listening, Reply, listening
 from tests.delivery.test_incidents import of
@@ -134,6 +147,9 @@ def test_a_receiver_whose_group_kafka_has_forgotten_goes_on_where_it_was(site: S
     with listening() as receiver:
         with Delivering(site, to_one(hook(receiver))) as running:
             until(lambda: is_idle(running))
+        note(site, f"hook|{OFFSETS}", None)  # as an older version has left it
+        with Delivering(site, to_one(hook(receiver))) as running:
+            until(lambda: is_idle(running))
             write(site, [of("a", 1)])
             receiver.until(lambda heard: len(heard) == 1)
             until(lambda: is_idle(running))
@@ -141,9 +157,21 @@ def test_a_receiver_whose_group_kafka_has_forgotten_goes_on_where_it_was(site: S
         write(site, story("past"))
         admin = AdminClient({"bootstrap.servers": site.kafka_brokers})
         admin.delete_consumer_groups([group])[group].result(30)
+        assert sorted(kept_offsets(site)) == list(range(PARTITIONS))
         with Delivering(site, to_one(hook(receiver))):
             heard = receiver.until(lambda heard: said(heard, "past")[-1:] == [("past", "resolve")])
     assert said(heard) == [("a", "trigger"), *(("past", action) for action in ("trigger", "update", "resolve"))]
+
+
+def kept_offsets(site: Settings) -> dict[int, int]:
+    """How far the receiver is in each partition, as its last entry says."""
+
+    async def read() -> dict[bytes, bytes | None]:
+        topic = topic_name(site, DELIVERIES)
+        return {key: value async for key, value in state_entries(aiokafka_config(site), topic, 0)}
+
+    entry = asyncio.run(read())[f"hook|{OFFSETS}".encode()]
+    return {tp.partition: offset for tp, offset in offsets_of(topic_name(site, ALERTS), entry).items()}
 
 
 def test_another_deliverer_stands_by_and_takes_over(site: Settings) -> None:

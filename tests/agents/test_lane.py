@@ -5,10 +5,12 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import aiokafka
 import pytest
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.agents.lane import Lane, LaneSpec
+from pipeline.agents.logbook import Logbook, NotOwner
 from pipeline.agents.telling import Teller
 from pipeline.blocks import encode
 from pipeline.delivery.holding import Holding, Promised, Reason, Sources
@@ -116,5 +118,41 @@ def test_an_open_alert_keeps_the_labels_it_was_told_with_though_its_file_is_edit
         assert known() == {"team": "one", "slo": "a", "severity": "warning"}
         await lane._take(records([of("a", 3, "RESOLVED"), of("a", 4)]))
         assert known() == {"team": "two", "slo": "a", "severity": "critical"}
+
+    run(main())
+
+
+class Torn(Pace):
+    """Fails with one as soon as another is under way."""
+
+    async def say(self, notification: Notification) -> Words:
+        if notification.alert.slo == "a":
+            await self.is_asked.wait()
+            raise NotOwner("somebody else tells by now")
+        self.is_asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+
+def test_when_one_of_a_round_may_not_be_told_none_of_it_goes_on() -> None:
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        with pytest.raises(NotOwner, match="somebody else"):
+            await lane_of(Torn())._take(records([of("a", 1), of("b", 1)]))
+        assert asyncio.all_tasks() == before
+
+    run(main())
+
+
+def test_who_lets_go_while_it_waits_to_prove_itself_is_no_owner_any_more() -> None:
+    async def main() -> None:
+        book = Logbook(lane_of(Pace()).spec, StepCounters())
+        book._producer = aiokafka.AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+        async with book._writing:
+            proving = asyncio.create_task(book.prove())
+            await asyncio.sleep(0)
+            await book.close()
+        with pytest.raises(NotOwner):
+            await proving
 
     run(main())

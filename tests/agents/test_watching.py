@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from aiokafka.structs import TopicPartition
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer
 from structlog.testing import capture_logs
 
 from pipeline.agents.judge import stale_sources
@@ -22,9 +22,9 @@ from pipeline.health import StepFacts
 from pipeline.ourselves import Concern, Concerns
 from pipeline.settings import Settings
 from pipeline.spec import SloSet
-from pipeline.topics import ALERTS, DELIVERIES, topic_name
+from pipeline.topics import ALERTS, topic_name
 from pipeline.transport import FetchSpec
-from tests.agents.delivering import DEADLINE_S, Delivering, make_topics, settings_for, write
+from tests.agents.delivering import DEADLINE_S, Delivering, make_topics, note, settings_for, write
 from tests.agents.test_deliver import hook, is_idle, said, until
 from tests.delivery.listening import listening
 from tests.delivery.test_incidents import of
@@ -96,7 +96,10 @@ def events_of(alerts: Consumer, count: int) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.servers
-def test_two_that_believe_to_be_responsible_tell_of_it_once(site: Settings, alerts: Consumer) -> None:
+def test_two_that_believe_to_be_responsible_tell_of_it_once_though_they_deliver_nothing(
+    site: Settings, alerts: Consumer
+) -> None:
+    site = site.model_copy(update={"steps": "judge"})
     routes = Routes((Receiver("hook", "webhook"),), (Route(("hook",)),))
     now = {"says": "judge lags: 45 s"}
 
@@ -180,10 +183,3 @@ def test_a_receiver_that_is_in_no_file_any_more_is_down_no_longer_and_the_log_sa
         assert found == [("old", 1)]
 
     asyncio.run(asyncio.wait_for(main(), 2 * DEADLINE_S))
-
-
-def note(settings: Settings, key: str, entry: bytes | None) -> None:
-    """Write an entry of slo.deliveries."""
-    producer = Producer({"bootstrap.servers": settings.kafka_brokers})
-    producer.produce(topic_name(settings, DELIVERIES), entry, key.encode(), 0)
-    assert producer.flush(30) == 0

@@ -6,11 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from pipeline.embedded.diskwatch import kept_bytes
 from pipeline.topics import EVENTS, create_topics
 from pipeline.transport.app import METADATA_MS
+from tests import disks
 from tests.chaos.crew import one_of
 from tests.chaos.launcher import PHASES
 from tests.chaos.proxy import COMMITS
@@ -18,11 +21,11 @@ from tests.chaos.session import SESSION_S, Fault, Session, Skipped
 
 KILLS = 20
 AWAY_S, CLICKHOUSE_AWAY_S = 30.0, 120.0
+REFUSES_S, FULL_S = 10.0, 20.0
 MORE_PARTITIONS = 12
 MEMORY_BYTES = 128 << 20  #: that a worker may grow by while ClickHouse is away
 AHEAD_US = 6_000_000  #: the farthest that events may be ahead of the append: 5 s, and a second for the unit
 STEP_BACK_S = 90
-DISK_BYTES = 256 << 20
 
 
 # -- workers
@@ -196,28 +199,33 @@ def memory_is_bounded(session: Session) -> list[str]:
 
 def small_disk(session: Session) -> None:
     """A disk of its own for ClickHouse, small enough to be filled."""
-    place = session.home / "site" / "clickhouse"
-    place.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Skipped(f"a small disk needs mount(8) and root: {done.stderr.strip()}")
+    try:
+        disks.mount(session.home / "site" / "clickhouse")
+    except disks.NoDisk as why:
+        raise Skipped(str(why)) from why
 
 
 def fill_disk(session: Session) -> None:
-    ballast = session.site.clickhouse.data_dir / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(1 << 20)) == 1 << 20:
-                pass
-        except OSError:  # no space is left: that is the fault
-            pass
-    time.sleep(20.0)
+    """A neighbour takes all but what ClickHouse needs to refuse inserts and merges in order, then the last byte too.
+
+    The engine would take writes that fail for done, so from then on it stands still (pipeline/embedded/diskwatch.py).
+    Whoever takes its last 128 MB within some 10 ms, as one can in memory (tmpfs), is faster than its watch: a neighbour
+    takes 200 MB a second here.
+    """
+    place = session.site.clickhouse.data_dir
+    disks.fill(place, left_bytes=kept_bytes(place) * 3 // 4)
+    time.sleep(REFUSES_S)
+    ballast = disks.fill(place)
+    time.sleep(FULL_S)
+    left, status = disks.free_bytes(place), psutil.Process(session.site.clickhouse.pid).status()
+    session.notes.append(f"{left:,} bytes were free, ClickHouse was {status}")
+    if left >= 1 << 20 or status != psutil.STATUS_STOPPED:
+        session.failures.append("the disk was not full, or ClickHouse did not stand still")
     ballast.unlink()
 
 
 def remove_disk(session: Session) -> None:
-    subprocess.run(["umount", str(session.home / "site" / "clickhouse")], capture_output=True, check=False)
+    disks.unmount(session.home / "site" / "clickhouse")
 
 
 def refuse_inserts(session: Session) -> None:

@@ -88,6 +88,7 @@ class LagWatch:
         """What the lags were lately, and half as much more and two seconds: back within it, a fault is over."""
         since_s = self.now_s() - last_s
         lately = [sample.lags for sample in self.samples if sample.at_s >= since_s]
+        lately = lately or [sample.lags for sample in self.samples[-3:]] or [(UNKNOWN,) * 3]  # a look may take long
         found = [max((lag for lag in lags if lag < UNKNOWN), default=UNKNOWN) for lags in zip(*lately, strict=True)]
         return tuple(1.5 * lag + least for lag, least in zip(found, (2.0 * rate, 2.0, 2.0), strict=True))
 

@@ -115,6 +115,11 @@ def test_nothing_is_told_where_there_is_no_such_topic(told: Told) -> None:
         pytest.param(["--set", "batch"], "is no knob", id="a knob without a value"),
         pytest.param(["--set", "a=1", "--set", "a=2"], "each knob once", id="a knob that is set twice"),
         pytest.param(["--set", "image=a:b:c"], "a colon in a value is written", id="a colon too many"),
+        pytest.param(
+            [word for n in range(70) for word in ("--set", f"k{n}={'x' * 1000}")],
+            "bytes, more than 65,536",
+            id="each knob is short enough, and all of them are too long",
+        ),
     ],
 )
 def test_what_cannot_be_a_change_is_a_usage_error_and_nothing_is_sent(words: list[str], says: str) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.commands.children import environment
 from pipeline.commands.doctor import CHECKS, findings
-from pipeline.commands.doctor_clickhouse import check_clickhouse, check_grants, check_tables, skew, version_of
+from pipeline.commands.doctor_clickhouse import check_clickhouse, check_grants, check_tables, room, skew, version_of
 from pipeline.commands.doctor_files import check_cache, check_registry, difference
 from pipeline.commands.doctor_kafka import check_duplicates, check_events, check_lag, check_partitions
 from pipeline.commands.findings import Check, Finding
@@ -112,6 +112,20 @@ def test_events_and_those_who_wait_for_them_are_told(narrow: Settings) -> None:
 def test_clocks_are_held_against_each_other(ahead_s: float, uncertain_s: float, ok: bool) -> None:
     found = skew(ahead_s, uncertain_s)
     assert found.ok == ok and bool(found.remedy) != ok
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "size_bytes", "ok", "remedy"),
+    [
+        pytest.param(20_000_000_000, 100_000_000_000, True, "", id="a fifth"),
+        pytest.param(9_000_000_000, 100_000_000_000, True, "make room", id="less than a tenth"),
+        pytest.param(900_000_000, 2_000_000_000, True, "make room", id="less than 1 GB"),
+        pytest.param(0, 100_000_000_000, False, "make room", id="nothing"),
+    ],
+)
+def test_a_disk_that_is_soon_full_is_told(free_bytes: int, size_bytes: int, ok: bool, remedy: str) -> None:
+    found = room(free_bytes, size_bytes)
+    assert found.ok == ok and found.remedy.startswith(remedy) and bool(found.remedy) == bool(remedy)
 
 
 def test_versions_are_compared_as_numbers() -> None:

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-from pipeline.commands.following import BATCH_RECORDS, follow
+from pipeline.commands.following import BATCH_RECORDS, follow, records_of
 from pipeline.embedded import EmbeddedKafka
 from tests.agents.delivering import make_topic, settings_for
 
@@ -40,3 +40,25 @@ def test_every_record_that_comes_is_read_or_counted_as_left_out(
     assert read + left_out == MANY
     assert left_out == 0 if age_ms < 0 else read <= BATCH_RECORDS
     batches.close()
+
+
+class Answer:
+    """What the client gives: a record, or an error in its place."""
+
+    def __init__(self, code: int | None = None) -> None:
+        self.code = code
+
+    def error(self) -> KafkaError | None:
+        return None if self.code is None else KafkaError(self.code)
+
+
+@pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._FATAL])
+def test_an_error_that_nothing_comes_behind_is_raised(code: int) -> None:
+    with pytest.raises(KafkaException):
+        records_of([Answer(), Answer(code)])
+
+
+def test_an_error_that_passes_is_told_and_the_rest_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = Answer(), Answer()
+    assert records_of([first, Answer(KafkaError._TRANSPORT), last]) == [first, last]
+    assert "Broker transport failure" in capsys.readouterr().err

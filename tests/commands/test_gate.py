@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from pipeline.sinks.clickhouse import ClickHouse, Unavailable
 from tests.delivery.told import event
 from tests.recorded import Recorded
 from tests.sinks.correcting import Site
-from tests.sinks.storing import settings_of
+from tests.web.serving import Database
 
 NOW_S = int(time.time())
+AHEAD_US = (NOW_S + 9 * 3600) * 1_000_000  #: judged so far ahead that it does not grow stale while tests run
 RULES = """\
 apiVersion: burnline/v1
 kind: GatePolicy
@@ -33,32 +35,44 @@ rules:
   - {name: half, verdict: caution, reason: half is spent, budgetAtMost: 0.5}
   - {name: otherwise, verdict: open, reason: go on}
 """
+SLO = """\
+apiVersion: burnline/v1
+kind: SLO
+metadata: {{name: promised}}
+spec:
+  service: {service}
+  indicator: {{metric: error_rate}}
+  target: 0.999
+  timeWindow: {{duration: 30d, isRolling: true}}
+"""
 TUESDAY, SUNDAY = "2026-11-24T10:00Z", "2026-11-29T10:00Z"
 
 
 class Service:
     """A service of its own, and judgements of its SLOs."""
 
-    def __init__(self, site: Site, policy: Path) -> None:
-        self.site, self.policy, self.name = site, policy, f"g{uuid.uuid4().hex[:10]}"
+    def __init__(self, site: Site, home: Path) -> None:
+        self.site, self.home, self.name = site, home, f"g{uuid.uuid4().hex[:10]}"
+        (home / "gate.yaml").write_text(RULES)
 
     def judged(self, region: str, left: float | None, burn: float | None = 0.1, **changes: Any) -> None:
         windows = {
             "windows_s": [300, 3600], "windows_good": [9, 90], "windows_bad": [1, 10],
             "windows_coverage_ratio": [1.0, 1.0], "windows_burn_rate": [burn, 0.1],
         }  # fmt: skip
-        judged = {"judged_at": NOW_S * 1_000_000, "service": self.name, "budget_remaining_ratio": left,
+        judged = {"judged_at": AHEAD_US, "window_end": AHEAD_US, "service": self.name, "budget_remaining_ratio": left,
                   "good": 99, "bad": 1}  # fmt: skip
         self.site.status(f"slo-of-{self.name}", region, 86_400, NOW_S, **{**judged, **windows, **changes})
 
-    def fires(self, region: str) -> None:
+    def fires(self, region: str, **changes: Any) -> None:
         at = dict.fromkeys(("started_at", "window_end", "watermark"), NOW_S * 1_000_000)
         said = event(slo=f"slo-of-{self.name}", service=self.name, instance=f"region={region}", **at,
-                     labels={"region": region}, dedup_key=f"slo-of-{self.name}|region={region}")  # fmt: skip
+                     labels={"region": region}, dedup_key=f"slo-of-{self.name}|region={region}",
+                     **changes)  # fmt: skip
         self.site.store("slo.alerts", [Recorded(0, encode("burn_rate_alert", said.columns), b"k")])
 
     def gate(self, *words: str, at: str = TUESDAY, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, ["gate", self.name, "--policy", str(self.policy), "--at", at, *words])
+        result = CliRunner().invoke(app, ["gate", self.name, "--policy", f"{self.home}/gate.yaml", "--at", at, *words])
         assert result.exit_code == code, result.output
         return result
 
@@ -67,14 +81,29 @@ class Service:
         return said["verdict"], [(each["verdict"], each["instance"], each["rule"]) for each in said["reasons"]]
 
 
-@pytest.fixture
-def service(clickhouse: EmbeddedClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    monkeypatch.setenv("BURNLINE_CLICKHOUSE_URL", clickhouse.url)
-    monkeypatch.setenv("BURNLINE_CLICKHOUSE_PASSWORD_FILE", str(clickhouse.password_file))
-    (tmp_path / "gate.yaml").write_text(RULES)
-    sink = ClickHouse(settings_of(clickhouse))
-    yield Service(Site(clickhouse, sink), tmp_path / "gate.yaml")
+@pytest.fixture(scope="module")
+def database(clickhouse: EmbeddedClickHouse) -> Iterator[Database]:
+    """Of these tests alone: the gate looks at how fresh all judgements are."""
+    made = Database(clickhouse)
+    yield made
+    made.drop()
+
+
+@contextmanager
+def asking(database: Database, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    settings = database.settings(home / "slo")
+    monkeypatch.setenv("BURNLINE_CLICKHOUSE_URL", settings.clickhouse_url)
+    monkeypatch.setenv("BURNLINE_CLICKHOUSE_PASSWORD_FILE", str(settings.clickhouse_password_file))
+    monkeypatch.setenv("BURNLINE_SLO_DIR", str(settings.slo_dir))
+    sink = ClickHouse(settings)
+    yield Service(Site(database.server, sink), home)
     sink.close()
+
+
+@pytest.fixture
+def service(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with asking(database, tmp_path, monkeypatch) as made:
+        yield made
 
 
 @pytest.mark.servers
@@ -112,8 +141,59 @@ def test_the_worst_instance_decides_and_says_why(service: Service) -> None:
 )  # fmt: skip
 def test_what_is_unknown_is_caution(service: Service, unknown: dict[str, Any], text: str) -> None:
     service.judged("eu", **unknown)
-    assert service.decided() == ("caution", [("caution", "region=eu", "unknown")])
-    assert text in service.gate().stdout
+    assert service.decided(code=1) == ("caution", [("caution", "region=eu", "unknown")])
+    assert service.decided("--allow-unknown")[0] == "caution"
+    assert service.decided("--allow-unknown", "--strict", code=1)[0] == "caution"
+    assert text in service.gate(code=1).stdout
+
+
+@pytest.mark.servers
+def test_when_nothing_is_known_the_gate_fails_and_says_why(
+    clickhouse: EmbeddedClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was ever judged; then what is judged now is old; then the judge has been dead for days."""
+    database = Database(clickhouse)
+    with asking(database, tmp_path, monkeypatch) as service:
+        assert "no SLO of it has ever been judged" in service.gate(code=1).stdout
+        service.judged("eu", 0.9, window_end=(NOW_S - 3 * 3600) * 1_000_000)
+        assert "what is judged now is 3 h" in service.gate(code=1).stdout
+        three_days_ago = (NOW_S - 3 * 86_400) * 1_000_000
+        service.judged("eu", 0.9, judged_at=three_days_ago, window_end=three_days_ago, watermark=NOW_S * 1_000_000 + 1)
+        assert service.decided(code=1) == ("caution", [("caution", "region=eu", "unknown")])
+        assert "nothing has been judged for 3 d" in service.gate(code=1).stdout
+        assert service.decided("--allow-unknown")[0] == "caution"
+    database.drop()
+
+
+@pytest.mark.servers
+def test_an_slo_of_the_service_that_was_never_judged_is_not_known(service: Service) -> None:
+    (service.home / "slo").mkdir()
+    (service.home / "slo" / "slo.yaml").write_text(SLO.format(service=service.name))
+    assert service.decided(code=1) == ("caution", [("caution", "", "unknown")])
+    service.judged("eu", 0.9)
+    assert service.decided(code=1) == (
+        "caution", [("caution", "", "unknown"), ("open", "region=eu", "otherwise")],
+    )  # fmt: skip
+    assert "promised" in service.gate(code=1).stdout
+    (service.home / "slo" / "slo.yaml").write_text(SLO.format(service="another"))
+    assert service.decided() == ("open", [("open", "region=eu", "otherwise")])
+
+
+@pytest.mark.servers
+def test_a_composite_is_about_the_services_of_all_its_members(service: Service) -> None:
+    service.judged("eu", 0.4, service=f"another,{service.name}")
+    assert service.decided() == ("caution", [("caution", "region=eu", "half")])
+    service.name = service.name[1:]  # a name within it is another's
+    service.gate(code=2)
+
+
+@pytest.mark.servers
+def test_an_alert_that_eased_is_as_severe_as_it_is_now(service: Service) -> None:
+    service.judged("eu", 0.9)
+    service.fires("eu")
+    assert service.decided(code=1)[0] == "frozen"
+    service.fires("eu", event="UPDATED", severity="WARNING", sequence=1 << 40)
+    assert service.decided() == ("open", [("open", "region=eu", "otherwise")])
 
 
 @pytest.mark.servers

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import product
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline.alerts import Severity, State
 from pipeline.cli import app
 from pipeline.commands import fleet
 from pipeline.commands.children import environment
@@ -23,6 +21,7 @@ from pipeline.commands.screen import Screen
 from pipeline.commands.status import Seen, watching
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.sinks.clickhouse import Unavailable
+from pipeline.standing import Freshness
 from tests.fleet_story import NOW, burning_fleet
 from tests.sinks.storing import settings_of
 
@@ -35,61 +34,61 @@ def row(**changes: Any) -> dict[str, Any]:
         "slo": "chat", "instance": "region=eu", "service": "chat", "labels": {"region": "eu"}, "alert_state": "OK",
         "severity": "NONE", "compliance_ratio": 0.995, "target": 0.99, "coverage_ratio": 1.0, "good": 995, "bad": 5,
         "budget_remaining_ratio": 0.5, "time_to_exhaustion_s": 86_400.0, "exhaustion_burn_rate": 0.5,
-        "burn_rate": 0.5, "burn_window_s": 300, "window_end": NOW, "judged_at": NOW, "fleet_judged_at": NOW,
-        "asked_at": NOW + timedelta(seconds=3),
+        "burn_rate": 0.5, "burn_window_s": 300, "window_end": NOW, "judged_at": NOW,
     }  # fmt: skip
     return known | changes
 
 
-def of(*rows: dict[str, Any]) -> list[dict[str, Any]]:
-    return fleet.with_trends(fleet.fleet(rows), [])
+FRESH = Freshness(NOW + timedelta(seconds=3), NOW, NOW, "")
+LONG_AGO = FRESH._replace(asked_at=NOW + timedelta(minutes=3))
+
+
+def of(*rows: dict[str, Any], fresh: Freshness = FRESH) -> list[dict[str, Any]]:
+    return fleet.with_trends(fleet.fleet(rows, fresh, bool(fresh.staleness(5))), [])
 
 
 NOTHING = {"compliance_ratio": None, "budget_remaining_ratio": None, "burn_rate": None, "good": 0, "bad": 0}
-LONG_AGO = {"asked_at": NOW + timedelta(minutes=3)}
+PAGES = {"alert_state": "FIRING", "severity": "CRITICAL"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "state"),
+    ("changes", "fresh", "state"),
     [
-        pytest.param({}, "ok", id="well"),
-        pytest.param({"budget_remaining_ratio": 0.0}, "spent", id="no budget left"),
-        pytest.param({"alert_state": "FIRING", "severity": "CRITICAL"}, "critical", id="pages"),
-        pytest.param({"alert_state": "FIRING", "severity": "WARNING"}, "warning", id="warns"),
-        pytest.param({"alert_state": "RECOVERING", "severity": "CRITICAL"}, "recovering", id="recovers"),
-        pytest.param({"alert_state": "FROZEN", "severity": "CRITICAL"}, "frozen", id="not measured"),
-        pytest.param(NOTHING, "no data", id="nothing was eligible"),
-        pytest.param({**NOTHING, "alert_state": "FIRING", "severity": "CRITICAL"}, "no data", id="nothing, once fired"),
-        pytest.param({"judged_at": NOW - timedelta(days=1)}, "ok", id="silent, but others are judged"),
-        pytest.param(LONG_AGO, "stale", id="nobody judges"),
-        pytest.param({**LONG_AGO, "alert_state": "FIRING", "severity": "CRITICAL"}, "stale", id="fired, nobody judges"),
+        pytest.param({}, FRESH, "ok", id="well"),
+        pytest.param(PAGES, FRESH, "critical", id="pages"),
+        pytest.param({**PAGES, "severity": "NONE"}, FRESH, "info", id="fires without a severity"),
+        pytest.param(NOTHING, FRESH, "no data", id="nothing was eligible"),
+        pytest.param(NOTHING | PAGES, FRESH, "critical", id="pages, and nothing is in its window"),
+        pytest.param({"alert_state": "OF TOMORROW"}, FRESH, "frozen", id="a state that is not known yet"),
+        pytest.param({"judged_at": NOW - timedelta(days=1)}, FRESH, "ok", id="silent, but others are judged"),
+        pytest.param({}, LONG_AGO, "stale", id="nobody judges"),
     ],
 )
-def test_a_state_is_a_word(changes: dict[str, Any], state: str) -> None:
-    assert of(row(**changes))[0]["state"] == state
+def test_a_state_is_a_word_as_everywhere(changes: dict[str, Any], fresh: Freshness, state: str) -> None:
+    (found,) = of(row(**changes), fresh=fresh)
+    assert (found["state"], found["asked_at"]) == (state, fresh.asked_at)
+    assert fleet.chosen([found], fleet.Choice()) == [found]
 
 
-@pytest.mark.parametrize(("alert", "severity"), product(State, Severity))
-def test_every_state_of_an_alert_has_its_word(alert: State, severity: Severity) -> None:
-    if (alert is State.FIRING) == (severity is not Severity.NONE):
-        assert fleet.state_of(row(alert_state=alert.name, severity=severity.name)) in fleet.STATES
-
-
-def printed(*rows: dict[str, Any], is_terminal: bool = False) -> str:
+def printed(*rows: dict[str, Any], is_terminal: bool = False, fresh: Freshness = FRESH) -> str:
     out = io.StringIO()
-    Screen(file=out, width=250, force_terminal=is_terminal, emoji=False).print(fleet.table(of(*rows)))
+    Screen(file=out, width=250, force_terminal=is_terminal, emoji=False).print(fleet.table(of(*rows, fresh=fresh)))
     return out.getvalue()
 
 
-@pytest.mark.parametrize("changes", [NOTHING, LONG_AGO, {"alert_state": "FROZEN"}], ids=["no data", "stale", "frozen"])
-def test_what_is_unknown_is_never_green(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "fresh"),
+    [(NOTHING, FRESH), ({}, LONG_AGO), ({"alert_state": "FROZEN"}, FRESH)],
+    ids=["no data", "stale", "frozen"],
+)
+def test_what_is_unknown_is_never_green(changes: dict[str, Any], fresh: Freshness) -> None:
     assert GREEN in printed(row(), is_terminal=True)
-    assert GREEN not in printed(row(**changes), is_terminal=True)
+    assert GREEN not in printed(row(**changes), is_terminal=True, fresh=fresh)
 
 
 def test_what_has_no_data_says_so_and_what_fired_says_what_it_was() -> None:
     assert printed(row(**NOTHING)).count("no data") == 4
-    assert "stale, was critical" in printed(row(**LONG_AGO, alert_state="FIRING", severity="CRITICAL"))
+    assert "stale, was critical" in printed(row(**PAGES), fresh=LONG_AGO)
 
 
 def test_a_row_says_how_fast_it_burns_and_how_long_its_budget_lasts() -> None:
@@ -145,8 +144,11 @@ def test_rows_are_chosen_and_ordered(choice: fleet.Choice, slos: str) -> None:
 
 
 def test_it_says_when_nobody_judges_any_more() -> None:
-    assert "judged 3 s ago" in fleet.freshness(row())
-    assert "nobody judges now" in fleet.freshness(row(**LONG_AGO))
+    assert "judged 3 s ago" in fleet.freshness(FRESH, "")
+    assert "a backlog: nothing here says how it is now" in fleet.freshness(LONG_AGO, "a backlog")
+    assert "nothing has ever been judged" in fleet.freshness(
+        FRESH._replace(judged_at=None), "nothing has ever been judged"
+    )
 
 
 def test_watching_goes_on_while_the_server_is_away_and_ends_at_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:

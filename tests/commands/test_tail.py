@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.commands.children import environment
-from pipeline.commands.tail import OUTCOMES, Choice, Room, decoded, line
+from pipeline.commands.tail import OUTCOMES, Choice, Room, as_json_text, decoded, line
 from pipeline.embedded import EmbeddedKafka
 from pipeline.framing import SINGLE_OBJECT, UnknownSchema, shipped_schemas, single_object_header
 from pipeline.settings import Settings
@@ -79,6 +79,16 @@ def test_a_line_says_how_long_how_much_and_why_and_what_is_unknown() -> None:
     ))  # fmt: skip
     for part in ("ERROR", "chat m-a eu acme", "e2e 1.2 s", "ttft -", "512 -> - tokens", "503 overload", "r-1"):
         assert part in text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_json_has_no_number_for_is_null(number: float) -> None:
+    def refused(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    found = json.loads(as_json_text(event(adm_kv_usage=number)), parse_constant=refused)
+    assert found["adm_kv_usage"] is None
+    assert json.loads(as_json_text(event(adm_kv_usage=0.5)))["adm_kv_usage"] == 0.5
 
 
 @given(st.lists(st.floats(0, 10), max_size=50).map(sorted), st.integers(0, 3))

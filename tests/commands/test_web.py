@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -92,6 +93,38 @@ def test_without_slo_files_it_goes_on_without_definitions(tmp_path: Path) -> Non
     files = SloFiles(Settings(slo_dir=tmp_path / "none", slo_reload_s=0))
     asyncio.run(files.run())
     assert files.slos == {}
+
+
+async def until(files: SloFiles, look: asyncio.Task[None]) -> None:
+    """Wait until there are SLOs."""
+    async with asyncio.timeout(60):
+        while not files.slos:
+            assert not look.done()
+            await asyncio.sleep(0.01)
+
+
+def test_a_directory_that_comes_later_or_cannot_be_read_now_is_read_when_it_can_be(tmp_path: Path) -> None:
+    home, real = tmp_path / "slo", tmp_path / "real"
+    real.mkdir()
+    (real / "slo.yaml").write_text(SLO)
+
+    async def work() -> None:
+        files = SloFiles(Settings(slo_dir=home, slo_reload_s=0.01))
+        look = asyncio.create_task(files.run())
+        await asyncio.sleep(0)
+        assert not look.done()  # it is not there
+        with capture_logs() as logs:
+            home.symlink_to("x" * 300)  # no file system has such a name
+            async with asyncio.timeout(60):
+                while not logs:
+                    await asyncio.sleep(0.01)
+        home.unlink()
+        home.symlink_to(real)
+        await until(files, look)
+        look.cancel()
+        assert [(line["log_level"], line["directory"]) for line in logs] == [("error", str(home))]
+
+    asyncio.run(work())
 
 
 def test_files_that_are_refused_leave_those_before_in_place(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pipeline.controls.gate import (
     decide,
     facts_of,
     minute_of_week,
+    promised,
 )
 from pipeline.controls.gate_files import parse
 from schemas import HOME
@@ -35,8 +36,8 @@ RATIOS = st.sampled_from((-2.0, -0.01, 0.0, 0.1, 0.25, 0.5, 1.0))
 BURNS = st.sampled_from((0.0, 0.5, 1.0, 2.0, 10.0))
 FACTS = st.builds(
     Facts, st.sampled_from("ab"), st.sampled_from(("", "region=eu")), st.none() | RATIOS, st.none() | BURNS,
-    st.sampled_from((None, 300)), st.none() | st.sampled_from((0.0, 0.5, 1.0)), st.none() | RATIOS.map(abs),
-    st.sampled_from(Severity), st.booleans(), st.none() | st.just(200.0),
+    st.sampled_from((None, 300, 300)), st.none() | st.sampled_from((0.0, 0.49, 0.5, 1.0)), st.none() | RATIOS.map(abs),
+    st.sampled_from(Severity), st.booleans(), st.sampled_from(("", "", "nothing has been judged for 3 d")),
 )  # fmt: skip
 SPANS = st.tuples(st.integers(0, WEEK - 1), st.integers(1, WEEK)).map(lambda each: Span(each[0], each[0] + each[1]))
 CONDITIONS = st.fixed_dictionaries(
@@ -70,7 +71,7 @@ def plain_rule(rule: Rule) -> dict[str, Any]:
 def plain_facts(facts: Facts) -> dict[str, Any]:
     return {"budget": facts.budget_remaining_ratio, "burn": facts.burn_rate, "burn_coverage": facts.burn_coverage_ratio,
             "coverage": facts.coverage_ratio, "alert": int(facts.alert), "is_frozen": facts.is_frozen,
-            "stale_s": facts.stale_s}  # fmt: skip
+            "is_stale": bool(facts.staleness), "has_burn_window": facts.burn_window_s is not None}  # fmt: skip
 
 
 @given(policies(), st.lists(FACTS, max_size=4), st.integers(0, WEEK - 1))
@@ -83,6 +84,7 @@ def test_a_decision_is_the_oracle_s(policy: Policy, facts: list[Facts], minute: 
         assert sorted((int(r.verdict), r.rule, r.slo, r.instance) for r in found.reasons) == sorted(
             (*each, facts[i].slo, facts[i].instance) for i, each in enumerate(wanted)
         )
+        assert found.is_known == ("unknown" not in [name for _, name in wanted])
 
 
 @given(policies(), FACTS, st.integers(0, WEEK - 1))
@@ -95,6 +97,7 @@ WORSE = {
     "budget_remaining_ratio": RATIOS.map(lambda each: -each),
     "burn_rate": BURNS,
     "coverage_ratio": RATIOS.map(lambda each: -abs(each)),
+    "burn_coverage_ratio": st.sampled_from((0.0, -0.03, -0.49, -0.5, -1.0)),
     "alert": st.sampled_from(Severity),
 }
 
@@ -114,13 +117,34 @@ def test_one_instance_more_never_opens(policy: Policy, facts: list[Facts], more:
     assert decide(policy, [*facts, more], minute).verdict >= decide(policy, facts, minute).verdict
 
 
-@given(policies(), FACTS, st.sampled_from(("budget", "burn", "frozen", "stale")), st.integers(0, WEEK - 1))
+@given(policies(), FACTS, st.sampled_from(("budget", "burn", "few", "frozen", "stale")), st.integers(0, WEEK - 1))
 def test_what_is_unknown_is_never_open(policy: Policy, facts: Facts, what: str, minute: int) -> None:
     unknown = {
         "budget": {"budget_remaining_ratio": None}, "burn": {"burn_rate": None, "burn_coverage_ratio": 0.0},
-        "frozen": {"is_frozen": True}, "stale": {"stale_s": 300.0},
+        "few": {"burn_coverage_ratio": 0.03}, "frozen": {"is_frozen": True}, "stale": {"staleness": "a backlog"},
     }[what]  # fmt: skip
-    assert decide(policy, [facts._replace(**unknown)], minute).verdict >= policy.unknown
+    found = decide(policy, [facts._replace(**unknown)], minute)
+    assert found.verdict >= policy.unknown
+    assert found.verdict > policy.unknown or not found.is_known
+
+
+@given(policies(), st.lists(FACTS, max_size=3), st.sets(st.sampled_from("abc")), st.integers(0, WEEK - 1))
+def test_an_slo_that_was_never_judged_is_unknown(
+    policy: Policy, facts: list[Facts], known: set[str], minute: int
+) -> None:
+    before, after = decide(policy, facts, minute), decide(policy, facts, minute, known)
+    never = known - {each.slo for each in facts}
+    if facts and not never:
+        assert after == before
+    if never:
+        assert {each.slo for each in after.reasons if each.text == "it has never been judged"} == never
+        assert after.verdict >= max(policy.unknown, before.verdict) and not after.is_known
+
+
+def test_an_slo_is_about_each_of_the_services_of_its_members() -> None:
+    services = {"a": "chat", "b": "search", "both": "chat,search", "c": "chatter"}
+    assert promised(services, "chat") == {"a", "both"}
+    assert promised(services, "chat,search") == set()
 
 
 def first(decision: Decision) -> tuple[str, str, str]:
@@ -182,9 +206,18 @@ def first(decision: Decision) -> tuple[str, str, str]:
             ("caution", UNKNOWN, "no data of the last 5 min"), id="a silent source",
         ),
         pytest.param(
-            WELL._replace(budget_remaining_ratio=None, stale_s=600.0), TUESDAY,
+            WELL._replace(budget_remaining_ratio=None, staleness="nothing has been judged for 10 min"), TUESDAY,
             ("caution", UNKNOWN, "nothing has been judged for 10 min; no data: nothing was eligible in its window"),
             id="nobody judges",
+        ),
+        pytest.param(
+            WELL._replace(burn_rate=3.0, staleness="nothing has been judged for 3 d"), TUESDAY,
+            ("caution", UNKNOWN, "the budget burns now: burns at 3x over 5 min; nothing has been judged for 3 d"),
+            id="a rule of caution is not sure of what is not of now",
+        ),
+        pytest.param(
+            WELL._replace(burn_coverage_ratio=0.03), TUESDAY,
+            ("caution", UNKNOWN, "data of only 3 % of the last 5 min"), id="hardly anything was measured",
         ),
         pytest.param(
             WELL._replace(alert=Severity.CRITICAL, is_frozen=True), TUESDAY,
@@ -225,7 +258,7 @@ def test_the_week_is_that_of_the_policy_s_time_zone(at: datetime, zone: str, tex
 
 ROW = {
     "slo": "chat-ttft", "instance": "region=eu", "is_frozen": 0, "coverage_ratio": 1.0, "budget_remaining_ratio": 0.8,
-    "burn_window_s": 300, "burn_rate": 0.3, "burn_coverage_ratio": 1.0, "severities": [], "judged_before_s": 1.0,
+    "burn_window_s": 300, "burn_rate": 0.3, "burn_coverage_ratio": 1.0, "severities": [],
 }  # fmt: skip
 
 
@@ -233,8 +266,6 @@ ROW = {
     ("changes", "expected"),
     [
         pytest.param({}, {}, id="all is well"),
-        pytest.param({"judged_before_s": 120.0}, {}, id="judged two minutes ago"),
-        pytest.param({"judged_before_s": 120.1}, {"stale_s": 120.1}, id="judged before that"),
         pytest.param(
             {"severities": ["WARNING", "CRITICAL", "INFO"]}, {"alert": Severity.CRITICAL}, id="the worst alert"
         ),
@@ -242,4 +273,5 @@ ROW = {
     ],
 )
 def test_a_row_is_facts(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert facts_of({**ROW, **changes}) == WELL._replace(**expected)
+    assert facts_of({**ROW, **changes}, "") == WELL._replace(**expected)
+    assert facts_of({**ROW, **changes}, "a backlog").staleness == "a backlog"

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.alerts import Notice, Severity
@@ -281,6 +281,7 @@ STEPS = st.lists(
 GROUPINGS = st.sampled_from([EACH, SERVICE, GroupingSpec(("service",), 2 * S, 3 * S)])
 
 
+@example(GroupingSpec(by=("service",)), [("die", (Death.SENT, True)), ("a", "WARNING"), ("b", "WARNING")])
 @settings(max_examples=150)
 @given(GROUPINGS, STEPS)
 def test_whatever_is_held_back_or_dies_a_receiver_ends_up_with_what_is_true(grouping: Any, steps: Any) -> None:

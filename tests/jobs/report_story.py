@@ -15,6 +15,8 @@ MONTH = (THIS_MONTH - timedelta(days=1)).replace(day=1)
 PERIOD = f"{MONTH:%Y-%m}"
 SERVICE = "report-service"
 CHAT, BATCH, IDLE = "report-chat", "report-batch", "report-idle"
+QUIET_SERVICE = "report-quiet-service"  #: of what was judged once, and what was counted otherwise once
+QUIET, FILED, REGROUPED = "report-quiet", "report-filed", "report-regrouped"
 HOURS = 24 * 5
 BURST = MONTH + timedelta(days=2, hours=6)  #: an hour in which a fifth is bad, half of it planned
 PLANNED = BURST, BURST + timedelta(minutes=30)
@@ -35,6 +37,16 @@ spec:
   timeWindow: {{duration: 30d, isRolling: true}}
   alerting: {{preset: default}}
   sla: {{target: 0.99, consequence: 10 % credit}}
+---
+apiVersion: burnline/v1
+kind: SLO
+metadata: {{name: {FILED}, labels: {{owner: serving}}}}
+spec:
+  service: {QUIET_SERVICE}
+  indicator: {{metric: ttft, op: lte, threshold: 1s, groupBy: [request_model]}}
+  target: 0.9
+  timeWindow: {{duration: 1d, isRolling: true}}
+  alerting: {{preset: default}}
 """
 
 
@@ -56,11 +68,38 @@ def tell(client: Any, slo_dir: Path) -> None:
     _minutes_of_the_burst(client)
     _alerts(client)
     _series(client)
+    _quiet(client)
     insert(
         client, "correction_versions", correction="report-drill", version=1, state="APPLIED", reason="a drill",
         who="zoe", where_labels=["slo"], where_values=[[CHAT]], where_none_of=[[]], where_prefixes=[[]],
         starts=[PLANNED[0]], ends=[PLANNED[1]], recorded_at=NOW, stored_at=NOW,
     )  # fmt: skip
+
+
+def quiet_counts() -> dict[str, dict[tuple[str, str], dict[int, tuple[int, int]]]]:
+    """Of SLOs by revision and instance what each hour of the month counted."""
+    early, late = {hour: (10, 90) for hour in range(10)}, {hour: (100, 1) for hour in range(5, 15)}
+    return {
+        QUIET: {("r1", "request_model=new"): {1: (1_000, 0)}, ("r1", "request_model=old"): {2: (500, 500)}},
+        FILED: {("r1", "request_model=a"): {3: (95, 5)}, ("r1", "request_model=b"): {3: (80, 20)}},
+        # counted by region from the fifth hour on, and still is: the older way has a name that sorts behind
+        REGROUPED: {("z", ""): early | dict.fromkeys(range(10, 15), (0, 7)), ("a", "region=eu"): late,
+                    ("a", "region=us"): late | {24 * 40: (1, 0)}},
+    }  # fmt: skip
+
+
+def _quiet(client: Any) -> None:
+    """Judged are only one of two instances, none, and those of the newer way to count."""
+    judged(client, QUIET, "request_model=new", 1, 0, service=QUIET_SERVICE, target=0.99, sla_target=0.9)
+    for instance in ("region=eu", "region=us"):
+        judged(client, REGROUPED, instance, 1, 0, service=QUIET_SERVICE, target=0.9)
+    rows = [
+        (slo, revision, instance, MONTH + timedelta(hours=hour), *count)
+        for slo, every in quiet_counts().items()
+        for (revision, instance), of_hours in every.items()
+        for hour, count in of_hours.items()
+    ]
+    client.execute("INSERT INTO counts_1h (slo, revision, instance, slice_start, good, bad) VALUES", rows)
 
 
 def _counted(client: Any, slo: str, instance: str, revision: str = "r1", until: int = HOURS) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -13,10 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from jobs.report.asking import merged
+from jobs.report.asking import Gathered, Row, edits_of, merged, with_silent
+from jobs.report.asking import _left_out as left_out
 from jobs.report.document import Heading, Items, Paragraph, Table, html, markdown
 from jobs.report.findings import Tally, report_of
 from jobs.report.period import DAY_S, PeriodError, period_of
+from jobs.report.writing import blocks
 from pipeline.cli import app
 from pipeline.commands.children import environment
 from pipeline.embedded import EmbeddedClickHouse
@@ -158,8 +161,8 @@ def told(clickhouse: EmbeddedClickHouse, tmp_path_factory: pytest.TempPathFactor
     yield environment(settings_of(clickhouse).model_copy(update={"slo_dir": slo_dir}))
 
 
-def run(env: dict[str, str], out: Path, *arguments: str) -> Any:
-    command = ["report", "--period", story.PERIOD, "--service", story.SERVICE, "--out", str(out), *arguments]
+def run(env: dict[str, str], out: Path, *arguments: str, service: str = story.SERVICE) -> Any:
+    command = ["report", "--period", story.PERIOD, "--service", service, "--out", str(out), *arguments]
     done = CliRunner().invoke(app, command, env=env)
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout) if "--json" in arguments else done.stdout
@@ -229,10 +232,105 @@ def test_planned_time_is_left_out_beside_the_figure_with_it(told: dict[str, str]
     assert naive.verdict(rest, "0.999") in row.split("|")[-2]
 
 
-def test_without_any_slo_it_says_no_data() -> None:
-    from jobs.report.asking import Gathered
-    from jobs.report.writing import blocks
+@pytest.mark.servers
+def test_what_is_silent_now_counts_as_it_was_promised_and_what_was_counted_otherwise_counts_once(
+    told: dict[str, str], tmp_path: Path
+) -> None:
+    found = run(told, tmp_path, "--json", service=story.QUIET_SERVICE)
+    slos = {each["slo"]: each for each in found["slos"]}
+    counts = story.quiet_counts()
+    regrouped = counts[story.REGROUPED]
+    counts[story.REGROUPED] = {
+        key: {hour: count for hour, count in hours.items() if (hour >= 5) == (key[0] == "a") and hour < 24 * 28}
+        for key, hours in regrouped.items()
+    }
+    expected = {
+        slo: naive.added(count for hours in every.values() for count in hours.values()) for slo, every in counts.items()
+    }
+    assert {slo: (each["good"], each["bad"]) for slo, each in slos.items()} == expected
+    assert {each["verdict"] for each in slos.values()} == {"broken"}
+    assert (slos[story.FILED]["owner"], slos[story.FILED]["target"]) == ("serving", 0.9)
+    assert (slos[story.QUIET]["sla"], slos[story.QUIET]["sla_budget_remaining_ratio"]) == ("broken", pytest.approx(-4))
+    text = (tmp_path / "report.md").read_text()
+    assert "Look at request\\_model=old first: 100 %" in text and "4 ways of counting; 1 SLO edited" in text
 
+
+CHAT_EU, CHAT_US = (900, 100), (99_000, 0)
+
+
+def gathered(left_out: dict[tuple[str, str], tuple[int, int] | None] | None = None) -> Gathered:
+    """A region that breaks SLO and SLA, beside one that is so much larger that both together keep them."""
+    said = {"slo": "chat", "service": "chat", "target": 0.99, "sla_target": 0.95}
+    regions = {"region=eu": CHAT_EU, "region=us": CHAT_US}
+    return Gathered(
+        END_S, [{**said, "instance": name, "labels": {"region": name[-2:]}} for name in regions], {"chat": "REQUESTS"},
+        {("chat", name): {"good": good, "bad": bad, "minutes": 60} for name, (good, bad) in regions.items()},
+        {"chat": 1}, {"chat": [(END_S - 3_600, 99_900, 100)]}, [], [], left_out or {}, {}, {},
+    )  # fmt: skip
+
+
+OCTOBER = period_of("2026-10", "UTC", END_S)
+
+
+def test_a_contract_is_broken_when_one_instance_breaks_it() -> None:
+    (finding,) = report_of(gathered(), OCTOBER, {}).findings
+    assert (finding.verdict, finding.sla_verdict) == ("broken", naive.verdict(CHAT_EU, "0.95"))
+    text = markdown(blocks(report_of(gathered(), OCTOBER, {})))
+    left = float(naive.budget_left(CHAT_EU, "0.95"))
+    assert f"| chat | broken | 95 % | region=eu | 90 % | {left * 100:.0f} % |" in text
+    assert "1 SLA broken" in text and "The SLA is broken too" in text
+
+
+def test_without_planned_time_it_is_kept_only_when_every_instance_is() -> None:
+    (finding,) = report_of(gathered({("chat", "region=eu"): (0, 50)}), OCTOBER, {}).findings
+    assert finding.corrected is not None and finding.corrected.verdict == "kept"
+    assert finding.corrected_verdict == naive.verdict((CHAT_EU[0], CHAT_EU[1] - 50), "0.99") == "broken"
+    text = markdown(blocks(report_of(gathered({("chat", "region=eu"): (0, 99)}), OCTOBER, {})))
+    assert "It is kept when planned time is left out" in text
+
+
+def test_planned_time_whose_minutes_are_gone_is_not_known() -> None:
+    correction = {
+        "correction": "move", "start_s": OCTOBER.start_s, "end_s": OCTOBER.start_s + 60, "reason": "", "who": "zoe",
+        "where_labels": ["region"], "where_values": [["eu"]], "where_none_of": [[]], "where_prefixes": [[]],
+    }  # fmt: skip
+    promised = gathered().promised
+    asked: list[tuple[int, int]] = []
+
+    def ask(start: int, end: int) -> list[Row]:
+        asked.append((start, end))
+        return [{"slo": "chat", "instance": "region=eu", "good": 3, "bad": 4}]
+
+    kept = left_out(ask, OCTOBER, OCTOBER.start_s, promised, [correction])
+    assert (kept, asked) == ({("chat", "region=eu"): (3, 4)}, [(OCTOBER.start_s, OCTOBER.start_s + 60)])
+    found = left_out(ask, OCTOBER, OCTOBER.start_s + 1, promised, [correction])
+    assert found == {("chat", "region=eu"): None} and len(asked) == 1
+    everything = replace(gathered(found), corrections=[correction])
+    text = markdown(blocks(report_of(everything, OCTOBER, {})))
+    (row,) = [line for line in text.splitlines() if line.startswith("| chat | broken | 99 %")]
+    assert row.endswith("| not known |") and "without older planned time is not known" in text
+
+
+@given(st.sets(st.tuples(st.sampled_from("ab"), st.sampled_from(["", "region=eu", r"region=e\,u"])), max_size=6))
+def test_what_is_counted_and_of_a_known_slo_is_promised_with_its_labels(counted: set[tuple[str, str]]) -> None:
+    judged = {"slo": "a", "instance": "region=us", "service": "s", "labels": {"region": "us"}, "target": 0.9}
+    found = with_silent([judged], counted, {})
+    assert judged in found
+    assert {(row["slo"], row["instance"]) for row in found} == {each for each in counted if each[0] == "a"} | {
+        ("a", "region=us")
+    }
+    labels = {"": {}, "region=eu": {"region": "eu"}, r"region=e\,u": {"region": "e,u"}, "region=us": {"region": "us"}}
+    assert all((row["labels"], row["target"]) == (labels[row["instance"]], 0.9) for row in found)
+
+
+def test_the_newest_way_of_counting_is_the_one_that_has_come_furthest() -> None:
+    rows = [("a", "z", 7_200, True), ("a", "b", 10_800, True), ("a", "c", 3_600, True), ("b", "x", 1, True),
+            ("c", "y", 1, True), ("c", "w", 9, False)]  # fmt: skip
+    said = [dict(zip(("slo", "revision", "last_s", "is_in"), row, strict=True)) for row in rows]
+    assert json.loads(edits_of(said)) == [["a", "c", 0], ["a", "z", 1], ["a", "b", 2]]
+
+
+def test_without_any_slo_it_says_no_data() -> None:
     period = period_of("2026-10", "UTC", END_S)
     empty = Gathered(END_S, [], {}, {}, {}, {}, [], [], {}, {}, {})
     text = markdown(blocks(report_of(empty, period, {})))
@@ -240,9 +338,6 @@ def test_without_any_slo_it_says_no_data() -> None:
 
 
 def test_a_period_that_is_not_over_says_where_its_data_ends() -> None:
-    from jobs.report.asking import Gathered
-    from jobs.report.writing import blocks
-
     period = period_of("2026-11", "UTC", END_S)
     empty = Gathered(END_S, [], {}, {}, {}, {}, [], [], {}, {}, {})
     assert "not over, or its data ends early: at 2026-11-26 05:41" in markdown(blocks(report_of(empty, period, {})))

@@ -16,7 +16,7 @@ def verdict_of(rules: list[dict[str, Any]], unknown: int, facts: dict[str, Any],
         if decided is None and _fits(rule, facts, minute):
             decided, name = rule["verdict"], rule["name"]
     assert decided is not None
-    if _is_unknown(facts) and unknown > decided:
+    if _is_unknown(facts) and unknown >= decided:
         return unknown, "unknown"
     return decided, name
 
@@ -43,11 +43,11 @@ def _fits(rule: dict[str, Any], facts: dict[str, Any], minute: int) -> bool:
 
 
 def _is_unknown(facts: dict[str, Any]) -> bool:
-    if facts["stale_s"] is not None or facts["is_frozen"]:
+    if facts["is_stale"] or facts["is_frozen"]:
         return True
-    if facts["budget"] is None:
+    if facts["budget"] is None or not facts["has_burn_window"]:
         return True
-    return facts["burn"] is None and facts["burn_coverage"] in {None, 0.0}
+    return facts["burn_coverage"] is None or facts["burn_coverage"] < 0.5
 
 
 def worst(verdicts: list[int], unknown: int) -> int:

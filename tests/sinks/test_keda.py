@@ -32,13 +32,19 @@ def insert(client: Client, table: str, **row: Any) -> None:
     client.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES", [tuple(row.values())])
 
 
-def told(client: Client, known_at: datetime, topic: str = "events", partition: int = 0, idle_s: int = 0) -> None:
-    """Ingest has read a source partition up to an event time, or was at its end."""
-    insert(
-        client, "marks", topic="slices", partition=0, source_topic=topic, source_partition=partition,
-        event_time_max=known_at - timedelta(seconds=idle_s), flushed_at=known_at, stored_at=known_at,
-        idle_us=idle_s * 1_000_000, counters={},
-    )  # fmt: skip
+def told(client: Client, known_at: datetime, topic: str = "events", partition: int = 0, **more: Any) -> None:
+    """What ingest has read of a source partition up to an event time, or to its end, is stored in two partitions.
+
+    `behind_s`: the other one of them is behind; `idle_s`: silent for so long; `derived`: the topic of both.
+    """
+    idle_s = more.get("idle_s", 0)
+    for number, behind_s in enumerate((0, more.get("behind_s", 0))):
+        at = known_at - timedelta(seconds=behind_s)
+        insert(
+            client, "marks", topic=more.get("derived", "slices"), partition=number, source_topic=topic,
+            source_partition=partition, event_time_max=at - timedelta(seconds=idle_s), flushed_at=at, stored_at=at,
+            idle_us=idle_s * 1_000_000, counters={},
+        )  # fmt: skip
 
 
 def slices(client: Client, tier: str, start: datetime, served: int, e2e_s: float, vantage: str = "GATEWAY") -> None:
@@ -56,9 +62,11 @@ def queued(client: Client, at: datetime, queue_us: int, ratio: float = 1.0, weig
     )  # fmt: skip
 
 
-def judged(client: Client, instance: str, watermark: datetime, rates: list[float | None], **labels: str) -> None:
+def judged(
+    client: Client, instance: str, watermark: datetime, rates: list[float | None], service: str = "chat", **labels: str
+) -> None:
     insert(
-        client, "statuses", slo="s", instance=instance, service="chat", labels=labels, watermark=watermark,
+        client, "statuses", slo="s", instance=instance, service=service, labels=labels, watermark=watermark,
         windows_s=[3600, 300][: len(rates)], windows_burn_rate=rates,
     )  # fmt: skip
 
@@ -109,17 +117,20 @@ def test_a_service_without_traffic_is_known_to_have_none(filled: tuple[Client, d
     told(client, now)
     for view in VIEWS:
         value, age_s = asked(client, view, "silent")
-        assert (value, age_s < 60 or view == "keda_burn_rate") == (0.0, True)
+        assert (value, age_s < 60) == (0.0, True)
 
 
-@pytest.mark.parametrize("stale", ["one partition behind", "all silent for days"])
+BEHIND = ("a source behind", "a stored partition behind")
+
+
+@pytest.mark.parametrize("stale", [*BEHIND, "all silent for days"])
 def test_stale_values_are_the_greatest_of_the_last_day_that_is_known(
     filled: tuple[Client, datetime], stale: str
 ) -> None:
     client, now = filled
-    if stale == "one partition behind":
-        told(client, now)
-        told(client, now - timedelta(minutes=5), partition=1)
+    if stale in BEHIND:
+        told(client, now, behind_s=300 if stale == BEHIND[1] else 0)
+        told(client, now - timedelta(seconds=300 if stale == BEHIND[0] else 0), partition=1)
     else:
         client.execute("ALTER TABLE slices_1m DELETE WHERE true SETTINGS mutations_sync = 1")
         slices(client, "1m", now - timedelta(days=9, minutes=3), 600, 4.0)
@@ -129,13 +140,14 @@ def test_stale_values_are_the_greatest_of_the_last_day_that_is_known(
     assert found["keda_throughput"][0] == 10.0
     assert found["keda_concurrency"][0] == pytest.approx(40.0, rel=0.011)
     assert found["keda_burn_rate"][0] == 9.0
-    if stale == "one partition behind":
+    if stale in BEHIND:
         assert found["keda_queue_delay"][0] == 9.0
 
 
 def test_a_topic_that_was_given_up_makes_nothing_stale(filled: tuple[Client, datetime]) -> None:
     client, now = filled
     told(client, now - timedelta(days=3), topic="older.events")
+    told(client, now - timedelta(days=3), derived="older.slices")
     told(client, now)
     assert asked(client, "keda_throughput")[0] == 1.0
 
@@ -149,3 +161,26 @@ def test_a_busy_service_of_which_no_event_says_its_queue_is_not_said_to_have_non
         "ALTER TABLE event_records DELETE WHERE counted_at > now() - INTERVAL 5 MINUTE SETTINGS mutations_sync = 1"
     )
     assert asked(client, "keda_queue_delay")[0] == 9.0
+
+
+def test_the_queue_of_a_busy_service_of_which_no_event_ever_says_is_not_known(filled: tuple[Client, datetime]) -> None:
+    client, now = filled
+    told(client, now)
+    client.execute("TRUNCATE TABLE event_records")
+    assert asked(client, "keda_queue_delay") == (0.0, 1e9)
+    assert asked(client, "keda_queue_delay", "silent")[1] < 60
+
+
+def test_burn_rates_are_known_as_far_as_anything_is_judged_though_nothing_changes(empty: Client) -> None:
+    now = datetime.now(UTC)
+    earlier = now - timedelta(minutes=10)
+    judged(empty, "a", earlier, [3.0, 1.5])
+    told(empty, now, idle_s=600)
+    value, age_s = asked(empty, "keda_burn_rate")
+    assert (value, age_s < 60) == (1.5, True), "all are silent"
+    told(empty, now)
+    value, age_s = asked(empty, "keda_burn_rate")
+    assert (value, age_s) == (3.0, pytest.approx(600)), "events are not judged"
+    judged(empty, "b", now, [8.0, 7.0], service="other")
+    value, age_s = asked(empty, "keda_burn_rate")
+    assert (value, age_s < 60) == (1.5, True), "this one alone is silent"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipeline.standing import Freshness
 from pipeline.web.fleet import Instance, Snapshot
 
 NOW = datetime(2026, 11, 26, 5, 40, tzinfo=UTC)
@@ -22,4 +23,9 @@ def instance(slo: str, region: str = "eu", **changes: Any) -> Instance:
 
 
 def snapshot(*rows: Instance, as_of: datetime = NOW, **more: Any) -> Snapshot:
-    return Snapshot(rows, as_of, "SELECT 1", **more)
+    """A fleet as it is asked for at a moment, by a ClickHouse that has the same clock."""
+    judged_at, event_time = (
+        max((getattr(row, name) for row in rows), default=None) for name in ("judged_at", "window_end")
+    )
+    fresh = Freshness(as_of, judged_at, event_time, "")
+    return Snapshot(rows, as_of, "SELECT 1", fresh, fresh.staleness(0), **more)

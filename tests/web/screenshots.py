@@ -37,7 +37,7 @@ def take(browser: Any, address: str, folder: Path, pictures: Any) -> None:
         size = {"width": width, "height": height}
         with opened(browser, address, path, viewport=size, color_scheme=scheme) as page:
             page.wait_for_selector(wanted)
-            page.wait_for_selector(".pill")
+            expect(page.locator(".pill")).to_have_text("3", timeout=PATIENCE_MS)  # once open alerts are known
             expect(page.locator(".blank, .loading")).to_have_count(0, timeout=PATIENCE_MS)
             page.screenshot(path=folder / f"{name}.png")
             print(folder / f"{name}.png", f"{(folder / f'{name}.png').stat().st_size / 1000:.0f} kB", flush=True)

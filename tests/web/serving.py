@@ -14,13 +14,15 @@ from pipeline.sinks.migrations import migrate
 from pipeline.spec import load
 from pipeline.web.server import Endpoints, Health, Server
 from pipeline.web.site import Site
+from pipeline.web.source import Slos
 
 
 class Served:
     """A server that can go away and come back to the same address."""
 
-    def __init__(self, settings: Settings, token: str | None = None) -> None:
-        self._settings, self._token, self._bind = settings, token, "127.0.0.1:0"
+    def __init__(self, settings: Settings, token: str | None = None, slos: Slos | None = None) -> None:
+        """`slos`: those of the settings' files when left out."""
+        self._settings, self._token, self._bind, self._slos = settings, token, "127.0.0.1:0", slos
         self._loop: asyncio.AbstractEventLoop | None = None
         self.address = ""
 
@@ -34,7 +36,7 @@ class Served:
 
     def _run(self, loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
         slos = load([self._settings.slo_dir]).told
-        site = Site(self._settings, lambda: slos)
+        site = Site(self._settings, self._slos or (lambda: slos))
         self._server = Server(Endpoints(lambda: b"", Health, Health, site), self._bind, self._token)
         loop.run_until_complete(self._server.start())
         ready.set()
@@ -50,9 +52,9 @@ class Served:
 
 
 @contextmanager
-def serving(settings: Settings, token: str | None = None) -> Iterator[Served]:
+def serving(settings: Settings, token: str | None = None, slos: Slos | None = None) -> Iterator[Served]:
     """Serve until the block ends."""
-    served = Served(settings, token)
+    served = Served(settings, token, slos)
     served.start()
     try:
         yield served
@@ -76,7 +78,9 @@ class Database:
     def settings(self, slo_dir: Path) -> Settings:
         """As somebody would set them who reads from here."""
         url = self.server.admin_url.removesuffix(DATABASE) + self.name
-        return Settings(clickhouse_url=url, clickhouse_password_file=self.server.admin_password_file, slo_dir=slo_dir)
+        password_file = self.server.admin_password_file
+        # stories are told once and looked at for as long as tests take: event time may trail by hours
+        return Settings(clickhouse_url=url, clickhouse_password_file=password_file, slo_dir=slo_dir, grace_s=9 * 3600)
 
     def drop(self) -> None:
         with self.server.client() as client:

@@ -65,10 +65,10 @@ ODD: dict[tuple[str, str], tuple[str, str, float]] = {
     ("embed-e2e", "request_model=qwen3-32b"): ("FROZEN", "NONE", 0.5),
 }
 SILENT = ("chat-ttft", "region=ap-south,request_model=deepseek-r1")
-#: a sketch of 600 latencies, spread as such things are
+#: a sketch of so many latencies, spread as such things are, of which a share is over the objective
 STATE = (
-    "arrayReduce('quantilesDDState(0.01, 0.5, 0.95, 0.99)', "
-    "arrayMap(i -> {median} * exp(0.3 * log((i + 0.5) / (599.5 - i))), range(600)))"
+    "arrayReduce('quantilesDDState(0.01, 0.5, 0.95, 0.99)', arrayMap(i -> {objective_us} * exp(0.3 * "
+    "(log(cell.3 / (cell.2 - cell.3)) + log((i + 0.5) / (cell.2 - i - 0.5)))), range(toUInt32(cell.2))))"
 )
 FRESH = timedelta(hours=9)  #: judged so far ahead of the story that it does not grow stale while it is looked at
 
@@ -184,19 +184,17 @@ def _window(minutes: Sequence[Cell], now: datetime, window_s: int, target: float
 
 
 def tell_latencies(client: Any, now: datetime) -> None:
-    """Sketches of the hero's requests, slow while it burns."""
-    start = now.replace(second=0, microsecond=0) - timedelta(hours=26)
-    slow_from = (now - INCIDENT - start).total_seconds() / 60
-    for service, median in (("chat", 210_000), ("embed", 40_000)):
-        states = STATE.format(
-            median=f"{median} * if(number >= {slow_from} AND '{service}' = 'chat', 2.9, 1 + 0.1 * sin(number / 70)) "
-            "* (1 + 0.04 * sin(number * 7.3))"
-        )
+    """Sketches of the requests of one model in one region: as slow as they are counted."""
+    for slo, instance, target, objective_us in (
+        ("chat-ttft", HERO, 0.99, 1_000_000), ("embed-e2e", "request_model=llama-3.3-70b", 0.995, 200_000),
+    ):  # fmt: skip
+        cells = [(at, good + bad, bad or 0.5) for at, good, bad in minutes_of((slo, instance), target, now, 26 * 60)]
         client.execute(
             "INSERT INTO slices_1m (slice_start, service, request_model, region, vantage, success, e2e_state, "
-            "ttft_state) SELECT toDateTime64(%(start)s, 6, 'UTC') + INTERVAL number MINUTE, "
-            f"'{service}', 'llama-3.3-70b', 'eu-west', 'GATEWAY', 600, {states} AS state, state FROM numbers(26 * 60)",
-            {"start": start},
+            f"ttft_state) SELECT cell.1, '{slo.partition('-')[0]}', 'llama-3.3-70b', 'eu-west', 'GATEWAY', cell.2, "
+            f"{STATE.format(objective_us=objective_us)} AS state, state FROM (SELECT arrayJoin(arrayZip("
+            "%(starts)s, %(requests)s, %(slow)s)) AS cell)",
+            dict(zip(("starts", "requests", "slow"), map(list, zip(*cells, strict=True)), strict=True)),
         )
 
 

@@ -29,9 +29,41 @@ def server(clickhouse: EmbeddedClickHouse, tmp_path_factory: pytest.TempPathFact
         changed(client)
         corrected(client)
         kept(client)
-    with serving(database.settings(tmp_path_factory.mktemp("none"))) as served:
+        replicas(client)
+    files = tmp_path_factory.mktemp("slo")
+    (files / "replicas.yaml").write_text(REPLICAS)
+    with serving(database.settings(files)) as served:
         yield served
     database.drop()
+
+
+REPLICAS = """\
+apiVersion: burnline/v1
+kind: SLO
+metadata: {name: replicas}
+spec:
+  service: batch
+  indicator:
+    metric: error_rate
+    where: {priority_class: critical, provider: ours, request_model: {prefix: llama}, stream: "true"}
+    groupBy: [endpoint_id]
+  target: 0.99
+  timeWindow: {duration: 30d, isRolling: true}
+"""
+
+
+def replicas(client: Any) -> None:
+    """Requests of a replica that is judged, and others that differ from them in one thing each."""
+    judged(client, "replicas", "endpoint_id=e1", 99, 1, service="batch")
+    right = {
+        "service": "batch", "endpoint_id": "e1", "provider": "ours", "priority": 1, "stream": True, "e2e_us": 1_000,
+        "outcome": "ERROR", "is_bad": True, "counted_at": NOW - HOUR, "request_model": "llama", "vantage": "GATEWAY",
+    }  # fmt: skip
+    for number, other in enumerate(
+        ({}, {"request_model": "qwen"}, {"endpoint_id": "e2"}, {"provider": "theirs"}, {"priority": 0},
+         {"stream": False}, {"endpoint_id": None}),
+    ):  # fmt: skip
+        insert(client, "event_records", event_id=f"r{number}", request_id=f"r{number}", **(right | other))
 
 
 def told(client: Any, slo: str) -> None:
@@ -152,6 +184,15 @@ def test_requests_that_are_kept_are_bad_ones_first_and_of_this_instance(client: 
         ("q1", True, 999), ("q0", False, 1_000),
     ]  # fmt: skip
     assert get(client, f"{one('plain')}/requests", instance=EU, **{"from": "-1m"})["note"] is not None
+
+
+def test_requests_are_of_the_labels_it_is_about_and_what_they_cannot_be_narrowed_to_is_said(
+    client: httpx.Client,
+) -> None:
+    said = get(client, f"{one('replicas')}/requests", instance="endpoint_id=e1", **{"from": "-6h"})
+    assert {each["request_id"] for each in said["items"]} == {"r0", "r1"}  # of every model, and that is said
+    assert said["note"] == "Of all values of request_model: this list cannot be narrowed to it"
+    assert get(client, f"{one('plain')}/requests", instance=EU, **{"from": "-6h"})["note"] is None
 
 
 def test_without_files_charts_are_drawn_and_say_what_they_do_not_know(client: httpx.Client) -> None:

@@ -111,9 +111,29 @@ def test_while_it_is_away_nobody_waits_and_the_last_good_answer_is_dated(
         assert gate.accepted == tried and found.last_good_at == answered.as_of
         gate.open()
         now[0] = 20
+        assert found.away
         assert (await found.ask("has_signals")).as_of > answered.as_of
+        assert found.away == ""
 
     ask(through(gate, clickhouse), work, lambda: now[0])
+
+
+def test_who_closes_does_not_wait_for_a_server_that_hangs(
+    gate: Gate, clickhouse: EmbeddedClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWER_S", 300.0)
+
+    async def run() -> None:
+        gate.hold()
+        found = Asking(through(gate, clickhouse))
+        waiting = asyncio.create_task(found.ask("has_signals"))
+        async with asyncio.timeout(60):
+            while not gate.accepted:
+                await asyncio.sleep(0.01)
+            await found.close()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(run())
 
 
 def test_nothing_can_be_written_even_by_the_writer(clickhouse: EmbeddedClickHouse) -> None:

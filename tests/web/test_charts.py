@@ -35,6 +35,21 @@ def test_a_burn_rate_is_that_of_the_counts_in_its_window(cells: Any, step_s: int
             assert rate is None  # what has not come yet is unknown
 
 
+@given(st.integers(15, 29), st.sets(st.integers(0, 200), max_size=60))
+def test_a_burn_rate_of_whole_hours_knows_nothing_of_the_hour_to_come(days: int, hours: set[int]) -> None:
+    """Of a cell that is not over at the end of a step, nothing is in it."""
+    now_s = 400 * DAY_S
+    grid = grid_of(Span(now_s - days * DAY_S, now_s))
+    unit = charts.burn_unit(grid, DAY_S, now_s)
+    assert unit == 3_600
+    grid = charts.coarse(grid, unit)
+    cells = {grid.since // unit + hour: (hour % 7, hour % 3) for hour in hours}
+    (line,) = charts.burn(grid, counted(cells, unit), unit, [DAY_S], 0.99)
+    for end, rate in zip([start + grid.step_s for start in grid.starts], line.burn_rate, strict=True):
+        over = {at * unit: counts for at, counts in cells.items() if (at + 1) * unit <= end}
+        assert rate is None or rate == pytest.approx(naive.burn_rate(over, unit, end, DAY_S, 0.99), abs=1e-6)
+
+
 def test_a_window_shorter_than_its_cells_is_unknown() -> None:
     (line,) = charts.burn(Grid(0, 7_200, 3_600), counted({0: (1, 1), 1: (1, 1)}, 3_600), 3_600, [300], 0.99)
     assert line.burn_rate == [None, None]
@@ -103,3 +118,9 @@ def test_sketches_are_narrowed_as_far_as_they_can_be() -> None:
         "operation": ["chat"], "region": ["eu"], "vantage": ["GATEWAY"],
     }  # fmt: skip
     assert beyond == ["accelerator", "endpoint_id", "tenant_id"]
+    chosen, beyond = charts.narrowed({"region": "eu", "tenant_id": "acme"}, where, None, charts.OF_REQUESTS)
+    assert {name: values for name, values in chosen.items() if values} == {
+        "operation": ["chat"], "region": ["eu"], "endpoint_id": ["a"], "tenant_id": ["acme"],
+    }  # fmt: skip
+    assert beyond == []
+    assert charts.narrowed({}, where, None, charts.OF_REQUESTS)[1] == ["tenant_id"]

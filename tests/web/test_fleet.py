@@ -8,31 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.web.fleet import Known, group_of, listed, matched, page, row_of, trend
-from pipeline.web.parameters import SORTS, STANDINGS, FleetQuery, unsealed
+from pipeline.standing import STANDINGS, Freshness
+from pipeline.web.fleet import Known, Snapshot, group_of, listed, matched, page, row_of, trend
+from pipeline.web.parameters import SORTS, FleetQuery, unsealed
 from tests.web.fleets import NOW, instance, snapshot
 
-FIRING = {"state": "FIRING"}
-STANDS = [
-    pytest.param({}, "ok", id="well"),
-    pytest.param({**FIRING, "severity": "CRITICAL"}, "critical", id="pages"),
-    pytest.param({**FIRING, "severity": "WARNING"}, "warning", id="warns"),
-    pytest.param({**FIRING, "severity": "INFO"}, "info", id="informs"),
-    pytest.param({**FIRING, "severity": "NONE"}, "info", id="fires without a severity"),
-    pytest.param({"budget_remaining_ratio": 0.0}, "spent", id="nothing left"),
-    pytest.param({"budget_remaining_ratio": None}, "ok", id="a budget that nobody knows"),
-    pytest.param({"compliance_ratio": None}, "no_data", id="nothing was eligible"),
-    pytest.param({**FIRING, "severity": "CRITICAL", "compliance_ratio": None}, "no_data", id="fires on nothing"),
-    pytest.param({"state": "PENDING"}, "pending", id="pending"),
-    pytest.param({"state": "RECOVERING"}, "recovering", id="recovering"),
-    pytest.param({"state": "FROZEN"}, "frozen", id="frozen"),
-    pytest.param({"state": "OF TOMORROW"}, "frozen", id="a state that is not known yet"),
-]
 
-
-@pytest.mark.parametrize(("changes", "is_so"), STANDS)
-def test_how_an_instance_stands(changes: dict[str, Any], is_so: str) -> None:
-    assert snapshot(instance("a", **changes)).standings == [is_so]
+def test_an_instance_stands_as_everywhere() -> None:
+    rows = instance("a"), instance("b", state="FIRING", severity="CRITICAL", compliance_ratio=None)
+    assert snapshot(*rows, instance("c", state="FIRING")).standings == ["ok", "critical", "info"]
 
 
 def test_nothing_is_well_once_nobody_judges() -> None:
@@ -40,9 +24,27 @@ def test_nothing_is_well_once_nobody_judges() -> None:
         instance("a"), instance("b", state="FIRING", severity="CRITICAL"), as_of=NOW + timedelta(seconds=121)
     )
     assert found.standings == ["stale", "stale"]
-    assert found.fresh == {"as_of": NOW + timedelta(seconds=121), "watermark": NOW, "stale": True, "stale_s": 121.0}
-    nothing = snapshot()
-    assert (nothing.is_stale, nothing.watermark, nothing.stale_s) == (True, None, None)
+    assert found.fresh == {
+        "as_of": NOW + timedelta(seconds=121), "watermark": NOW, "stale": True, "stale_s": 121.0,
+        "stale_reason": "nothing has been judged for 2 min 1 s",
+    }  # fmt: skip
+    nothing = snapshot().fresh
+    assert (nothing["stale"], nothing["watermark"], nothing["stale_s"]) == (True, None, None)
+
+
+def test_the_age_of_judgements_is_told_by_the_clock_that_wrote_them() -> None:
+    """The host of the page is an hour ahead of ClickHouse."""
+    fresh = Freshness(NOW, NOW - timedelta(seconds=3), NOW, "")
+    found = Snapshot([instance("a")], NOW + timedelta(hours=1), "SELECT 1", fresh, fresh.staleness(0))
+    assert (found.standings, found.fresh["stale_s"]) == (["ok"], 3.0)
+
+
+def test_alerts_that_are_not_known_are_not_none() -> None:
+    found = snapshot(instance("a"), alerts=None)
+    assert (found.open_alerts, row_of(found, 0).alerts) == (None, None)
+    assert (snapshot(instance("a")).open_alerts, row_of(snapshot(instance("a")), 0).alerts) == (
+        {"critical": 0, "warning": 0, "info": 0}, [],
+    )  # fmt: skip
 
 
 def test_one_instance_may_be_silent_while_the_others_go_on() -> None:

@@ -77,6 +77,13 @@ def server(mine: Database, slos: Any) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture
+def alone(mine: Database, slos: Any) -> Iterator[Served]:
+    """A server to which no stream of a former test is open."""
+    with serving(mine.settings(slos)) as served:
+        yield served
+
+
 class Stream:
     """A client of a stream."""
 
@@ -94,6 +101,15 @@ class Stream:
                     return fields.get("id", ""), json.loads(fields["data"])
                 fields = {}
         raise AssertionError(f"the stream ended without {name}")
+
+    def rows(self) -> tuple[str, Any]:
+        """Wait for the first rows of which alerts are known too, which are asked for apart."""
+        key, first = self.next("rows")
+        while any(row["alerts"] is None for row in first["rows"]):
+            key, more = self.next("rows")
+            newer = {row["id"]: row for row in more["rows"]}
+            first["rows"] = [newer.get(row["id"], row) for row in first["rows"]]
+        return key, first
 
 
 @contextlib.contextmanager
@@ -117,7 +133,7 @@ def burn(mine: Database, slo: str, severity: str) -> None:
 @pytest.mark.servers
 def test_a_change_is_sent_alone_and_comes_to_the_top(server: Served, mine: Database) -> None:
     with stream(server.address, "/api/v1/live?limit=5") as found:
-        _, first = found.next("rows")
+        _, first = found.rows()
         assert (first["total"], len(first["rows"]), len(first["order"])) == (12, 5, 5)
         assert [row["id"] for row in first["rows"]] == first["order"]
         burn(mine, "many-9", "CRITICAL")
@@ -133,7 +149,7 @@ def test_a_change_is_sent_alone_and_comes_to_the_top(server: Served, mine: Datab
 @pytest.mark.servers
 def test_who_comes_back_having_missed_nothing_is_not_told_again(server: Served) -> None:
     with stream(server.address, "/api/v1/live?slo=many-1") as found:
-        key, first = found.next("rows")
+        key, first = found.rows()
         assert [row["slo"] for row in first["rows"]] == ["many-1"]
     with stream(server.address, "/api/v1/live?slo=many-1", **{"Last-Event-ID": key}) as found:
         assert found.next("beat")[0] == key
@@ -162,14 +178,47 @@ def test_clickhouse_may_go_and_come_back_while_somebody_looks(mine: Database, sl
 
 
 @pytest.mark.servers
-def test_one_stream_too_many_is_refused(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_ends_a_stream_and_begins_no_second_answer_in_it(mine: Database, slos: Any) -> None:
+    is_broken = threading.Event()
+
+    def known() -> Any:
+        if is_broken.is_set():
+            raise RuntimeError("a fault")
+        return {}
+
+    with (
+        serving(mine.settings(slos), slos=known) as served,
+        httpx.stream("GET", f"{served.address}/api/v1/live", timeout=60) as response,
+    ):
+        told = []
+        for line in response.iter_lines():  # which raises where what comes is no stream any more
+            told.append(line)
+            if line.startswith("event: rows"):
+                is_broken.set()
+        assert "event: rows" in told and not any("HTTP/" in line for line in told)
+
+
+@pytest.mark.servers
+def test_one_stream_too_many_is_refused(alone: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "STREAMS_MOST", 2)
-    with stream(server.address) as one, stream(server.address) as other:
+    with stream(alone.address) as one, stream(alone.address) as other:
         one.next("rows")
         other.next("rows")
-        refused = httpx.get(f"{server.address}/api/v1/live", timeout=60)
+        refused = httpx.get(f"{alone.address}/api/v1/live", timeout=60)
         assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
         assert refused.headers["retry-after"] == "5"
+
+
+@pytest.mark.servers
+def test_what_is_looked_at_is_bounded_and_who_looks_at_the_same_is_let_in(
+    alone: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "VIEWS_MOST", 1)
+    same = "/api/v1/live?slo=many-1"
+    with stream(alone.address, same) as one, stream(alone.address, same) as other:
+        assert one.next("rows")[0] == other.next("rows")[0]
+        refused = httpx.get(f"{alone.address}/api/v1/live?slo=many-2", timeout=60)
+        assert refused.status_code == 503 and "live streams of different lists" in refused.json()["detail"]
 
 
 @pytest.mark.servers

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pipeline.web
+from pipeline.alerts import Kind
 
 PAGE = Path(pipeline.web.__file__).parent / "page"
 VENDOR = PAGE / "vendor"
@@ -26,6 +27,12 @@ def test_a_file_is_short_and_says_what_it_is(path: Path) -> None:
     assert len(lines) <= LINES_MAX
     if path.suffix in (".js", ".css"):
         assert lines[0].startswith(("// ", "/* "))
+
+
+def test_alerts_have_a_word_for_every_kind_there_is() -> None:
+    text = (PAGE / "views" / "alerts.js").read_text(encoding="utf-8")
+    words = re.search(r"const KINDS = \{(.*?)\};", text, re.DOTALL)
+    assert words and set(re.findall(r"([A-Z_]+): ", words[1])) == {kind.name for kind in Kind}
 
 
 @pytest.mark.parametrize("path", OURS, ids=NAMES.get)

@@ -116,6 +116,56 @@ def test_a_database_that_goes_away_is_said_in_the_servers_words(look: Look, own:
         expect(page.locator("burn-grid .badge.ok").first).to_be_visible()
 
 
+ASK_AGAIN = "dispatchEvent(new Event('refresh'))"
+
+
+def test_gates_that_cannot_be_asked_are_not_open_any_more(look: Look, own: tuple[Database, Path]) -> None:
+    with own[0].client() as client:
+        now = datetime.now(UTC)
+        row = story.status(("well", ""), {}, "well", 0.99, 30, now, [(now, 99_000, 5)], "r1")
+        story.insert(client, "statuses", [{**row, "windows_good": [900] * 4, "windows_burn_rate": [0.0] * 4}])
+    with look("/signals") as page:
+        gate = page.get_by_role("table", name="Deploy gates").locator("tr", has_text="well")
+        expect(gate.locator(".badge.ok")).to_have_text("Open")
+        page.route("**/api/v1/gates", lambda route: route.abort())
+        page.evaluate(ASK_AGAIN)
+        expect(gate.locator(".badge")).to_have_text("Not known")
+        expect(page.locator(".notice.past")).to_contain_text("What is shown was so")
+        expect(page.get_by_role("table", name="Deploy gates").locator(".badge.ok")).to_have_count(0)
+        page.unroute("**/api/v1/gates")
+        page.evaluate(ASK_AGAIN)
+        expect(gate.locator(".badge.ok")).to_have_text("Open")
+        expect(page.locator(".notice")).to_have_count(0)
+
+
+def test_what_alone_cannot_be_asked_again_is_said_to_be_old_where_it_stands(look: Look) -> None:
+    with look("/slo/chat-errors?instance=region%3Dus-east") as page:
+        expect(page.locator("#counts canvas")).to_be_visible()
+        expect(page.locator(".marks li").first).to_be_visible()
+        page.route("**/counts?*", lambda route: route.abort())
+        page.route("**/marks?*", lambda route: route.abort())
+        page.evaluate(ASK_AGAIN)
+        expect(page.locator("#counts.is-past .notice")).to_contain_text("What is shown was so")
+        expect(page.locator("#counts canvas")).to_be_visible()
+        expect(page.locator(".card", has=page.locator(".marks")).locator(".notice")).to_be_visible()
+        expect(page.locator(".notice")).to_have_count(2)
+        expect(page.locator(".live")).to_have_text("Live")
+
+
+def test_groups_that_the_stream_does_not_keep_up_are_old_when_they_cannot_be_asked(
+    look: Look, own: tuple[Database, Path]
+) -> None:
+    judge(own[0], "region=eu-west", windows_burn_rate=[0.2] * 4)
+    with look("/?group=service&slo=chat-errors") as page:
+        row = page.locator("burn-grid tbody tr", has_text="eu-west")
+        expect(row).to_contain_text("OK")
+        page.route("**/api/v1/slos?*", lambda route: route.abort())
+        judge(own[0], "region=eu-west", windows_burn_rate=[0.4] * 4)
+        expect(row).to_contain_text("Was OK")
+        expect(page.locator(".notice.past")).to_contain_text("What is shown was so")
+        expect(page.locator(".live")).to_have_text("Live")
+
+
 def test_a_fleet_that_nobody_judges_any_more_is_stale(
     browser: Any, clickhouse: EmbeddedClickHouse, tmp_path: Path
 ) -> None:
@@ -124,8 +174,10 @@ def test_a_fleet_that_nobody_judges_any_more_is_stale(
     with database.client() as client:
         row = story.status(("chat-errors", ""), {}, "chat", 0.999, 30, long_ago, [(long_ago, 99_000, 50)], "r1")
         story.insert(client, "statuses", [{**row, "judged_at": long_ago}])
+        client.execute("DROP VIEW alert_log")
     with serving(database.settings(files)) as served, opened(browser, served.address) as page:
         expect(page.locator(".notice")).to_contain_text("Nothing has been judged for")
+        expect(page.get_by_label("how many are open is not known")).to_have_text("?")
         expect(page.locator(FIRST)).to_contain_text("Stale")
         expect(page.locator("burn-grid .badge.ok")).to_have_count(0)
     database.drop()

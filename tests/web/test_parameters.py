@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.alerts import Kind
 from pipeline.web.parameters import (
     SPAN_MOST_S,
     BadParameter,
@@ -20,6 +21,12 @@ from pipeline.web.parameters import (
 )
 
 NOW_S = 1_800_000_000.25
+
+
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
+def test_alerts_are_asked_for_by_every_kind_there_is(kind: Kind) -> None:
+    assert alert_query([("kind", kind.name)], NOW_S).kind == kind.name
+
 
 BAD = [
     pytest.param("nope", "1", id="an unknown name"),

@@ -3,8 +3,8 @@
 -- service = : of this service only; empty: of all
 SELECT
     request_model,
-    sum(1 / sample_ratio * sample_weight * ifNull(output_tokens, 0)) AS output_tokens,
-    sumIf(1 / sample_ratio * sample_weight * ifNull(output_tokens, 0), NOT is_bad) AS good_tokens,
+    sum(1 / sample_ratio * sample_weight * ifNull(events.output_tokens, 0)) AS output_tokens,
+    sumIf(1 / sample_ratio * sample_weight * ifNull(events.output_tokens, 0), NOT is_bad) AS good_tokens,
     sum(1 / sample_ratio * sample_weight * ifNull(cost_picousd, 0)) / 1e12 AS cost_usd,
     if(good_tokens = 0, NULL, 1000 * cost_usd / good_tokens) AS usd_per_1k_good_tokens
 FROM events

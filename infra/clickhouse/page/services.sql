@@ -1,2 +1,2 @@
 -- Services of which some SLO has been judged
-SELECT DISTINCT service FROM compliance ORDER BY service
+SELECT DISTINCT arrayJoin(splitByChar(',', service)) AS service FROM compliance ORDER BY service

@@ -11,11 +11,13 @@ export class Listing {
   rows = [];
   head = null; // the last answer without its rows: counts, times, groups
   problem = null;
+  goodAt = null; // when what is shown was asked for
   isLoading = false;
   #params = null;
   #cursor = null;
   #stop = new AbortController();
   #walkedAt = 0;
+  #isBehind = false; // something has changed since
 
   constructor(changed) {
     this.changed = changed;
@@ -46,6 +48,7 @@ export class Listing {
     this.#stop.abort();
     const stop = (this.#stop = new AbortController());
     this.#walkedAt = performance.now();
+    this.#isBehind = false;
     const rows = [];
     let page = null;
     await this.#asking(stop, async () => {
@@ -93,23 +96,38 @@ export class Listing {
     this.#cursor = next_cursor;
     this.head = head;
     this.rows = rows;
+    this.goodAt = new Date();
+  }
+
+  get #isGrouped() {
+    return this.#params?.has("group");
+  }
+
+  /** Whether the stream keeps up all that is shown: it knows no groups, and the first rows alone. */
+  get #isLive() {
+    return !this.#isGrouped && this.rows.length <= FIRST;
+  }
+
+  /** What is shown, where it could not be asked again. */
+  get shown() {
+    return { data: this.head, problem: this.isRefused ? null : this.problem, goodAt: this.goodAt };
   }
 
   /** What the stream said; `poll`: it is full, and we ask instead. */
   heard(event, data) {
     if (event === "beat" || event === "rows") this.#timed(data);
     const since = performance.now() - this.#walkedAt;
-    const isGrouped = this.#params?.has("group");
-    if (event === "rows" && !isGrouped) this.#merged(data);
+    if (event === "rows" && !this.#isGrouped) this.#merged(data);
     const isBare = since > TRENDS_MS && this.rows.length <= FIRST && this.rows.some(({ trend }) => !trend);
-    if (event === "poll" || since > WALK_MS || isBare || (isGrouped && event === "rows" && since > GROUPED_MS)) {
+    if (this.problem || (this.#isGrouped && event === "rows")) this.#isBehind = true;
+    if (event === "poll" || since > WALK_MS || isBare || (this.#isBehind && since > GROUPED_MS)) {
       if (!this.isLoading) this.walk();
     } else this.changed();
   }
 
   #timed({ as_of, watermark, stale, stale_s }) {
     if (this.head) Object.assign(this.head, { as_of, watermark, stale, stale_s });
-    if (this.problem?.status === 503 || this.problem?.status === 0) this.problem = null;
+    if (this.#isLive && (this.problem?.status === 503 || this.problem?.status === 0)) this.problem = null;
   }
 
   /** New values of rows we have, and the order of the first ones. */

@@ -2,7 +2,7 @@
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { keepToken } from "./api.js";
-import { instant, ago, count, duration } from "./format.js";
+import { instant, ago, count } from "./format.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
 import { announce } from "./parts.js";
@@ -23,8 +23,9 @@ const VIEWS = {
 };
 
 const main = document.getElementById("main");
-let [view, name, connection, openAlerts, isDrawn] = [null, "", { state: "connecting" }, null, true];
-let fresh = { stale: false, watermark: null, stale_s: null };
+let [view, name, connection, isDrawn] = [null, "", { state: "connecting" }, true];
+let openAlerts; // null: nobody knows how many
+let fresh = { stale: false, watermark: null, stale_reason: "" };
 
 const live = new Live(
   (next) => {
@@ -36,7 +37,7 @@ const live = new Live(
   },
   (event, data) => {
     if ("stale" in data) fresh = data;
-    if (data.open_alerts) openAlerts = data.open_alerts;
+    if ("open_alerts" in data) openAlerts = data.open_alerts;
     view?.heard(event, data);
     redraw();
   },
@@ -74,7 +75,7 @@ function bar() {
             href=${link(key)}
             aria-current=${key === name || (key === "fleet" && name === "slo") ? "page" : nothing}
           >
-            ${word}${key === "alerts" && open ? html` <span class="pill" aria-label=${`${open} open`}>${count(open)}</span>` : nothing}</a
+            ${word}${key === "alerts" && open ? html` <span class="pill" aria-label=${`${open} open`}>${count(open)}</span>` : key === "alerts" && openAlerts === null ? html` <span class="pill" aria-label="how many are open is not known" title="How many are open is not known">?</span>` : nothing}</a
           >`,
       )}
     </nav>
@@ -94,6 +95,8 @@ function bar() {
 const WORDS = { connecting: "Connecting …", live: "Live", polling: "Each 5 s" };
 const connectionText = () => WORDS[connection.state] ?? "Reconnecting …";
 
+const sentence = (words) => words[0].toUpperCase() + words.slice(1);
+
 /** Why what is shown may not be so any more, over everything. */
 function notice() {
   if (connection.state === "away") {
@@ -104,8 +107,7 @@ function notice() {
   }
   if (fresh.stale && fresh.watermark)
     return html`<div class="notice" role="status">
-      ${icon("stale")} Nothing has been judged for ${duration(Math.round(fresh.stale_s))}: what is shown is how it was
-      then. <a href="/pipeline">Look at the pipeline</a>
+      ${icon("stale")} ${sentence(fresh.stale_reason)}: what is shown is how it was then. <a href="/pipeline">Look at the pipeline</a>
     </div>`;
   return nothing;
 }

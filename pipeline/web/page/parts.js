@@ -41,9 +41,17 @@ export function broken(problem, retry) {
   </div>`;
 }
 
-/** What a resource shows: its data, or why there is none. `fresh(data)` draws it. */
-export function whole(resource, what, draw) {
-  if (resource.data) return draw(resource.data);
+/** That what stands here is of before, and why; nothing where the last answer was good. */
+export const past = ({ data, problem, goodAt }) =>
+  data && problem
+    ? html`<p class="notice past" role="status">
+        ${icon("stale")} <span>What is shown was so ${ago(goodAt)}. ${problem.detail}</span>
+      </p>`
+    : nothing;
+
+/** What a resource shows: its data, or why there is none. `draw(data, isOld)` draws it, as of before where it is that. */
+export function whole(resource, what, draw, isOld = false) {
+  if (resource.data) return html`${past(resource)} ${draw(resource.data, isOld || Boolean(resource.problem))}`;
   if (resource.problem) return broken(resource.problem, () => resource.retry?.());
   return loading(what);
 }

@@ -5,6 +5,7 @@ import { get } from "./api.js";
 export class Resource {
   data = null;
   problem = null;
+  goodAt = null; // when `data` came
   #stop = null;
   #asked = "";
 
@@ -22,7 +23,7 @@ export class Resource {
     try {
       const data = await get(path, params, stop.signal);
       if (stop !== this.#stop) return;
-      Object.assign(this, { data, problem: null });
+      Object.assign(this, { data, problem: null, goodAt: new Date() });
     } catch (error) {
       if (error.name === "AbortError") return;
       this.problem = error;

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import "./chart.js";
 import { local, NO_DATA, utc } from "../format.js";
-import { broken, heads, sql, table } from "../parts.js";
+import { broken, heads, past, sql, table } from "../parts.js";
 
 const ROWS_MOST = 120; // in the table: the newest; all of them are one SQL away
 const opened = new Set();
@@ -40,12 +40,13 @@ function numbers(id, spec) {
 
 /** Draw a resource as a figure. `draw(data)` says `{spec, summary}`, or null when there is nothing in it. */
 export function figure({ id, title, unit, resource, draw, wide = false }) {
-  return html`<figure class=${wide ? "full" : ""} id=${id} aria-labelledby=${`${id}-title`}>
+  const isPast = resource.data && resource.problem;
+  return html`<figure class="${wide ? "full" : ""} ${isPast ? "is-past" : ""}" id=${id} aria-labelledby=${`${id}-title`}>
     <figcaption>
       <h2 id=${`${id}-title`}>${title}</h2>
       <span class="muted">${unit}</span>
     </figcaption>
-    ${inside(id, resource, draw)}
+    ${past(resource)} ${inside(id, resource, draw)}
   </figure>`;
 }
 

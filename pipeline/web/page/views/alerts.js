@@ -10,7 +10,18 @@ import { timeline } from "../charts/timeline.js";
 
 const STATES = { "": "All", open: "Open", resolved: "Resolved" };
 const FROM = { "-24h": "24 h", "-7d": "7 d", "-30d": "30 d", "-90d": "90 d" };
-const KINDS = { "": "all kinds", BURN_RATE: "burn rate", NO_DATA: "no data", BUDGET: "budget", SLA: "SLA" };
+const KINDS = {
+  "": "all kinds",
+  BURN_RATE: "burn rate",
+  NO_DATA: "no data",
+  BUDGET: "budget",
+  SLA: "SLA",
+  
+  LAGGING: "Burnline lags",
+  STALE_SOURCE: "silent source",
+  RECEIVER_DOWN: "receiver down",
+};
+const OWN = ["LAGGING", "STALE_SOURCE", "RECEIVER_DOWN"]; // about Burnline itself, and no SLO
 const REFRESH_MS = 5000;
 const HEADS = heads(
   "Severity",
@@ -35,6 +46,10 @@ const EVENT_HEADS = heads(
 );
 
 const address = (alert) => link("alerts", "", { alert: alert.dedup_key, fired_at: alert.fired_at });
+const about = ({ slo, instance, kind }) =>
+  OWN.includes(kind)
+    ? html`<a class="button" href="/pipeline">Look at the pipeline</a>`
+    : html`<a class="button" href=${link("slo", slo, { instance })}>Look at the SLO</a>`;
 const kind = (alert) => KINDS[alert.kind] ?? alert.kind.toLowerCase();
 
 export class Alerts {
@@ -82,13 +97,13 @@ export class Alerts {
     if (performance.now() - this.#refreshedAt > REFRESH_MS) this.refresh();
   }
 
-  draw() {
-    return html`<div class="view alerts">${this.key ? this.#one() : this.#all()}</div>`;
+  draw(isOld) {
+    return html`<div class="view alerts">${this.key ? this.#one() : this.#all(isOld)}</div>`;
   }
 
-  #all() {
+  #all(isOld) {
     return html`<div class="heading"><h1>Alerts</h1></div>
-      ${this.#filters()} ${whole(this.list, "alerts", (data) => this.#listed(data))}`;
+      ${this.#filters()} ${whole(this.list, "alerts", (data, isPast) => this.#listed(data, isPast), isOld)}`;
   }
 
   #filters() {
@@ -109,14 +124,14 @@ export class Alerts {
     </div>`;
   }
 
-  #listed({ items, open, next_cursor: more, as_of, sql: text }) {
+  #listed({ items, open, next_cursor: more, as_of, sql: text }, isOld) {
     if (!items.length) return html`${empty("No alerts", "None was open or fired in this time range.")}${sql(text)}`;
-    const now = Object.entries(open)
+    const now = Object.entries(open ?? {})
       .filter(([, number]) => number)
       .map(([name, number]) => `${count(number)} ${name}`)
       .join(", ");
     return html`<p class="lead">
-        ${now ? `Open now: ${now}.` : "None is open now."} ${more ? `The newest ${items.length} are shown.` : nothing}
+        ${now ? `Open ${isOld ? "then" : "now"}: ${now}.` : open === null ? "How many are open is not known." : isOld ? "None was open then." : "None is open now."} ${more ? `The newest ${items.length} are shown.` : nothing}
       </p>
       ${timeline(items, as_of)}
       ${table(
@@ -156,7 +171,7 @@ export class Alerts {
           <h1>${alert.slo} ${severity(alert.severity, alert.is_open)}</h1>
           <p>${alert.instance || "one instance"} · ${kind(alert)}</p>
         </div>
-        <a class="button" href=${link("slo", alert.slo, { instance: alert.instance })}>Look at the SLO</a>
+        ${about(alert)}
       </div>
       <dl class="facts">
         <dt>Fired</dt>

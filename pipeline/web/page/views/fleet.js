@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import "../grid.js";
 import { count, duration, percent } from "../format.js";
 import { Listing } from "../listing.js";
-import { announce, broken, empty, loading, sql, time } from "../parts.js";
+import { announce, broken, empty, loading, past, sql, time } from "../parts.js";
 import { ask, go } from "../router.js";
 import { icon, STANDINGS } from "../standing.js";
 import { address, COLUMNS } from "./fleet_columns.js";
@@ -143,10 +143,11 @@ export class Fleet {
   }
 
   draw(isOld) {
-    const { head, problem } = this.listing;
+    const { head, problem, shown } = this.listing;
     return html`<div class="view fills fleet">
       ${this.#top(head)} ${head ? this.#filters(head, isOld) : nothing}
-      ${head && !this.listing.isRefused ? this.#body(head, isOld) : problem ? broken(problem, () => this.listing.retry()) : loading("the fleet")}
+      ${past(shown)}
+      ${head && !this.listing.isRefused ? this.#body(head, isOld || Boolean(shown.problem)) : problem ? broken(problem, () => this.listing.retry()) : loading("the fleet")}
     </div>`;
   }
 

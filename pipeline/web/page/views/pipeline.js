@@ -71,11 +71,11 @@ export class Pipeline {
         <h1>Pipeline</h1>
         <p>Does Burnline keep up, and what could it not use?</p>
       </div>
-      ${whole(this.health, "the pipeline", (data) => html`${this.#verdict(data, isOld)} ${this.#stats(data.summary)} ${this.#stages(data)} ${this.#letters(data)} ${this.#late(data)}`)}
+      ${whole(this.health, "the pipeline", (data, isPast) => html`${this.#verdict(data, isPast)} ${this.#stats(data.summary)} ${this.#stages(data, isPast)} ${this.#letters(data)} ${this.#late(data)}`, isOld)}
     </div>`;
   }
 
-  #verdict({ summary, stale, stale_s, watermark }, isOld) {
+  #verdict({ summary, stale, stale_reason, watermark }, isOld) {
     if (!watermark) return html`<p class="verdict no_data">${icon("no_data")} Nothing has been judged yet.</p>`;
     if (summary.is_lagging)
       return html`<div class="verdict warning" role="status">
@@ -84,8 +84,7 @@ export class Pipeline {
       </div>`;
     if (stale)
       return html`<p class="verdict stale" role="status">
-        ${icon("stale")} Nothing has been judged for ${duration(Math.round(stale_s))}: either no events come, or no
-        worker runs.
+        ${icon("stale")} Nothing here is of now: ${stale_reason}.
       </p>`;
     if (isOld || summary.is_lagging === null)
       return html`<p class="verdict no_data">${icon("no_data")} Not known: no worker says how far behind it is.</p>`;
@@ -103,7 +102,7 @@ export class Pipeline {
     </dl>`;
   }
 
-  #stages({ stages, sql: queries }) {
+  #stages({ stages, sql: queries }, isOld) {
     return html`<h2>Stages</h2>
       ${table(
         "Stages",
@@ -123,7 +122,7 @@ export class Pipeline {
               ${number(count(stage.records))}${number(count(stage.events))}${number(count(stage.dead_letters))}${number(count(stage.late))}${number(count(stage.series_overflow))}
               <td>${stage.stored_at ? time(stage.stored_at) : html`<span class="muted">–</span>`}</td>
               <td>
-                ${stage.is_lagging === null ? html`<span class="muted">–</span>` : stage.is_lagging ? html`<span class="badge warning">${icon("warning")}${stage.reason || "behind"}</span>` : html`<span class="badge ok">${icon("ok")}keeps up</span>`}
+                ${stage.is_lagging === null || (isOld && !stage.is_lagging) ? html`<span class="muted">–</span>` : stage.is_lagging ? html`<span class="badge warning">${icon("warning")}${stage.reason || "behind"}</span>` : html`<span class="badge ok">${icon("ok")}keeps up</span>`}
               </td>
             </tr>`,
         ),

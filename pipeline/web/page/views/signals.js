@@ -1,7 +1,6 @@
 // Deploy gates, and signals for scalers and routers as they are published: for others to act on; Burnline never does.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { get } from "../api.js";
 import { count, instant } from "../format.js";
 import { empty, heads, sql, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
@@ -10,7 +9,6 @@ import { icon } from "../standing.js";
 
 const REFRESH_MS = 5000;
 const FIRST = ["service", "model", "signal"];
-const [GATES_MOST, REASONS_MOST] = [50, 4];
 //: verdict of a gate: class and word
 const VERDICTS = { open: ["ok", "Open"], caution: ["warning", "Caution"], frozen: ["critical", "Frozen"] };
 const GATES = heads("Service", "Gate", "Because");
@@ -27,16 +25,6 @@ const cell = (name, shown) => {
 const reasonOf = ({ slo, instance, text }) =>
   html`<div>${slo ? html`<a href=${link("slo", slo, { instance })}>${slo}</a>: ` : nothing}${text}</div>`;
 
-/** Ask the gate of each service; one that cannot say is not known, and not open. */
-async function gatesOf() {
-  const { groups } = await get("slos", { group: "service", limit: 1, trend: 0 });
-  const asked = groups.slice(0, GATES_MOST).map(async ({ key: service }) => {
-    const unknown = { service, verdict: null, reasons: [] };
-    return get(`gate/${encodeURIComponent(service)}`).catch(({ detail }) => ({ ...unknown, detail }));
-  });
-  return Promise.all(asked);
-}
-
 export class Signals {
   title = "Signals";
   #refreshedAt = -Infinity;
@@ -44,26 +32,22 @@ export class Signals {
   constructor(redraw) {
     this.redraw = redraw;
     this.list = new Resource(redraw);
-    this.gates = { data: null, problem: null, retry: () => this.refresh() };
-    this.list.retry = () => this.refresh();
+    this.gates = new Resource(redraw);
+    this.list.retry = this.gates.retry = () => this.refresh();
   }
 
   route() {
     this.refresh();
   }
 
-  async refresh() {
+  refresh() {
     this.#refreshedAt = performance.now();
     this.list.load("signals");
-    try {
-      Object.assign(this.gates, { data: await gatesOf(), problem: null });
-    } catch (problem) {
-      this.gates.problem = problem;
-    }
-    this.redraw();
+    this.gates.load("gates");
   }
 
   close() {
+    this.gates.close();
     this.list.close();
   }
 
@@ -84,29 +68,27 @@ export class Signals {
         </div>
       </div>
       <h2>Deploy gates</h2>
-      ${whole(this.gates, "gates", (gates) => this.#gated(gates, isOld))}
+      ${whole(this.gates, "gates", (data, isPast) => this.#gated(data, isPast), isOld)}
       <h2>Published signals</h2>
       ${whole(this.list, "signals", ({ items, note, sql: text }) => html`${this.#listed(items, note)}${sql(text)}`)}
     </div>`;
   }
 
-  #gated(gates, isOld) {
-    if (!gates.length) return empty("No gates", "No SLO has been judged yet, so there is nothing to decide on.");
-    const rows = gates.map((gate) => this.#gate(gate, isOld));
-    return html`${table("Deploy gates", GATES, rows)}${sql(gates.find((gate) => gate.sql)?.sql)}`;
+  #gated({ items, sql: text }, isOld) {
+    if (!items.length) return empty("No gates", "No SLO has been judged yet, so there is nothing to decide on.");
+    const rows = items.map((gate) => this.#gate(gate, isOld));
+    return html`${table("Deploy gates", GATES, rows)}${sql(text)}`;
   }
 
-  #gate({ service, verdict, reasons, detail }, isOld) {
+  #gate({ service, verdict, reasons, deciding }, isOld) {
     const isKnown = verdict in VERDICTS && !(isOld && verdict === "open");
     const [name, word] = isKnown ? VERDICTS[verdict] : ["no_data", "Not known"];
-    const deciding = verdict === "open" ? [] : reasons.filter((reason) => reason.verdict === verdict);
-    const because = deciding.slice(0, REASONS_MOST).map(reasonOf);
-    const rest = deciding.length - because.length;
+    const rest = deciding - reasons.length;
     return html`<tr>
       <th scope="row"><a href=${link("fleet", "", { service })}>${service}</a></th>
       <td><span class="badge ${name}">${icon(name)}${word}</span></td>
       <td class="reason">
-        ${because.length ? because : (detail ?? "nothing is against it")}
+        ${reasons.length ? reasons.map(reasonOf) : isKnown ? "nothing is against it" : "nothing was against it"}
         ${rest > 0 ? html`<div class="muted">and ${count(rest)} more</div>` : nothing}
       </td>
     </tr>`;

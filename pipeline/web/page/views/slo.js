@@ -87,7 +87,7 @@ export class Slo {
 
   draw(isOld) {
     return html`<div class="view slo">
-      ${whole(this.summary, this.slo, (data) => html`${this.#top(data, isOld)} ${data.row ? this.#instance(data, isOld) : this.#choice(data, isOld)}`)}
+      ${whole(this.summary, this.slo, (data, isPast) => html`${this.#top(data, isPast)} ${data.row ? this.#instance(data) : this.#choice(data, isPast)}`, isOld)}
     </div>`;
   }
 
@@ -143,7 +143,7 @@ export class Slo {
       ${definition({ definition: defined, ...data })}`;
   }
 
-  #instance(data, isOld) {
+  #instance(data) {
     const { row } = data;
     const marks = this.charts.marks.data?.items ?? [];
     return html` <p class="labels">

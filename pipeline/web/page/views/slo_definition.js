@@ -153,7 +153,7 @@ export const requests = (resource) =>
       ({ items, note, sql: text }) =>
         html`${
           items.length
-            ? table("Slow and bad requests", REQUESTS, items.map(request), "short")
+            ? html`${table("Slow and bad requests", REQUESTS, items.map(request), "short")} ${note ? html`<p class="muted">${note}.</p>` : nothing}`
             : html`<p class="muted">${note ?? "None of this time range was kept."}</p>`
         }${sql(text)}`,
     ),
