@@ -210,7 +210,10 @@ def test_a_table_is_cut_and_says_so(told: dict[str, str]) -> None:
 
 @pytest.mark.servers
 def test_watching_ends_cleanly_at_an_interrupt(told: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "pipeline.cli", "status", "--slo", "status-story", "--watch", "--json"]
+    # a suite in the background of a script ignores interrupts, and its children inherit that
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    inner = ["-c", f"import signal; from pipeline.cli import main; {heard}; main()"]
+    command = [sys.executable, *inner, "status", "--slo", "status-story", "--watch", "--json"]
     with subprocess.Popen(command, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None and running.stderr is not None
         assert len(json.loads(running.stdout.readline())) == 3
