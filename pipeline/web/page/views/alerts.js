@@ -16,7 +16,7 @@ const KINDS = {
   NO_DATA: "no data",
   BUDGET: "budget",
   SLA: "SLA",
-  
+  QUOTA: "quota",
   LAGGING: "Burnline lags",
   STALE_SOURCE: "silent source",
   RECEIVER_DOWN: "receiver down",
