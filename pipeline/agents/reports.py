@@ -42,7 +42,7 @@ class Reporter:
     def __init__(self, settings: "Settings") -> None:
         """Connect when first needed, and only where there is a step that writes to ClickHouse anyway."""
         self._settings = settings
-        self._allowed_s = settings.grace_s + settings.source_idle_s
+        self._allowed_s = settings.trailing_s
         self._worker = f"{socket.gethostname()}/{os.getpid()}"
         self._sink = ClickHouse(settings) if "store" in settings.step_names else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reports")

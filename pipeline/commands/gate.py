@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -116,10 +116,11 @@ def _look(service: str, policy: "Policy", when: datetime | None) -> "Decision":
 
 def _services() -> dict[str, str]:
     """The services of each SLO that files hold here; none where there are no files."""
+    from pipeline.controls.gate import services_of
     from pipeline.spec import load
 
     home = Settings().slo_dir
-    return {name: slo.objective.service for name, slo in load([home]).told.items()} if home.is_dir() else {}
+    return services_of(load([home]).told) if home.is_dir() else {}
 
 
 def _policy(path: Path | None) -> "Policy":
@@ -144,9 +145,8 @@ def _seconds(text: str) -> float:
 
 
 def print_json(service: str, policy: "Policy", decision: "Decision") -> None:
-    reasons: list[dict[str, Any]] = [{**each._asdict(), "verdict": each.verdict.word} for each in decision.reasons]
     said = {"service": service, "verdict": decision.verdict.word, "is_known": decision.is_known, "policy": policy.file}
-    typer.echo(json.dumps(said | {"reasons": reasons}))
+    typer.echo(json.dumps(said | {"reasons": [each.told for each in decision.reasons]}))
 
 
 def _print(service: str, policy: "Policy", decision: "Decision") -> None:

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipeline.alerts import Severity
 from pipeline.delivery.words_figures import lasting, share, times
+
+if TYPE_CHECKING:
+    from pipeline.spec import Slo
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DAY = 24 * 60  #: minutes
@@ -95,6 +98,11 @@ class Reason(NamedTuple):
     rule: str
     text: str
 
+    @property
+    def told(self) -> dict[str, str]:
+        """As JSON says it."""
+        return {**self._asdict(), "verdict": self.verdict.word}
+
 
 class Decision(NamedTuple):
     """What was decided for a service: the worst of its reasons, which come first."""
@@ -121,6 +129,11 @@ def facts_of(row: Mapping[str, Any], staleness: str) -> Facts:
         is_frozen=bool(row["is_frozen"]),
         staleness=staleness,
     )
+
+
+def services_of(slos: "Mapping[str, Slo]") -> dict[str, str]:
+    """The services, with commas between them, that each SLO is about."""
+    return {name: slo.objective.service for name, slo in slos.items()}
 
 
 def promised(services: Mapping[str, str], service: str) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import schemas
 from pipeline.controls.gate import DAY, DAYS, Policy, Rule, Span, Verdict
 from pipeline.spec import calendars, scalars
-from pipeline.spec.document import Report, read_documents, text_of
+from pipeline.spec.document import Report, only_document
 from pipeline.spec.problems import FILE_START, Refused, SpecError
 from pipeline.spec.reading import Field, Language, Reading, read
 from pipeline.spec.scalars import listed, one_of
@@ -110,15 +110,8 @@ def parse(name: str, data: bytes) -> Policy:
     Raises: SpecError with every problem.
     """
     report = Report(name)
-    try:
-        documents = read_documents(text_of(data), report)
-    except Refused as refused:
-        report.refuse(FILE_START, "", f"{len(data)} bytes", refused)
-        documents = []
-    if len(documents) != 1 and not report.problems:
-        report.add(FILE_START, "", "", "must hold one document", "write one kind: GatePolicy")
     policy = Policy(())
-    for node in documents[:1]:
+    if (node := only_document(data, report, "GatePolicy")) is not None:
         reading = read(LANGUAGE, node, report)
         policy = _built(reading, name)
         _check(reading, policy)

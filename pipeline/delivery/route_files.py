@@ -15,8 +15,8 @@ from pipeline.delivery.matching import Selection, kind_name
 from pipeline.delivery.receivers import JOINING, TYPES
 from pipeline.delivery.routes import Inhibition, Receiver, Route, Routes
 from pipeline.spec import scalars, selectors
-from pipeline.spec.document import Report, read_documents, text_of
-from pipeline.spec.problems import FILE_START, Problem, Refused, SpecError, shown
+from pipeline.spec.document import Report, only_document
+from pipeline.spec.problems import Problem, Refused, SpecError, shown
 from pipeline.spec.reading import Field, Language, Reading, read
 from pipeline.spec.scalars import listed, nearest, one_of
 
@@ -101,15 +101,8 @@ def parse(name: str, data: bytes) -> Routes:
     Raises: SpecError with every problem.
     """
     report = Report(name)
-    try:
-        documents = read_documents(text_of(data), report)
-    except Refused as refused:
-        report.refuse(FILE_START, "", f"{len(data)} bytes", refused)
-        documents = []
-    if len(documents) != 1 and not report.problems:
-        report.add(FILE_START, "", "", "must hold one document", "write one kind: AlertRoutes")
     found = Routes()
-    for node in documents[:1]:
+    if (node := only_document(data, report, "AlertRoutes")) is not None:
         reading = read(LANGUAGE, node, report)
         found = _built(reading, name)
         _check(reading, found)

@@ -146,6 +146,18 @@ def read_documents(text: str, report: Report) -> list[Node]:
     return [document for document in reader.documents if not is_empty(document)]
 
 
+def only_document(data: bytes, report: Report, kind: str) -> Node | None:
+    """Read the document of a file that holds one; None where there is none. What is wrong is in the report."""
+    try:
+        documents = read_documents(text_of(data), report)
+    except Refused as refused:
+        report.refuse(FILE_START, "", f"{len(data)} bytes", refused)
+        documents = []
+    if len(documents) != 1 and not report.problems:
+        report.add(FILE_START, "", "", "must hold one document", f"write one kind: {kind}")
+    return documents[0] if documents else None
+
+
 @dataclass
 class _Open:
     """A collection whose end has not come."""

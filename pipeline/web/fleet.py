@@ -4,6 +4,7 @@ Pure. Ten thousand rows are small: one snapshot answers every list. Law: pages o
 is unknown comes last, whatever is sorted by; only what is known to be well stands as `ok`.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -291,17 +292,10 @@ def page(found: Listed, query: FleetQuery) -> tuple[Sequence[int], str | None]:
 
 def _after(keys: Sequence[tuple[Any, ...]], after: tuple[Any, ...]) -> int:
     """Where the first key is that is greater; a key of another shape is greater than all."""
-    low, high = 0, len(keys)
     try:
-        while low < high:
-            middle = (low + high) // 2
-            if keys[middle] <= after:
-                low = middle + 1
-            else:
-                high = middle
+        return bisect_right(keys, after)
     except TypeError:
         return len(keys)
-    return low
 
 
 def row_of(snapshot: Snapshot, place: int, trend: Rates | None = None) -> Row:

@@ -12,7 +12,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
-from pipeline.controls.gate import Policy, decide, facts_of, minute_of_week, promised
+from pipeline.controls.gate import Policy, decide, facts_of, minute_of_week, promised, services_of
 from pipeline.controls.gate_files import load
 from pipeline.spec import SpecError
 from pipeline.web.answers import Answer, Time
@@ -57,13 +57,13 @@ def gate(source: Source, policy_file: Path | None) -> Callable[[web.Request], Aw
         found, fresh = await asyncio.gather(
             source.asking.ask("gate", {"service": service}), source.asking.ask("freshness")
         )
-        slos = promised({name: slo.objective.service for name, slo in source.slos().items()}, service)
+        slos = promised(services_of(source.slos()), service)
         if not (len(found) or slos) and (others := (await source.asking.ask("services"))["service"]):
             raise Missing(f"no SLO about {service!r} has been judged; services are {', '.join(others[:20])}")
         staleness = source.staleness(fresh)
         facts = [facts_of(row, staleness) for row in found.rows()]
         decision = decide(policy, facts, minute_of_week(source.now(), policy.time_zone), slos)
-        reasons = [GateReason(**{**each._asdict(), "verdict": each.verdict.word}) for each in decision.reasons]
+        reasons = [GateReason.model_validate(each.told) for each in decision.reasons]
         return Gate(
             as_of=found.as_of, service=service, verdict=decision.verdict.word, is_known=decision.is_known,
             policy=policy.file, reasons=reasons, sql=found.sql,

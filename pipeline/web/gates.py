@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
-from pipeline.controls.gate import Decision, Policy, Verdict, decide, facts_of, minute_of_week, promised
+from pipeline.controls.gate import Decision, Policy, Verdict, decide, facts_of, minute_of_week, promised, services_of
 from pipeline.web.answers import Answer, Time
 from pipeline.web.asking import Found
 from pipeline.web.gate import GateReason, Word, policy_of
@@ -51,7 +51,7 @@ def gates(source: Source, policy_file: Path | None) -> Callable[[web.Request], A
         found, fresh = await asyncio.gather(
             source.asking.ask("gate", {"service": ""}, KEPT_S), source.asking.ask("freshness")
         )
-        about = {name: slo.objective.service for name, slo in source.slos().items()}
+        about = services_of(source.slos())
         asked = policy, source.staleness(fresh), minute_of_week(source.now(), policy.time_zone)
         key = (found.as_of, *asked, *about.items())
         if key not in kept:
@@ -91,5 +91,5 @@ def short(service: str, decision: Decision) -> ServiceGate:
     deciding = [
         each for each in decision.reasons if each.verdict == decision.verdict and decision.verdict > Verdict.OPEN
     ]
-    reasons = [GateReason(**{**each._asdict(), "verdict": each.verdict.word}) for each in deciding[:REASONS_MOST]]
+    reasons = [GateReason.model_validate(each.told) for each in deciding[:REASONS_MOST]]
     return ServiceGate(service=service, verdict=decision.verdict.word, deciding=len(deciding), reasons=reasons)

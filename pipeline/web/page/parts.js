@@ -16,6 +16,14 @@ export function time(text, { relative = false } = {}) {
 /** A value, or that it is not known; `text` is already formatted. */
 export const value = (text) => (text === NO_DATA ? html`<span class="unknown">${NO_DATA}</span>` : text);
 
+/** A number with its name, and what it means below it. */
+export const stat = (name, shown, below) =>
+  html`<div class="stat">
+    <dt>${name}</dt>
+    <dd>${value(shown)}</dd>
+    <dd class="muted">${below}</dd>
+  </div>`;
+
 const box = (kind, title, text, more = nothing) =>
   html`<div class="box ${kind}">
     ${icon(kind)}

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { compact, count, duration } from "../format.js";
-import { heads, sql, table, time, value, whole } from "../parts.js";
+import { heads, sql, stat, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
 import { link } from "../router.js";
 import { icon } from "../standing.js";
@@ -25,12 +25,6 @@ const STAGES = heads(
 );
 const LETTERS = heads("Reason", ["Records"], ["Read again"], "First", "Last", "For example");
 
-const stat = (name, shown, below) =>
-  html`<div class="stat">
-    <dt>${name}</dt>
-    <dd>${value(shown)}</dd>
-    <dd class="muted">${below}</dd>
-  </div>`;
 const number = (shown) => html`<td class="number">${value(shown)}</td>`;
 const dash = (text, isKnown) => (isKnown ? value(text) : html`<span class="muted">–</span>`);
 

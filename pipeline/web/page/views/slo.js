@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { figure } from "../charts/figure.js";
 import { burn, count, duration, percent, target } from "../format.js";
-import { announce, heads, sql, table, time, value, whole } from "../parts.js";
+import { announce, heads, sql, stat, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
 import { ask, link } from "../router.js";
 import { badge } from "../standing.js";
@@ -13,12 +13,6 @@ import { definition, exemplars, marksList, requests } from "./slo_definition.js"
 const CHARTS = ["budget", "burn", "counts", "latency", "heatmap", "marks", "exemplars", "requests"];
 const REFRESH_MS = 10_000;
 
-const stat = (name, shown, below) =>
-  html`<div class="stat">
-    <dt>${name}</dt>
-    <dd>${value(shown)}</dd>
-    <dd class="muted">${below}</dd>
-  </div>`;
 
 export class Slo {
   #refreshedAt = 0;
