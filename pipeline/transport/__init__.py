@@ -8,7 +8,8 @@ from pipeline.transport.consumer import FetchSpec, Transport, block_topic
 from pipeline.transport.counters import StepCounters
 from pipeline.transport.ledger import KafkaLedger, Ledger
 from pipeline.transport.owned import Fold
-from pipeline.transport.steps import OffsetsGone, Position, Source, Step, StepFailed, StepSpec
+from pipeline.transport.step_spec import StepSpec
+from pipeline.transport.steps import OffsetsGone, Position, Source, Step, StepFailed
 
 __all__ = [
     "FetchSpec", "Fold", "GroupSpec", "KafkaLedger", "Ledger", "OffsetsGone", "Position", "Source",

@@ -47,12 +47,15 @@ class Owned:
     partitions: int  # of its topic
     fold: Fold
     expected: int
-    due_s: float
     lost: int = 0  # offsets before it that were deleted unread, and are not reported yet
     folded: int = field(init=False)  # every unit below this offset is written or being written
     blocks: list[RecordBlock] = field(default_factory=list)
     queued_bytes: int = 0  # of the blocks and of what is being folded
     held_bytes: int = 0  # of units that are not written yet, where they are as large as their input
+    due_s: float = 0.0  # the next unit, whether or not there is news
+    news_due_s: float = 0.0  # the next unit that has blocks
+    fold_s: float = 0.0  # of the last unit
+    write_s: float = 0.0
     quiet_since_s: float | None = None  # read to its end and silent
     gap_since_s: float | None = None  # blocks come that do not follow
     short_since_s: float | None = None  # the log ends before what was read of it
@@ -70,6 +73,14 @@ class Owned:
     def __post_init__(self) -> None:
         """Start at a unit's border."""
         self.folded = self.expected
+
+    def next_units(self, now_s: float, seconds: float, seconds_with_news: float) -> None:
+        """Say when the units behind the one that begins now are due."""
+        self.due_s, self.news_due_s = now_s + seconds, now_s + seconds_with_news
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether a unit is to begin."""
+        return now_s >= (self.news_due_s if self.blocks else self.due_s)
 
     def accept(self, block: RecordBlock, now_s: float) -> RecordBlock | None:
         """Queue what is new of a block; None: nothing is."""

@@ -7,9 +7,8 @@ fails takes the step's memory with it: the step ends, and is made anew from what
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -20,8 +19,9 @@ from pipeline.records import RecordBlock, Unit, UnitFacts
 from pipeline.transport.counters import StepCounters
 from pipeline.transport.entries import state_entries
 from pipeline.transport.ledger import Ledger
-from pipeline.transport.owned import Fold, Owned
+from pipeline.transport.owned import Owned
 from pipeline.transport.room import Room
+from pipeline.transport.step_spec import StepSpec
 
 TICK_S = 0.02
 RELEASE_S = 20.0  #: a revocation waits so long for what is being written
@@ -31,26 +31,6 @@ SHORT_S = 3.0  #: longer than an end is believed: another answer has said the sa
 UNASSIGNED_S = 180.0  #: a group that rebalances for so long has lost us; the assignment may be of no partition
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class StepSpec:
-    """One step."""
-
-    name: str
-    topics: tuple[str, ...]
-    make_fold: Callable[[TP], Fold]
-    state_topic: str | None = None  # same partition number as the topic's
-    unit_s: float = 1.0
-    unit_s_of: Mapping[str, float] = field(default_factory=dict)  # topics with another one
-    unit_bytes: int = 16 << 20
-    queue_bytes: int = 64 << 20  # of all partitions; what is over waits in Kafka
-    holds_input: bool = False  # a unit is as large as what it was made of, which counts until it is written
-    threads: int = 1
-
-    def seconds(self, topic: str) -> float:
-        """Longest unit of a topic."""
-        return self.unit_s_of.get(topic, self.unit_s)
 
 
 class StepFailed(RuntimeError):
@@ -166,8 +146,9 @@ class Step:
         first = self._inside(tp, position, *await source.bounds(tp))
         lost = 0 if position is None else first - position
         partitions = source.partition_count(tp.topic)
-        phase_s = self.spec.seconds(tp.topic) * (tp.partition + 1) / partitions  # partitions take turns
-        self.owned[tp] = Owned(tp, partitions, fold, first, time.monotonic() + phase_s, lost)
+        owned = self.owned[tp] = Owned(tp, partitions, fold, first, lost)
+        phase = (tp.partition + 1) / partitions  # partitions take turns
+        owned.next_units(time.monotonic(), phase * self.spec.seconds(tp.topic), phase * self._seconds_with_news(owned))
 
     def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
         """Where the log can be read on from."""
@@ -283,7 +264,7 @@ class Step:
             self._watch(now_s)
             self._relieve()
             for owned in list(self.owned.values()):
-                if now_s >= owned.due_s or owned.queued_bytes >= self.spec.unit_bytes:
+                if owned.is_due(now_s) or owned.queued_bytes >= self.spec.unit_bytes:
                     self._start_flush(owned)
 
     def _watch(self, now_s: float) -> None:
@@ -319,12 +300,15 @@ class Step:
         owned.is_starting = False
         try:
             while True:
-                owned.due_s = time.monotonic() + self.spec.seconds(owned.tp.topic)
+                owned.next_units(time.monotonic(), self.spec.seconds(owned.tp.topic), self._seconds_with_news(owned))
                 await self._fold(owned)
                 if owned.is_leaving or owned.is_void or owned.queued_bytes < self.spec.unit_bytes:
                     break
         except Exception as error:
             self._void(owned, error)
+
+    def _seconds_with_news(self, owned: Owned) -> float:
+        return self.spec.seconds_with_news(owned.tp.topic, owned.fold_s + owned.write_s)
 
     async def _fold(self, owned: Owned) -> None:
         """Fold one unit, while the one before may still be being written; then have it written."""
@@ -340,7 +324,8 @@ class Step:
             finally:
                 frozen.blocks.clear()
                 self._unqueue(owned, frozen.bytes, held)
-            self.counters.fold_s += time.perf_counter() - began_s
+            owned.fold_s = time.perf_counter() - began_s
+            self.counters.fold_s += owned.fold_s
         if owned.writing is not None:
             await asyncio.wait([owned.writing])
         if not owned.is_void:
@@ -353,7 +338,8 @@ class Step:
         except Exception as error:
             self._void(owned, error)
         else:
-            self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
+            owned.write_s = time.perf_counter() - began_s
+            self.counters.wrote(owned.write_s, time.monotonic())
             owned.in_flight_since_s.popleft()
             owned.writing_since_s = None
             self._unqueue(owned, 0, -held)

@@ -10,6 +10,7 @@ middle and started again at once.
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tests.bench.processes import finished, module
 LONG_S, SHORT_S = 120, 60  #: the short one holds four scrapes, as Prometheus' documentation asks for
 BASE_S = LONG_S + 15.0  #: of good events first: the long window is full
 AFTER_S = 75.0  #: for the last alerts, Prometheus' too
-GOAL_S = 1.0  #: behind grace, P99 to slo.alerts
+GOAL_S = 1.0  #: behind the end of its second and grace, P99 to slo.alerts
 GOAL_TIMES = 10  #: faster than Prometheus
 
 
@@ -54,6 +55,14 @@ class Delay:
     alertmanager_s: float | None
     prometheus_s: float | None
     is_in_crash: bool = False
+
+    def behind_s(self, grace_s: float) -> float | None:
+        """Seconds in slo.alerts behind the moment at which the definition lets it be judged.
+
+        event that makes it due ─► its second ends ─► grace ─► this moment ─► alert in slo.alerts
+        """
+        judged_ms = (self.due_ms // 1000 + 1) * 1000 + round(grace_s * 1000)
+        return None if self.topic_s is None else (self.due_ms - judged_ms) / 1000 + self.topic_s
 
 
 def specs() -> list[prometheus.RuleSpec]:
@@ -178,11 +187,15 @@ def result(load: Load, sent: Sent, found: list[Delay], crash: tuple[int, int] | 
         "crash_s": None if crash is None else (crash[1] - crash[0]) / 1000,
     }  # fmt: skip
     for name in SYSTEMS:
-        every = [seconds for each in found if (seconds := getattr(each, f"{name}_s")) is not None]
-        said[name] = {"seconds": every, "p50_s": quantile(every, 0.5), "p99_s": quantile(every, 0.99)}
-    hit = [each.topic_s for each in found if each.is_in_crash and each.topic_s is not None]
-    said["in_crash"] = {"seconds": hit, "p50_s": quantile(hit, 0.5), "p99_s": quantile(hit, 0.99)}
+        said[name] = _quantiles(getattr(each, f"{name}_s") for each in found)
+    said["in_crash"] = _quantiles(each.topic_s for each in found if each.is_in_crash)
+    said["behind"] = _quantiles(each.behind_s(grace_s) for each in found)
     return said
+
+
+def _quantiles(seconds: Iterable[float | None]) -> dict[str, Any]:
+    known = [each for each in seconds if each is not None]
+    return {"seconds": known, "p50_s": quantile(known, 0.5), "p99_s": quantile(known, 0.99)}
 
 
 def rows(measured: dict[str, Any]) -> list[list[str]]:
@@ -193,11 +206,13 @@ def rows(measured: dict[str, Any]) -> list[list[str]]:
         name = f"{load['load']}, {load['events_per_s']:,.0f} events/s"
         faster = f"{theirs['p50_s'] / ours['p50_s']:.0f} x" if ours["p50_s"] and theirs["p50_s"] else "-"
         counts = f"{', '.join(str(len(load[system]['seconds'])) for system in SYSTEMS)} of {load['due']}"
-        percentiles = (load[system][q] for system in SYSTEMS for q in ("p50_s", "p99_s"))
+        percentiles = (load[system][q] for system in ("behind", *SYSTEMS) for q in ("p50_s", "p99_s"))
         told.append([name, *map(_shown, percentiles), faster, counts])
         if load["in_crash"]["seconds"]:
             of, name = load["in_crash"], f"  due in the {load['crash_s']:.1f} s without a worker"
-            told.append([name, _shown(of["p50_s"]), _shown(of["p99_s"]), "", "", "", "", "", str(len(of["seconds"]))])
+            told.append(
+                [name, "", "", _shown(of["p50_s"]), _shown(of["p99_s"]), "", "", "", "", "", str(len(of["seconds"]))]
+            )
     return told
 
 
@@ -223,9 +238,9 @@ def plot(measured: dict[str, Any], path: Path) -> None:
             shares = [(i + 1) / load["due"] for i in range(len(seconds))]
             axes.step(seconds, shares, where="post", linestyle=style, color=colour, label=f"{label}, {load['load']}")
     if loads:
-        goal = loads[0]["grace_s"] + measured["goal_s"]
-        axes.axvline(goal, color=report.THEIRS, label=f"goal for P99: grace + {measured['goal_s']:g} s")
+        goal = loads[0]["grace_s"] + 1 + measured["goal_s"]
+        axes.axvline(goal, color=report.THEIRS, label=f"a second, grace and {measured['goal_s']:g} s")
     axes.set_xscale("log")
     axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     report.finish(drawn, path)

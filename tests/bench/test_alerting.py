@@ -71,7 +71,18 @@ def test_what_never_came_is_missing_in_the_result_and_the_plot_is_drawn(tmp_path
     load = alerting.result(alerting.Load("idle", 1), sent(140), found, None, 2.0)
     assert (load["due"], load["topic"]["seconds"], load["prometheus"]["p50_s"]) == (2, [2.5], 20.0)
     measured = {"loads": [load], "goal_s": 1.0}
-    assert alerting.rows(measured)[0][1:] == ["2.50", "2.50", "2.60", "2.60", "20.00", "20.00", "8 x", "1, 1, 2 of 2"]
+    assert alerting.rows(measured)[0][1:] == [
+        "-0.50",
+        "-0.50",
+        "2.50",
+        "2.50",
+        "2.60",
+        "2.60",
+        "20.00",
+        "20.00",
+        "8 x",
+        "1, 1, 2 of 2",
+    ]
     alerting.plot(measured, tmp_path / "alerting.png")
     assert (tmp_path / "alerting.png").stat().st_size > 10_000
 
