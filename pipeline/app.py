@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import structlog
 
 from pipeline import grants
+from pipeline.agents.control import control
 from pipeline.agents.correcting import Corrector
 from pipeline.agents.deliver import deliver
 from pipeline.agents.ingest import ingest
@@ -21,6 +22,7 @@ from pipeline.agents.parts import Agent, Parts
 from pipeline.agents.reports import Reporter, facts_of
 from pipeline.agents.store import store
 from pipeline.agents.watching import Watcher, concerns_of
+from pipeline.controls.sections import sections
 from pipeline.dead_letters import TooManyDeadLetters
 from pipeline.delivery.routes import Routes
 from pipeline.framing import SINGLE_OBJECT, Framing
@@ -38,7 +40,9 @@ from pipeline.topics import (
     COUNTS,
     EVENTS,
     NAMES,
+    SIGNALS,
     SLICES,
+    SNAPSHOTS,
     STATE,
     STATUS,
     TopicsError,
@@ -50,7 +54,9 @@ from pipeline.transport import GroupSpec, Step, run_step, step_app
 from pipeline.web.server import Endpoints, Health, Server
 from pipeline.web.site import Site
 
-AGENTS: dict[str, Callable[[Parts], Agent]] = {"ingest": ingest, "judge": judge, "store": store, "deliver": deliver}
+AGENTS: dict[str, Callable[[Parts], Agent]] = {
+    "ingest": ingest, "judge": judge, "store": store, "deliver": deliver, "control": control,
+}  # fmt: skip
 
 #: what each of our topics holds
 SCHEMAS = {
@@ -60,6 +66,8 @@ SCHEMAS = {
     STATUS: "slo_status",
     ALERTS: "burn_rate_alert",
     CHANGES: "config_change",
+    SNAPSHOTS: "engine_snapshot",
+    SIGNALS: "control_signal",
 }
 
 FAILURES_S = 120.0  #: BURNLINE_LIMIT_FAILURES of a step within it end the worker
@@ -83,7 +91,15 @@ def parts_of(settings: Settings) -> Parts:
         raise SetupFailed(f"the SLO files cannot be used:\n{error}") from error
     for problem in slos.unmeasured:
         log.warning("SLO not measured", problem=str(problem))
+    _check_controls(settings)
     return Parts(settings, slos, _framing(settings), _partitions(settings), _routes(settings))
+
+
+def _check_controls(settings: Settings) -> None:
+    try:
+        sections(settings.controls_file, settings.gate_policy, settings.trailing_s)
+    except SpecError as error:
+        raise SetupFailed(f"the file of controls, or the gate's policy, cannot be used:\n{error}") from error
 
 
 def _routes(settings: Settings) -> Routes:
@@ -98,8 +114,8 @@ def _framing(settings: Settings) -> Framing:
         return SINGLE_OBJECT
     outputs = {topic_name(settings, base): name for base, name in SCHEMAS.items()}
     try:
-        events, changes = topic_name(settings, EVENTS), topic_name(settings, CHANGES)
-        return registry.framing(settings.schema_registry_url, events, outputs, (changes,))
+        others = (topic_name(settings, base) for base in (CHANGES, SNAPSHOTS, SIGNALS))  # these anybody may write
+        return registry.framing(settings.schema_registry_url, topic_name(settings, EVENTS), outputs, others)
     except registry.RegistryError as error:
         raise SetupFailed(str(error)) from error
 

@@ -7,36 +7,17 @@ service and its change_id; whoever sends it twice has changed one thing. Pure.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from pipeline.blocks import Malformed, decode
-from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT, SINGLE_OBJECT_MAGIC, Framing, UnknownSchema, header_of
+from pipeline.foreign import TIME_END_US, Flaw, Unusable, decoded, too_long
+from pipeline.framing import SINGLE_OBJECT, Framing
 
 SCHEMA = "config_change"
 KINDS = ("DEPLOY", "ROLLBACK", "KNOB", "SCALE", "MAINTENANCE", "PRICE", "NOTE")  #: symbols of ChangeKind
 NEEDED = ("change_id", "service", "title")
 SCOPE = ("request_model", "variant", "region")  #: labels that a change may be limited to
-VALUE_BYTES_MOST = 64 << 10  #: of a record
-TEXT_BYTES_MOST = 1 << 10  #: of a text
 KNOBS_MOST = 100
 AHEAD_US = 366 * 86_400_000_000  #: maintenance is announced, but not for years
-TIME_END_US = 4_102_444_800_000_000  #: 2100: times that ClickHouse can add a retention to
-
-
-class Flaw(NamedTuple):
-    """Why a record cannot be used: a short name, a sentence, and the field it is about."""
-
-    reason: str
-    detail: str
-    field: str = ""
-
-
-class Unusable(ValueError):
-    """A record that is no change; `flaw` says why."""
-
-    def __init__(self, flaw: Flaw) -> None:
-        super().__init__(flaw.detail)
-        self.flaw = flaw
 
 
 def read(value: bytes | None, appended_us: int, framing: Framing = SINGLE_OBJECT) -> dict[str, Any]:
@@ -46,26 +27,10 @@ def read(value: bytes | None, appended_us: int, framing: Framing = SINGLE_OBJECT
     """
     if value is None:
         raise Unusable(Flaw("null_value", "the value is null; a change cannot be deleted: send it again, corrected"))
-    if len(value) > VALUE_BYTES_MOST:
-        raise Unusable(Flaw("too_large", f"{len(value)} bytes are more than {VALUE_BYTES_MOST}"))
-    try:
-        columns = decode(SCHEMA, value, framing)
-    except UnknownSchema as error:
-        is_framed = value.startswith((SINGLE_OBJECT_MAGIC, CONFLUENT_MAGIC))
-        raise Unusable(Flaw("unknown_schema", str(error)) if is_framed else _unframed(value)) from error
-    except Malformed as error:
-        raise Unusable(Flaw("malformed", str(error))) from error
-    except (ValueError, TypeError, LookupError, RecursionError) as error:  # of the registry's schema: anybody's
-        raise Unusable(Flaw("schema_mismatch", f"its writer's schema is no record: {error!r}")) from error
+    columns = decoded(SCHEMA, value, framing)
     if (found := flaw(columns, appended_us)) is not None:
         raise Unusable(found)
     return columns
-
-
-def _unframed(value: bytes) -> Flaw:
-    begins = value[:10].hex() or "nothing"
-    detail = f"the value begins with {begins}: neither 00 and a schema id nor c301 and a fingerprint"
-    return Flaw("unframed", detail)
 
 
 def flaw(columns: Mapping[str, Any], now_us: int) -> Flaw | None:
@@ -74,8 +39,8 @@ def flaw(columns: Mapping[str, Any], now_us: int) -> Flaw | None:
         if not columns[field].strip():
             return Flaw("empty_field", f"{field} is empty", field)
     for field, text in _texts(columns):
-        if (length := len(text.encode())) > TEXT_BYTES_MOST:
-            return Flaw("too_long", f"{field} has {length} bytes, more than {TEXT_BYTES_MOST}", field)
+        if (found := too_long(field, text)) is not None:
+            return found
     for field in ("before", "after"):
         if len(columns[field]) > KNOBS_MOST:
             return Flaw("too_many_knobs", f"{field} has more than {KNOBS_MOST} knobs", field)
@@ -100,11 +65,6 @@ def _texts(columns: Mapping[str, Any]) -> list[tuple[str, str]]:
     given = [(field, columns[field]) for field in (*NEEDED, *SCOPE, "actor", "url", "config_epoch")]
     knobs = [(field, text) for field in ("before", "after") for pair in columns[field].items() for text in pair]
     return [(field, text) for field, text in (*given, *knobs) if text is not None]
-
-
-def schema_id(value: bytes | None) -> str:
-    """The header that a record came with, in hex."""
-    return header_of(value or b"").hex()
 
 
 def epoch_of(variant: str | None, after: Mapping[str, str]) -> str | None:

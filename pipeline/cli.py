@@ -12,7 +12,24 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from pipeline.commands import alerts, ask, change, doctor, gate, logs, slo, status, tail, up, web, worker
+from pipeline.commands import (
+    alerts,
+    ask,
+    capacity,
+    change,
+    doctor,
+    gate,
+    logs,
+    quotas,
+    scrape,
+    signals,
+    slo,
+    status,
+    tail,
+    up,
+    web,
+    worker,
+)
 from pipeline.commands.private import NotPrivate, private_directory
 from pipeline.settings import Settings, SettingsError, unusable
 from pipeline.topics import TopicsError
@@ -62,11 +79,18 @@ app.command()(tail.tail)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(change.app, name="change")
 app.command()(gate.gate)
+app.command()(signals.signals)
+app.command()(capacity.capacity)
+app.command()(quotas.quotas)
+app.command()(scrape.scrape)
 app.command()(ask.ask)
 app.command()(doctor.doctor)
 app.add_typer(slo.app, name="slo")
 for _entry in sorted(entry_points(group="burnline.commands"), key=lambda entry: entry.name):
-    app.command(_entry.name)(_entry.load())
+    if isinstance(_job := _entry.load(), typer.Typer):
+        app.add_typer(_job, name=_entry.name)
+    else:
+        app.command(_entry.name)(_job)
 
 
 def main() -> None:

@@ -31,6 +31,8 @@ SHARDING = {
     "correction_versions": "correction",
     "silence_versions": "silence",
     "change_records": "service, change_id",
+    **dict.fromkeys(("signal_records", "signal_history"), "service, model, name, scope"),
+    "snapshot_records": "service, model, endpoint_id",
     "event_records": "source_topic, source_partition, source_offset",  # nothing is put together: evenly
     # journals: whichever server `migrate` asks knows all
     **dict.fromkeys(("migrations", "view_files"), EVERYWHERE),

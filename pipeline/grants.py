@@ -16,7 +16,9 @@ from pipeline.topics import (
     DELIVERIES,
     EVENTS,
     NAMES,
+    SIGNALS,
     SLICES,
+    SNAPSHOTS,
     STATE,
     STATUS,
     TIMEOUT_S,
@@ -48,14 +50,16 @@ class Grant(NamedTuple):
 READS = {
     "ingest": (EVENTS,),
     "judge": (COUNTS, STATE),
-    "store": (SLICES, COUNTS, STATUS, ALERTS, CHANGES, DEAD_LETTERS),
+    "store": (SLICES, COUNTS, STATUS, ALERTS, CHANGES, SNAPSHOTS, SIGNALS, DEAD_LETTERS),
     "deliver": (ALERTS, DELIVERIES),
+    "control": (SIGNALS,),
 }
 WRITES = {
     "ingest": (COUNTS, SLICES, DEAD_LETTERS),
     "judge": (STATUS, ALERTS, STATE),
     "store": (),
     "deliver": (DELIVERIES, ALERTS),
+    "control": (SIGNALS,),
 }
 
 
@@ -100,6 +104,21 @@ def change_writer(settings: Settings) -> list[Grant]:
     return [Grant(TOPIC, topic_name(settings, CHANGES), "WRITE")]
 
 
+def snapshot_writer(settings: Settings) -> list[Grant]:
+    """What somebody needs who tells how engines are; `burnline scrape` too."""
+    return [Grant(TOPIC, topic_name(settings, SNAPSHOTS), "WRITE")]
+
+
+def signal_writer(settings: Settings) -> list[Grant]:
+    """What a job needs that publishes signals, as `burnline forecast` does."""
+    return [Grant(TOPIC, topic_name(settings, SIGNALS), "WRITE")]
+
+
+def signal_reader(settings: Settings, group: str = "signals-") -> list[Grant]:
+    """What a router or a scaler needs that follows signals, in groups of its own."""
+    return [Grant(TOPIC, topic_name(settings, SIGNALS), "READ"), Grant(GROUP, group, "READ", True)]
+
+
 def alert_reader(settings: Settings, group: str = "alerts-") -> list[Grant]:
     """What a receiver of alerts needs, in groups of its own."""
     return [Grant(TOPIC, topic_name(settings, ALERTS), "READ"), Grant(GROUP, group, "READ", True)]
@@ -130,6 +149,9 @@ ROLES = {
     "deliverer": deliverer,
     "producer": producer,
     "change writer": change_writer,
+    "snapshot writer": snapshot_writer,
+    "signal writer": signal_writer,
+    "signal reader": signal_reader,
     "alert reader": alert_reader,
     "drain": drain,
     "admin": admin,

@@ -36,6 +36,7 @@ class Reading(NamedTuple):
 
 STEP, PARTITION = ("step",), ("partition",)
 RECEIVER, HELD = ("receiver",), ("receiver", "reason")
+CONTROL = ("control",)
 
 CATALOGUE: dict[str, MetricSpec] = {
     "burnline_blocks": MetricSpec("counter", "Blocks of records taken from Kafka.", STEP),
@@ -97,6 +98,13 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_alerts_unreadable": MetricSpec("counter", "Records of slo.alerts that could not be read.", RECEIVER),
     "burnline_open_incidents": MetricSpec("gauge", "Incidents that a receiver was told of and are open.", RECEIVER),
     "burnline_receiver_down": MetricSpec("gauge", "1: a receiver fails again and again, and is probed.", RECEIVER),
+    "burnline_signals": MetricSpec("gauge", "Signals that are published and not expired, of all controls."),
+    "burnline_signals_published": MetricSpec("counter", "Signals published: news, and repetitions in time.", CONTROL),
+    "burnline_signals_refused": MetricSpec("counter", "Signals past BURNLINE_LIMIT_SIGNALS, left out.", CONTROL),
+    "burnline_signals_unreadable": MetricSpec("counter", "Records of slo.signals that could not be read."),
+    "burnline_control_unanswered": MetricSpec("counter", "Times ClickHouse gave a control no answer.", CONTROL),
+    "burnline_control_failures": MetricSpec("counter", "Times a control failed; its signals expire.", CONTROL),
+    "burnline_control_seconds": MetricSpec("counter", "Seconds spent asking and deciding.", CONTROL),
     "burnline_slos": MetricSpec("gauge", "SLOs in force."),
     "burnline_slo_revision": MetricSpec("gauge", "1; its label names the set of SLOs in force.", ("revision",)),
     "burnline_slo_reloads": MetricSpec("counter", "Times other SLO files were put in force without a restart."),

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from pipeline import slo
-from pipeline.alerts import OWN, Alert, Kind, Notice, Severity, Watched
+from pipeline.alerts import Alert, Kind, Notice, Severity, Watched
 from pipeline.blocks import encode
 from pipeline.framing import Framing, single_object_header
 from pipeline.many import encode_many
@@ -276,6 +276,10 @@ class KindOfAlert(NamedTuple):
     suffix: str  # of dedup keys, so that kinds do not meet in one alert
     reason: Callable[[Told], str] = _given  # in words
 
+    @property
+    def is_judged(self) -> bool:
+        return self.reason is not _given
+
 
 KINDS = {
     Kind.BURN_RATE: KindOfAlert("slo.burnrate", "", _burn_reason),
@@ -296,7 +300,7 @@ def dedup_key(told: Told) -> str:
 
 def source_of(site: str, kind: Kind) -> str:
     """CloudEvents source: which Burnline an event comes from, by the site's topic prefix, and which part of it."""
-    return f"burnline/{site}{'worker' if kind in OWN else 'judge'}"
+    return f"burnline/{site}{'judge' if KINDS[kind].is_judged else 'worker'}"
 
 
 def event_type(kind: Kind, notice: Notice) -> str:

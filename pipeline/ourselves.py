@@ -1,4 +1,4 @@
-"""Alerts on Burnline itself: what may be wrong, who says so, and when that is an event of an alert.
+"""Alerts on Burnline itself, and on quotas: what may be wrong, who says so, and when that is an event of an alert.
 
     a worker's steps ─► Concern, one a thing ─► Concerns: what is open, by what the topic says ─► columns of an event
 
@@ -11,6 +11,7 @@ cannot say changes nothing. Sequences of an alert rise, whoever's clock is behin
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pipeline.alerts import Kind, Notice, Severity
@@ -25,6 +26,7 @@ SEVERITIES = {
     Kind.LAGGING: Severity.WARNING,
     Kind.STALE_SOURCE: Severity.WARNING,
     Kind.RECEIVER_DOWN: Severity.CRITICAL,
+    Kind.QUOTA: Severity.WARNING,  # the tenant is turned away, or pays for it: nobody here has to get up
 }
 
 
@@ -35,6 +37,8 @@ class Concern(NamedTuple):
     labels: tuple[tuple[str, str], ...]
     says: str | None  # what is wrong, in words; empty: nothing; None: it cannot say
     well: str = "all is well again"  # why it is over, in words
+    name: str = NAME  # in the place of an SLO
+    figures: Mapping[str, Any] = MappingProxyType({})  # columns of its events, where it is about somebody else
 
     @property
     def instance(self) -> str:
@@ -43,7 +47,7 @@ class Concern(NamedTuple):
     @property
     def key(self) -> str:
         """The alert's dedup key."""
-        return instance_key(NAME, self.instance) + KINDS[self.kind].suffix
+        return instance_key(self.name, self.instance) + KINDS[self.kind].suffix
 
 
 @dataclass
@@ -103,19 +107,20 @@ def fired(concern: Concern, now_us: int, last: Mapping[str, Any] | None) -> dict
     """Columns of the event with which an alert begins; `last`: of its last event, long over."""
     severity, numbers = SEVERITIES[concern.kind], dict.fromkeys(COUNTS, 0)
     return {
-        "dedup_key": concern.key, "sequence": _sequence(now_us, last), "kind": concern.kind.name, "slo": NAME,
+        "dedup_key": concern.key, "sequence": _sequence(now_us, last), "kind": concern.kind.name, "slo": concern.name,
         "revision": "", "instance": concern.instance, "service": NAME, "labels": dict(concern.labels),
         "event": Notice.FIRED.name, "severity": severity.name, "metric": "", "target": 0.0, "burn_rate_factor": 0.0,
         "long_window_s": EXPIRES_S, "short_window_s": 0, **numbers, **dict.fromkeys(RATES), "started_at": now_us,
         "window_end": now_us, "watermark": now_us, "evaluated_at": now_us, "late_ratio": 0.0, "provisional": False,
         "exemplar_trace_ids": [], "runbook": None, "reason": f"{severity.name.lower()}: {concern.says}",
+        **concern.figures,
     }  # fmt: skip
 
 
 def over(concern: Concern, last: Mapping[str, Any], now_us: int) -> dict[str, Any]:
     """Columns of the event with which it ends."""
     return {
-        **last, "event": Notice.RESOLVED.name, "sequence": _sequence(now_us, last),
+        **last, **concern.figures, "event": Notice.RESOLVED.name, "sequence": _sequence(now_us, last),
         "window_end": now_us, "watermark": now_us, "evaluated_at": now_us,
         "reason": f"{last['severity'].lower()} is over: {concern.well}",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "BURNLINE_"
-STEPS = ("ingest", "judge", "store", "deliver")
+STEPS = ("ingest", "judge", "store", "deliver", "control")
 
 
 Secret = Literal["kafka_sasl_password", "clickhouse_password", "clickhouse_admin_password", "http_token"]
@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(30.0, ge=6, description="a worker that is silent for so long loses its partitions")
     grace_s: float = Field(2.0, ge=0, description="wait for stragglers behind the greatest event time")
     unit_s: float = Field(1.0, gt=0, description="longest unit of ingest: a transaction per partition and unit")
+    unit_least_s: float = Field(
+        0.25, gt=0, description="shortest unit of ingest; units grow to the longest as they take longer"
+    )
     unit_bytes: int = Field(16 << 20, gt=0, description="largest unit of ingest, in bytes of record batches")
     queue_bytes: int = Field(
         64 << 20, ge=1 << 20, description="what ingest has read and not yet folded, inflated; more waits in Kafka"
@@ -107,6 +110,8 @@ class Settings(BaseSettings):
     ttl_events_d: int = Field(7, ge=1, description="days that ClickHouse keeps events kept whole")
     ttl_alerts_d: int = Field(800, ge=1, description="days that ClickHouse keeps alerts")
     ttl_changes_d: int = Field(800, ge=1, description="days that ClickHouse keeps changes of services")
+    ttl_signals_d: int = Field(40, ge=1, description="days that ClickHouse keeps what controls said")
+    ttl_snapshots_d: int = Field(7, ge=1, description="days that ClickHouse keeps snapshots of engines")
     ttl_dead_letters_d: int = Field(30, ge=1, description="days that ClickHouse keeps dead letters")
     source_idle_s: float = Field(
         3.0,
@@ -164,6 +169,7 @@ class Settings(BaseSettings):
         1_000, gt=0, description="records it takes before that ratio is judged; fewer never stop ingest"
     )
     limit_dead_letter_window_s: float = Field(60.0, ge=1, description="span within which that ratio is judged")
+    limit_signals: int = Field(10_000, gt=0, description="signals that one control may publish; more are left out")
     limit_failures: int = Field(
         5, gt=0, description="failures of a step within two minutes that end the worker; fewer make the step anew"
     )
@@ -174,6 +180,7 @@ class Settings(BaseSettings):
         None, description="YAML file of receivers and routes of alerts; unset: one route to the three receivers below"
     )
     gate_policy: Path | None = Field(None, description="YAML file of the deploy gate's rules; unset: the shipped ones")
+    controls_file: Path | None = Field(None, description="YAML file of what controls decide by; unset: the shipped one")
     alertmanager_url: str | None = Field(None, description="Alertmanager that is told of alerts")
     pagerduty_routing_key_file: Path | None = Field(
         None, description="file that holds the integration key of PagerDuty's Events API v2"

@@ -25,7 +25,7 @@ from pipeline.records import RecordBlock, Unit, UnitFacts, joined
 from pipeline.rows import Block, Rows, check_counts, check_slices, count_rows, mark_rows, slice_rows
 from pipeline.stored_records import RECORD_ROWS, record_mark
 
-SMALL_RECORDS_MOST = 10_000  #: of one batch of status, alerts, changes or dead letters
+SMALL_RECORDS_MOST = 10_000  #: of one batch of status, alerts, changes, snapshots, signals or dead letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ MERGED: dict[str, tuple[Callable[[Block], None], Callable[[Sequence[Block]], lis
 
 
 class RecordFold:
-    """The store's fold over one partition of slo.status, slo.alerts, inference.changes or inference.events.dlq."""
+    """The store's fold over one partition of a topic of which each record is a row: slo.status, slo.alerts .."""
 
     def __init__(self, schema: str, cut: CutSpec, framing: Framing = SINGLE_OBJECT) -> None:
         """Fold records of a kind of RECORD_ROWS."""
@@ -208,5 +208,7 @@ STORED: dict[str, Callable[..., Any]] = {
     "slo.status": partial(RecordFold, "slo_status"),
     "slo.alerts": partial(RecordFold, "burn_rate_alert"),
     "inference.changes": partial(RecordFold, "config_change"),
+    "inference.snapshots": partial(RecordFold, "engine_snapshot"),
+    "slo.signals": partial(RecordFold, "control_signal"),
     "inference.events.dlq": partial(RecordFold, "dead_letter"),
 }

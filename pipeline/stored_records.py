@@ -1,8 +1,9 @@
-"""One row a record: what the store keeps of judgements, alert events, changes and dead letters.
+"""One row a record: what the store keeps of judgements, alert events, changes, snapshots, signals and dead letters.
 
 Pure. Every row has an identity that a repetition shares, so that ClickHouse keeps one of them: an alert event
 its deduplication key and sequence, a judgement its SLO instance and watermark, a change its service and change_id, a
-dead letter its offset. A change that cannot be used is a dead letter where it lies: its topic keeps it.
+dead letter its offset. A change, snapshot or signal that cannot be used is a dead letter where it lies: its topic
+keeps it.
 """
 
 import json
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import changes
+from pipeline import changes, snapshots
 from pipeline.blocks import decode
+from pipeline.foreign import Flaw, Unusable, schema_id
 from pipeline.framing import Framing
 from pipeline.notices import WATERMARK_US
 from pipeline.periods import EPOCH
@@ -46,6 +48,15 @@ ALERT_COLUMNS = (
 CHANGE_COLUMNS = (
     "change_id", "at", "until", "kind", "service", "title", *changes.SCOPE, "before", "after", "actor", "url",
     "config_epoch",
+)  # fmt: skip
+SNAPSHOT_COLUMNS = (
+    "snapshot_at", "endpoint_id", "service", "model", "engine", "region", "variant", "accelerator", "ready", "running",
+    "waiting", "kv_usage", "oldest_inflight_ms", "gpu_count", "gpu_hour_picousd", "started_at", "finished",
+    "output_tokens", "error",
+)  # fmt: skip
+SIGNAL_COLUMNS = (
+    "service", "model", "name", "scope", "state", "value", "unit", "reason", "confidence", "samples", "inputs",
+    "details", "evaluated_at", "watermark", "window_s", "expires_at",
 )  # fmt: skip
 # What a deleted judgement says of everything but its identity.
 _DELETED: dict[str, Any] = {
@@ -99,27 +110,62 @@ def alert_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Row
 
 def change_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
     """Rows of `change_records`, and of `dead_letter_records` for what is no change."""
-    columns: dict[str, list[Any]] = {name: [] for name in (*CHANGE_COLUMNS, "appended_at")}
+
+    def read(value: bytes | None, appended_us: int) -> dict[str, Any]:
+        change = changes.read(value, appended_us, framing)
+        return {**change, **{name: change[name] or "" for name in changes.SCOPE}}
+
+    columns, letters = _readable(block, indexes, CHANGE_COLUMNS, read)
+    return [*([Rows("change_records", -1, columns)] if columns["at"] else []), *letters]
+
+
+def snapshot_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
+    """Rows of `snapshot_records`, and of `dead_letter_records` for what is no snapshot."""
+
+    def read(value: bytes | None, appended_us: int) -> dict[str, Any] | None:
+        return None if value is None else snapshots.read(snapshots.SNAPSHOT, value, appended_us, framing)
+
+    columns, letters = _readable(block, indexes, SNAPSHOT_COLUMNS, read)
+    return [*([Rows("snapshot_records", -1, columns)] if columns["service"] else []), *letters]
+
+
+def signal_rows(block: RecordBlock, indexes: range, framing: Framing) -> list[Rows]:
+    """Rows of `signal_records`, of which the newest of a key stays, and of `signal_history`, where each does."""
+
+    def read(value: bytes | None, appended_us: int) -> dict[str, Any] | None:
+        return None if value is None else snapshots.read(snapshots.SIGNAL, value, appended_us, framing)
+
+    columns, letters = _readable(block, indexes, SIGNAL_COLUMNS, read)
+    kept = [Rows(table, -1, columns) for table in ("signal_history", "signal_records")] if columns["service"] else []
+    return [*kept, *letters]
+
+
+def _readable(
+    block: RecordBlock, indexes: range, names: tuple[str, ...], read: Callable[..., dict[str, Any] | None]
+) -> tuple[dict[str, list[Any]], list[Rows]]:
+    """Columns of the records that can be read, and letters of the others; what `read` has nothing of is left out."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*names, "appended_at")}
     letters: dict[int, Headers] = {}
     for index in indexes:
         value = block.value(index)
         try:
-            change = changes.read(value, int(block.append_time_ms[index]) * 1000, framing)
-        except changes.Unusable as unusable:
+            found = read(value, int(block.append_time_ms[index]) * 1000)
+        except Unusable as unusable:
             letters[index] = (*_headers(block, index), *_about(block, index, value, unusable.flaw))
             continue
-        for name in CHANGE_COLUMNS:
-            columns[name].append(change[name] or "" if name in changes.SCOPE else change[name])
+        if found is None:
+            continue
+        for name in names:
+            columns[name].append(found[name])
         columns["appended_at"].append(_kept_ms(block, [index]).item() * 1000)
-    found = [Rows("change_records", -1, columns)] if columns["at"] else []
-    return [*found, *_by_day(block, np.array(list(letters), np.int64), letters)]
+    return columns, _by_day(block, np.array(list(letters), np.int64), letters)
 
 
-def _about(block: RecordBlock, index: int, value: bytes | None, flaw: changes.Flaw) -> Headers:
+def _about(block: RecordBlock, index: int, value: bytes | None, flaw: Flaw) -> Headers:
     """What a letter says of its record, of one that stays where it is."""
     said = {
         "reason": flaw.reason, "detail": flaw.detail, "topic": block.topic, "partition": str(block.partition),
-        "offset": str(int(block.offset[index])), "schema_id": changes.schema_id(value),
+        "offset": str(int(block.offset[index])), "schema_id": schema_id(value),
         "append_time": str(int(block.append_time_ms[index])), "kept": "all",
     }  # fmt: skip
     return tuple((name, text.encode()) for name, text in said.items())
@@ -238,5 +284,7 @@ RECORD_ROWS: dict[str, Callable[..., list[Rows]]] = {
     "slo_status": status_rows,
     "burn_rate_alert": alert_rows,
     "config_change": change_rows,
+    "engine_snapshot": snapshot_rows,
+    "control_signal": signal_rows,
     "dead_letter": dead_letter_rows,
 }

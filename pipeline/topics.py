@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 EVENTS = "inference.events"
 DEAD_LETTERS = "inference.events.dlq"
 CHANGES = "inference.changes"
+SNAPSHOTS = "inference.snapshots"
 COUNTS = "slo.counts"
 SLICES = "slo.slices"
 STATE = "slo.state"
 STATUS = "slo.status"
 ALERTS = "slo.alerts"
 DELIVERIES = "slo.deliveries"
-NAMES = (EVENTS, DEAD_LETTERS, CHANGES, COUNTS, SLICES, STATE, STATUS, ALERTS, DELIVERIES)
+SIGNALS = "slo.signals"
+NAMES = (EVENTS, DEAD_LETTERS, CHANGES, SNAPSHOTS, COUNTS, SLICES, STATE, STATUS, ALERTS, DELIVERIES, SIGNALS)
 
 TIMEOUT_S = 30.0
 BROKERS_DEFAULT = -1  # replication factor: the broker's default.replication.factor

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import settings
 
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
-from tests.compiled import KERNELS
+from tests.compiled import KERNELS, java_options
 
-# A broker of the tests lives for minutes: what it spends on optimising its code it never gets back.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 # The first call of a kernel compiles it: no deadline. In plain Python a few examples find an index out of bounds.
 IS_PLAIN = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 settings.register_profile("burnline", deadline=None, max_examples=15 if IS_PLAIN else 50)

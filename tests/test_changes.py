@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import blocks, changes
-from pipeline.changes import Unusable
+from pipeline.foreign import Unusable
 from pipeline.framing import Framing, confluent_header, single_object_header
 from pipeline.records import UnitFacts
 from pipeline.rows import Rows

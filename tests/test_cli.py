@@ -8,7 +8,7 @@ HOME = Path(__file__).parents[1]
 #: each costs a start from a tenth of a second to two; imported inside the functions that use it
 HEAVY = (
     "aiohttp", "aiokafka", "avro", "clickhouse_driver", "cloudevents", "confluent_kafka", "fastavro", "faust", "httpx",
-    "numba", "numpy", "plotext", "prometheus_client", "pyarrow",
+    "numba", "numpy", "pandas", "plotext", "prometheus_client", "pyarrow", "scipy", "sklearn", "statsforecast",
 )  # fmt: skip
 
 STARTED = """

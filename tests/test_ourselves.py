@@ -10,7 +10,7 @@ from pipeline.alerts import OWN, Kind
 from pipeline.blocks import decode, encode
 from pipeline.delivery.notification import AlertEvent
 from pipeline.framing import SINGLE_OBJECT
-from pipeline.notices import alert_record
+from pipeline.notices import alert_record, source_of
 from pipeline.ourselves import SEVERITIES, Concern, Concerns
 
 S = 1_000_000
@@ -126,5 +126,24 @@ def test_it_is_a_record_of_slo_alerts_like_any_other(kind: Kind) -> None:
     assert encode("burn_rate_alert", event.columns) == record.value
 
 
-def test_every_kind_of_our_own_has_a_severity() -> None:
-    assert set(SEVERITIES) == OWN
+def test_every_kind_that_is_told_here_has_a_severity() -> None:
+    assert set(SEVERITIES) == OWN | {Kind.QUOTA}
+
+
+def test_an_alert_of_a_quota_says_what_was_used_at_its_beginning_and_at_its_end() -> None:
+    about = {"service": "chat", "metric": "tokens", "target": 100.0, "long_window_s": 86_400}
+    over, kept = ({**about, "long_good": good, "long_bad": bad} for good, bad in ((100, 5), (3, 0)))
+    labels, concerns, events = (("tenant_id", "acme"),), Concerns(hold_us=0), list[AlertEvent]()
+    for at, says, figures in ((1, "the quota is exceeded", over), (2, "", kept)):
+        concern = Concern(Kind.QUOTA, labels, says, "the quota is kept again", "tokens-a-day", figures)
+        for columns in concerns.due([concern], at * S):
+            concerns.note(columns["dedup_key"], columns)
+            record = alert_record("slo.alerts", columns, source_of("", Kind.QUOTA), SINGLE_OBJECT)
+            assert dict(record.headers)["ce_source"] == b"burnline/worker"
+            events.append(AlertEvent.of(decode("burn_rate_alert", record.value or b"", SINGLE_OBJECT)))
+    fired, resolved = events
+    assert {fired.dedup_key, resolved.dedup_key} == {"tokens-a-day|tenant_id=acme|quota"}
+    assert (fired.slo, fired.service, fired.metric, fired.target) == ("tokens-a-day", "chat", "tokens", 100.0)
+    assert (fired.long_good, fired.long_bad, fired.reason) == (100, 5, "warning: the quota is exceeded")
+    assert (resolved.long_good, resolved.long_bad) == (3, 0)
+    assert resolved.reason == "warning is over: the quota is kept again"

@@ -27,6 +27,8 @@ HEALTHY = {
     "burnline_instances_refused_total": "9x40",
     'burnline_judge_refused_total{partition="1"}': "9x40",
     "burnline_slo_reload_failed": "0x40",
+    'burnline_control_failures_total{control="scale"}': "0x40",
+    'burnline_control_unanswered_total{control="scale"}': "0x20 1x20",
     'burnline_receiver_down{receiver="pager"}': "0x40",
     'burnline_notifications_oldest_seconds{receiver="pager"}': "0 10 5 0x37",
 }
@@ -41,6 +43,7 @@ SICK = {
     "BurnlineDeadLetters": {"burnline_dead_letter_ratio": "0.02x40"},
     "BurnlineLimit": {'burnline_judge_refused_total{partition="1"}': "0x15 5x25"},
     "BurnlineFilesRefused": {"burnline_slo_reload_failed": "1x40"},
+    "BurnlineControlFails": {'burnline_control_failures_total{control="scale"}': "0+1x40"},
     "BurnlineReceiverDown": {'burnline_receiver_down{receiver="pager"}': "1x40"},
     "BurnlineAlertsLate": {'burnline_notifications_oldest_seconds{receiver="pager"}': "0+60x40"},
 }

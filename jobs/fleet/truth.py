@@ -306,6 +306,12 @@ def _instance_ids(known: dict[tuple[str, str], int], slo: str, names: tuple[str,
     return np.array([known.setdefault((slo, text), len(known)) for text in texts], np.int64)[where]
 
 
+def judged(objective: Objective, events: EventColumns) -> Ints:
+    """Return GOOD, BAD or EXCLUDED for every event; EXCLUDED where the objective is not about it."""
+    numbers = _Numbers(events)
+    return np.where(_selected(objective, events, numbers), _judged(objective, numbers), Verdict.EXCLUDED)
+
+
 def _selected(objective: Objective, events: EventColumns, numbers: _Numbers) -> NDArray[np.bool_]:
     """Tell which events an objective is about."""
     indicator = objective.indicator

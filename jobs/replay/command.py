@@ -15,8 +15,11 @@ from rich.table import Table
 from jobs.pacing import PaceError, parse_time_us, stop_on_interrupt
 from pipeline.settings import Settings
 
-if TYPE_CHECKING:
-    from jobs.replay.swapping import Report  # imported when it runs: other commands start sooner
+if TYPE_CHECKING:  # imported when it runs: other commands start sooner
+    from collections.abc import Callable
+
+    from jobs.replay.swapping import Report
+    from pipeline.records import RecordBlock
 
 HOUR_US = 3_600_000_000
 
@@ -31,7 +34,7 @@ def whole_hours(start: str, end: str, now_us: int) -> tuple[int, int]:
         raise PaceError("--to must be later than --from")
     if to_us > now_us:
         raise PaceError(
-            f"--to, widened to the whole hour {_in_words(to_us)}, is not over yet: what still comes cannot be compared"
+            f"--to, widened to the whole hour {in_words(to_us)}, is not over yet: what still comes cannot be compared"
         )
     return from_us, to_us
 
@@ -57,7 +60,7 @@ def command(
     settings = Settings()
     try:
         compile_kernels(settings)
-        answer = _run(settings, from_us, to_us, apply, wait_s, dry_run)
+        answer = run(settings, from_us, to_us, apply, wait_s, dry_run)
     except (ReplayFailed, SetupFailed, Unavailable, Refused) as error:
         typer.echo(f"burnline replay: {error}", err=True)
         raise typer.Exit(1) from error
@@ -72,9 +75,15 @@ def command(
         show(answer)
 
 
-def _run(
-    settings: Settings, from_us: int, to_us: int, apply: bool, wait_s: float, dry_run: bool
-) -> "Report | dict[str, Any]":
+def run(
+    settings: Settings, from_us: int, to_us: int, apply: bool, wait_s: float, dry_run: bool,
+    rewrite: "Callable[[RecordBlock], RecordBlock] | None" = None,
+    check: "Callable[[Report], None]" = lambda report: None,
+) -> "Report | dict[str, Any]":  # fmt: skip
+    """Replay with a progress bar.
+
+    `rewrite`: what to make of blocks before they count; `check` raises ReplayFailed for what must not be swapped.
+    """
     import asyncio
 
     from jobs.replay.swapping import Replay
@@ -88,32 +97,33 @@ def _run(
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total or None)
 
-        replay = Replay(parts_of(settings), from_us, to_us, progress)
+        replay = Replay(parts_of(settings), from_us, to_us, progress, rewrite)
         try:
             if dry_run:
                 spans = asyncio.run(replay.spans())
-                return {"from": _in_words(from_us), "to": _in_words(to_us), "dry_run": True, "offsets": spans}
+                return {"from": in_words(from_us), "to": in_words(to_us), "dry_run": True, "offsets": spans}
             report = asyncio.run(replay.compare(wait_s, stop))
+            check(report)
             return asyncio.run(replay.swap(wait_s, stop)) if apply and not report.is_equal else report
         finally:
             replay.close()
 
 
-def _in_words(moment_us: int) -> str:
+def in_words(moment_us: int) -> str:
     return f"{datetime.fromtimestamp(moment_us / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def as_object(report: "Report") -> dict[str, Any]:
     """The report for machines."""
     found = asdict(report)
-    times = {"from": _in_words(found.pop("from_us")), "to": _in_words(found.pop("to_us"))}
+    times = {"from": in_words(found.pop("from_us")), "to": in_words(found.pop("to_us"))}
     return {**times, "is_equal": report.is_equal, **found}
 
 
 def show(report: "Report") -> None:
     """The report for people."""
     console = Console()
-    title = f"{_in_words(report.from_us)} to {_in_words(report.to_us)}: {report.records:,} records read"
+    title = f"{in_words(report.from_us)} to {in_words(report.to_us)}: {report.records:,} records read"
     table = Table("table", "slices", "different", "missing", "extra", "stored", "recomputed", title=title)
     for each in report.tables:
         sums = (

@@ -27,6 +27,7 @@ from jobs.replay.source import ReplayFailed, begins
 from pipeline.agents.ingest import fold_spec, window_spec
 from pipeline.agents.parts import Parts
 from pipeline.decoding import EventFold
+from pipeline.records import RecordBlock
 from pipeline.sinks.clickhouse import ClickHouse, client
 from pipeline.topics import COUNTS, EVENTS, SLICES, aiokafka_config
 from pipeline.transport.log import Log, LogSilent
@@ -70,8 +71,11 @@ class Report:
 class Replay:
     """A replay of whole hours of event time, which must be over."""
 
-    def __init__(self, parts: Parts, from_us: int, to_us: int, progress: Callable[[str, int, int], None]) -> None:
-        """`progress(what, done, total)` is told how far it is."""
+    def __init__(
+        self, parts: Parts, from_us: int, to_us: int, progress: Callable[[str, int, int], None],
+        rewrite: Callable[[RecordBlock], RecordBlock] | None = None,
+    ) -> None:  # fmt: skip
+        """`progress(what, done, total)` is told how far it is; `rewrite`: what to make of blocks before they count."""
         self._parts, self._progress = parts, progress
         self.report = Report(from_us, to_us, time.time_ns() // 1000)
         self.topic = parts.topic(EVENTS)
@@ -81,6 +85,7 @@ class Replay:
         self._sink = ClickHouse(settings)
         events = EventFold(fold_spec(settings), parts.slos.objectives, parts.framing, settings.kernels_dir)
         self._shadow = Shadow(events, self.report.run, from_us, to_us, self._sink.insert, window_spec(settings))
+        self._rewrite = rewrite
         self._read_to: dict[int, int] | None = None  # offsets; None: nothing is read yet
         self._asked = {
             "from_s": from_us // 1_000_000, "to_s": to_us // 1_000_000, "run": self.report.run,
@@ -133,7 +138,7 @@ class Replay:
         first, done = self._read_to, 0
         total = sum(max(ends[partition] - begin, 0) for partition, begin in first.items())
         async for block in log.blocks(first, ends):
-            await asyncio.to_thread(self._shadow.add, block)
+            await asyncio.to_thread(self._add, block)
             done += block.next_offset - block.first_offset
             self._progress("recomputing", min(done, total), total)
             if stop.is_set():
@@ -141,6 +146,9 @@ class Replay:
                 raise ReplayFailed(f"stopped as asked{unchanged}")
         await asyncio.to_thread(self._shadow.flush)
         self._read_to = {partition: max(end, first[partition]) for partition, end in ends.items()}
+
+    def _add(self, block: RecordBlock) -> None:
+        self._shadow.add(self._rewrite(block) if self._rewrite else block)
 
     async def _stored(self, ends: dict[int, int], wait_s: float, stop: threading.Event) -> dict[int, int]:
         """Wait until every derived partition is stored up to `ends`; return how far the furthest of them is."""

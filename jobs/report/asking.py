@@ -1,4 +1,4 @@
-"""What a report asks of ClickHouse: views of the contract only, a period at a time.
+"""What a report asks of ClickHouse: views of the contract only, a period at a time; counts as rows that add up.
 
 An hour that lies in the period whole is read as such; where the period begins or ends within one, by the minute. Of an
 SLO that was edited, each hour counts by the newest revision that has counts there, so that a replay counts once, even
@@ -31,16 +31,16 @@ FROM compliance AS c INNER JOIN error_budget AS b USING (slo, instance)
 ORDER BY slo, instance"""
 
 #: what budgets count: requests, slices of time, or the mean of several SLOs
-COUNTED_SQL = "SELECT slo, any(counts) AS counts FROM compliance_corrected GROUP BY slo ORDER BY slo"
+COUNTED_SQL = "SELECT slo, any(counts) AS counts FROM compliance GROUP BY slo ORDER BY slo"
 
 #: of every SLO its ways of counting, and how far each has come by now
 REVISIONS_SQL = """\
 SELECT slo, revision, toUnixTimestamp(max(slice_start)) AS last_s, min(slice_start) < fromUnixTimestamp({end:Int64})
        AS is_in
 FROM (
-    SELECT slo, revision, slice_start FROM slo_counts_1h WHERE slice_start >= fromUnixTimestamp({start:Int64})
+    SELECT slo, revision, slice_start FROM slo_count_rows_1h WHERE slice_start >= fromUnixTimestamp({start:Int64})
     UNION ALL
-    SELECT slo, revision, slice_start FROM slo_counts_1m
+    SELECT slo, revision, slice_start FROM slo_count_rows_1m
     WHERE (slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({hours_start:Int64}))
        OR slice_start >= fromUnixTimestamp({latest:Int64})
 )
@@ -48,15 +48,16 @@ WHERE position(slo, '>') = 0
 GROUP BY slo, revision"""
 
 _HOURS = """
-    SELECT slo, instance, revision, slice_start, good, bad, excluded, 60 AS minutes FROM slo_counts_1h
+    SELECT slo, instance, revision, slice_start, good, bad, excluded, 60 AS minutes FROM slo_count_rows_1h
     WHERE slice_start >= fromUnixTimestamp({hours_start:Int64}) AND slice_start < fromUnixTimestamp({hours_end:Int64})
     UNION ALL
-    SELECT slo, instance, revision, slice_start, good, bad, excluded, 1 AS minutes FROM slo_counts_1m
+    SELECT slo, instance, revision, slice_start, good, bad, excluded, 1 AS minutes FROM slo_count_rows_1m
     WHERE (slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({hours_start:Int64}))
        OR (slice_start >= fromUnixTimestamp({hours_end:Int64}) AND slice_start < fromUnixTimestamp({end:Int64}))"""
 _MINUTES = """
-    SELECT slo, instance, revision, slice_start, good, bad, excluded, 1 AS minutes FROM slo_counts_1m
-    WHERE slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({end:Int64})"""
+    SELECT slo, instance, revision, slice_start, good, bad, excluded, 1 AS minutes FROM slo_count_rows_1m
+    WHERE slo IN {slos:Array(String)}
+      AND slice_start >= fromUnixTimestamp({start:Int64}) AND slice_start < fromUnixTimestamp({end:Int64})"""
 #: `edits` has every revision of SLOs that have several, the newest with the highest rank
 _COUNTED = """\
 WITH edits AS (
@@ -81,7 +82,9 @@ WITH edits AS (
 TOTALS_SQL = (
     _COUNTED % _HOURS
     + """\
-SELECT slo, instance, sum(good) AS good, sum(bad) AS bad, sum(excluded) AS excluded, sum(minutes) AS minutes
+SELECT slo, instance, sum(good) AS good, sum(bad) AS bad, sum(excluded) AS excluded,
+       60 * groupBitmapIf(intDiv(toUnixTimestamp(slice_start), 60), minutes = 60)
+       + groupBitmapIf(intDiv(toUnixTimestamp(slice_start), 60), minutes = 1) AS minutes
 FROM counted WHERE position(slo, '>') = 0
 GROUP BY slo, instance ORDER BY slo, instance"""
 )
@@ -93,7 +96,7 @@ SELECT slo, toUnixTimestamp(dateTrunc({step:String}, slice_start, {zone:String})
 FROM counted WHERE position(slo, '>') = 0
 GROUP BY slo, at_s ORDER BY slo, at_s"""
 )
-#: counts of some instances in some ranges, which no two overlap
+#: counts of some SLOs in a range
 LEFT_OUT_SQL = (
     _COUNTED % _MINUTES
     + """\
@@ -239,7 +242,8 @@ def _left_out(
     known = {key: mine for key, mine in spans.items() if mine and key not in forgotten}
     found = dict.fromkeys(known, (0, 0))
     for start, end in sorted({span for mine in known.values() for span in mine}):
-        for row in ask(start=start, end=end):
+        slos = sorted({slo for (slo, _), mine in known.items() if (start, end) in mine})
+        for row in ask(start=start, end=end, slos=slos):
             key = row["slo"], row["instance"]
             if (start, end) in known.get(key, ()):
                 found[key] = found[key][0] + row["good"], found[key][1] + row["bad"]

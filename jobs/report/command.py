@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:  # imported when it runs: other commands start without it
     from jobs.report.findings import Report
+    from jobs.report.period import Period
     from pipeline.spec import Slo
 
 FORMS = "2026-10, 2026-Q4, 2026, 30d, 12h or 2026-10-05/2026-10-12"
@@ -55,6 +57,7 @@ def _report(text: str, zone: str, team: str, service: str) -> "Report":
     from jobs.report.asking import data_end_s, gather
     from jobs.report.findings import report_of
     from jobs.report.period import PeriodError, period_of
+    from jobs.report.provisioning import MONEY_SQL, SIGNALS_SQL, provisions
 
     end_s = data_end_s(ask)
     if end_s is None:
@@ -65,7 +68,13 @@ def _report(text: str, zone: str, team: str, service: str) -> "Report":
     except PeriodError as error:
         raise typer.BadParameter(str(error), param_hint="--period, --zone") from error
     files = _files()
-    return report_of(gather(ask, period, end_s, files), period, files, team, service)
+    report, span = report_of(gather(ask, period, end_s, files), period, files, team, service), _seconds(period)
+    advised = provisions(report.findings, ask(MONEY_SQL, **span), ask(SIGNALS_SQL, **span))
+    return replace(report, provisions=advised)
+
+
+def _seconds(period: "Period") -> dict[str, int]:
+    return {"start": period.start_s, "end": period.end_s}
 
 
 def _files() -> "Mapping[str, Slo]":
@@ -101,7 +110,7 @@ def _summary(report: "Report") -> dict[str, Any]:
     return {
         "period": report.period.text, "zone": report.period.zone, "start_s": report.period.start_s,
         "end_s": report.period.end_s, "until_s": report.until_s, "verdicts": dict(report.verdicts),
-        "incidents": len(report.incidents),
+        "incidents": len(report.incidents), "provisions": [each.told for each in report.provisions],
         "slos": [
             {"slo": f.slo, "service": f.service, "owner": f.owner, "verdict": f.verdict, "target": f.target,
              "good": f.tally.good, "bad": f.tally.bad, "compliance_ratio": f.tally.compliance,

@@ -7,13 +7,16 @@ neither kept nor broken; an SLO whose budget counts slices of time is not judged
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.report.asking import Gathered, Row, is_about
 from jobs.report.period import Period
 from pipeline.sli import METRICS
 from pipeline.spec import Slo
 from pipeline.spec.explanation import sentence
+
+if TYPE_CHECKING:
+    from jobs.report.provisioning import Provision
 
 KEPT, BROKEN, NO_DATA, UNTOLD = "kept", "broken", "no data", "not told"
 VERDICTS = (BROKEN, NO_DATA, UNTOLD, KEPT)  #: in the order that they are shown
@@ -156,6 +159,7 @@ class Report:
     drivers: Mapping[str, tuple[Row, ...]]
     series: int
     withdrawn: tuple[str, ...] = field(default=())  # SLOs with counts whose target nobody knows any more
+    provisions: "tuple[Provision, ...]" = ()  # what each service should do
 
     @property
     def verdicts(self) -> Counter[str]:

@@ -6,7 +6,7 @@ Pure. Every figure says what it is of; what is not known says so.
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.report import plots
+from jobs.report import plots, provisioning
 from jobs.report.advice import advice
 from jobs.report.asking import FAILED, Row
 from jobs.report.document import Block, Heading, Items, Paragraph, Plot, Table
@@ -33,6 +33,7 @@ def blocks(report: Report) -> Iterator[Block]:
         yield from _budgets(report)
     yield from _incidents(report)
     yield from _slas(report)
+    yield from provisioning.blocks(report.provisions)
     yield from _drivers(report)
     yield from _corrections(report)
     yield from _complexity(report)

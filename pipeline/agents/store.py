@@ -1,9 +1,9 @@
 """The store's shell: folds of the stored topics, and the ledger that writes their batches into ClickHouse.
 
 Law: a batch is inserted table by table, day by day, its mark last, each insert with the batch's token;
-whatever crashes in between, the whole batch is repeated and counts once. A partition goes on behind its
-high mark. While ClickHouse is away or full the ledger waits and asks again, so that Kafka keeps the
-backlog, not our memory.
+whatever crashes in between, the whole batch is repeated and looked for (repeating.py), and counts once. A
+partition goes on behind its high mark. While ClickHouse is away or full the ledger waits and asks again, so
+that Kafka keeps the backlog, not our memory.
 """
 
 import asyncio
@@ -19,8 +19,9 @@ from pipeline.agents.parts import Agent, Parts
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.metrics import Reading
 from pipeline.sinks.clickhouse import ClickHouse, Unavailable
+from pipeline.sinks.repeating import insert_again
 from pipeline.store import STORED, Batch, CutSpec
-from pipeline.topics import ALERTS, CHANGES, COUNTS, DEAD_LETTERS, SLICES, STATUS
+from pipeline.topics import ALERTS, CHANGES, COUNTS, DEAD_LETTERS, SIGNALS, SLICES, SNAPSHOTS, STATUS
 from pipeline.transport import FetchSpec, Step, StepSpec
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def store_fold(base_topic: str, settings: "Settings", framing: Framing = SINGLE_
 
 def store(parts: Parts) -> Agent:
     """Build the agent: it goes on from what ClickHouse has, whatever the group's offsets say."""
-    bases = {parts.topic(base): base for base in (SLICES, COUNTS, STATUS, ALERTS, CHANGES, DEAD_LETTERS)}
+    stored = (SLICES, COUNTS, STATUS, ALERTS, CHANGES, SNAPSHOTS, SIGNALS, DEAD_LETTERS)
+    bases = {parts.topic(base): base for base in stored}
 
     def make_fold(tp: "TP") -> Any:
         return store_fold(bases[tp.topic], parts.settings, parts.framing)
@@ -62,7 +64,7 @@ def store(parts: Parts) -> Agent:
         topics=tuple(bases),
         make_fold=make_fold,
         unit_s=UNIT_S,
-        unit_s_of={parts.topic(STATUS): STATUS_UNIT_S},
+        unit_s_of=dict.fromkeys((parts.topic(STATUS), parts.topic(SNAPSHOTS)), STATUS_UNIT_S),
         unit_bytes=UNIT_BYTES,
         queue_bytes=STORE_QUEUE_BYTES,
         holds_input=True,
@@ -72,7 +74,7 @@ def store(parts: Parts) -> Agent:
     def readings() -> Iterator[Reading]:
         yield Reading("burnline_store_retries", ledger.retries)
 
-    # Of six topics: what was fetched and what was inflated in front of the step is memory that no queue counts.
+    # Of eight topics: what was fetched and what was inflated in front of the step is memory that no queue counts.
     fetch = FetchSpec(
         read_committed=True, partition_bytes=512 << 10, request_bytes=4 << 20, block_bytes=1 << 20, queue_blocks=2
     )
@@ -96,6 +98,7 @@ class ClickHouseLedger:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
         self._now_s = now_s
         self._marks: dict[tuple[str, int], int | None] = {}  # of our partitions, as we left them
+        self._unsure: set[tuple[str, int]] = set()  # where inserts behind the mark may have been cut off
         self._works: dict[tuple[str, int], Future[Any]] = {}  # what was last asked of each, which may outlive its asker
         self.retries, self.tried_at_s = 0, float("-inf")
 
@@ -110,6 +113,7 @@ class ClickHouseLedger:
             await asyncio.gather(asyncio.wrap_future(self._works[place]), return_exceptions=True)
         mark: int | None = await self._persistently(partial(self._sink.high_mark, *place), place)
         self._marks[place] = mark
+        self._unsure.add(place)
         return None if mark is None else mark + 1
 
     async def write(self, tp: Any, unit: "Unit", facts: "UnitFacts") -> None:
@@ -155,9 +159,14 @@ class ClickHouseLedger:
         mark = self._sink.high_mark(*place)
         if mark is None or mark < batch.last_offset:
             self._check(batch, mark)
-            for rows in batch.rows:
-                self._sink.insert(rows, batch.token)
+            if place in self._unsure:
+                insert_again(self._sink, batch)
+            else:
+                self._unsure.add(place)
+                for rows in batch.rows:
+                    self._sink.insert(rows, batch.token)
             mark = batch.last_offset
+        self._unsure.discard(place)
         return mark
 
     def _check(self, batch: Batch, mark: int | None) -> None:

@@ -2,11 +2,12 @@
 
     steps ─► concerns, every few seconds ─► what is open, as slo.deliveries says ─► one transaction: an event, and that
 
-It runs in every worker that knows of receivers, whichever steps it runs. Which worker is responsible for a concern
-follows from what it owns: a step that lags is named by the first partition that the worker has of it, so that a lag of
-one worker is one alert; a source by the owner of the judge's first partition; a receiver by the owner of its lane. Law:
-an event and the entry that says so are written together, after whoever was responsible before is fenced and the entry
-is read anew; so two workers that both believe to be responsible tell of it once.
+It runs in every worker that knows of receivers or quotas, whichever steps it runs. Which worker is responsible for a
+concern follows from what it owns: a step that lags is named by the first partition that the worker has of it, so that a
+lag of one worker is one alert; a source by the owner of the judge's first partition; a receiver by the owner of its
+lane; a quota by the owner of the signals. Law: an event and the entry that says so are written together, after whoever
+was responsible before is fenced and the entry is read anew; so two workers that both believe to be responsible tell of
+it once.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from aiokafka.structs import TopicPartition
 
 from pipeline.agents.logbook import OFFSETS, SEPARATOR
 from pipeline.agents.parts import Agent, Parts
-from pipeline.alerts import Kind
+from pipeline.alerts import OWN, Kind
 from pipeline.health import StepFacts
 from pipeline.notices import alert_record, source_of
 from pipeline.ourselves import Concern, Concerns
@@ -54,8 +55,10 @@ class Watcher:
         self._entries: Entries
 
     async def run(self) -> None:
-        """Watch until cancelled; what fails is tried again."""
-        while self._parts.routes.receivers:
+        """Watch until cancelled, once there is somebody to tell, or a quota; what fails is tried again."""
+        while not self._parts.routes.receivers and not self._concerned():
+            await asyncio.sleep(self._look_s)
+        while True:
             self._concerns.clear()
             self._entries = Entries(self._parts.kafka, self._place.topic, self._place.partition)
             try:
@@ -80,9 +83,12 @@ class Watcher:
             await self._tell(key)
 
     def _concerned(self) -> list[Concern]:
-        """What we are responsible for; of a receiver that no file names any more, its first that still is named."""
-        found = self._look()
+        """What we are responsible for; of a receiver that no file names any more, its first that still is named.
+
+        Quotas are told of though nobody is: whoever enforces them reads slo.alerts.
+        """
         names = {receiver.name for receiver in self._parts.routes.receivers}
+        found = [each for each in self._look() if names or each.kind not in OWN]
         if names and any(dict(each.labels).get("receiver") == min(names) for each in found):
             for last in self._concerns.open.values():
                 name = last["labels"].get("receiver")

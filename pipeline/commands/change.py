@@ -87,7 +87,8 @@ def _fits(told: Mapping[str, Any]) -> None:
     Raises: typer.BadParameter.
     """
     from pipeline.blocks import encode
-    from pipeline.changes import SCHEMA, VALUE_BYTES_MOST
+    from pipeline.changes import SCHEMA
+    from pipeline.foreign import VALUE_BYTES_MOST
     from pipeline.framing import SINGLE_OBJECT
 
     length = len(encode(SCHEMA, told, SINGLE_OBJECT))  # whose header is no shorter than a registry's

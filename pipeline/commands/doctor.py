@@ -15,7 +15,7 @@ from pipeline.commands.doctor_clickhouse import (
     check_tables,
     check_workers,
 )
-from pipeline.commands.doctor_files import check_cache, check_registry, check_slos
+from pipeline.commands.doctor_files import check_cache, check_controls, check_registry, check_slos
 from pipeline.commands.doctor_kafka import (
     check_duplicates,
     check_events,
@@ -61,6 +61,7 @@ CHECKS = (
         check_slos,
         "set BURNLINE_SLO_DIR to a directory of SLO files; `burnline slo new NAME` writes one",
     ),
+    Check("controls", check_controls, "set BURNLINE_CONTROLS_FILE to a file such as schemas/controls/default.yaml"),
     Check("receivers", check_receivers, SEE_KAFKA),
     Check("events of SLOs", check_seen, "run `burnline migrate`", ("clickhouse", "SLO files")),
 )

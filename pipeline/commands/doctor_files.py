@@ -25,6 +25,19 @@ def check_slos(settings: Settings) -> Finding:
     return Finding("SLO files", True, f"{len(found.slos)} SLO(s) in {settings.slo_dir}")
 
 
+def check_controls(settings: Settings) -> Finding:
+    """Files of controls and of the deploy gate: whether a worker would start with them."""
+    from pipeline.controls.sections import sections
+    from pipeline.spec.problems import SpecError
+
+    try:
+        found = sections(settings.controls_file, settings.gate_policy, settings.trailing_s)
+    except SpecError as error:
+        first = error.problems[0]
+        return Finding("controls", False, f"{len(error.problems)} problem(s), the first: {first}", "mend the file")
+    return Finding("controls", True, f"{len(found)} controls by {settings.controls_file or 'the shipped file'}")
+
+
 def check_cache(settings: Settings) -> Finding:
     """Compiled kernels: whether others could write what we run, and whether a worker starts without compiling."""
     from pipeline.commands.private import NotPrivate, check_private

@@ -29,7 +29,7 @@ def rows(sql: str, **parameters: Any) -> list[dict[str, Any]]:
 
     Raises: typer.Exit with 1, after saying why, when it does not answer.
     """
-    with _or_exit():
+    with or_exit():
         return ask(sql, **parameters)
 
 
@@ -62,7 +62,7 @@ def write(table: str, *found: dict[str, Any]) -> None:
 
     Raises: typer.Exit with 1, after saying why, when ClickHouse does not take them.
     """
-    with _or_exit():
+    with or_exit():
         _asked(f"INSERT INTO {table} ({', '.join(found[0])}) VALUES", list(found))
 
 
@@ -79,7 +79,8 @@ def _asked(*arguments: Any, **options: Any) -> Any:
 
 
 @contextmanager
-def _or_exit() -> Iterator[None]:
+def or_exit() -> Iterator[None]:
+    """Say why ClickHouse does not answer, and exit with 1."""
     from pipeline.sinks.clickhouse import Refused, Unavailable
 
     try:
@@ -133,10 +134,10 @@ def status(
     choice = _choice(label or [], state or [], sort)
     look = partial(_look, slo, service, choice, 0 if as_json else limit)
     if watch:
-        with _or_exit():
+        with or_exit():
             watching(look, partial(time.sleep, every_s), as_json)
         return
-    with _or_exit():
+    with or_exit():
         found = look()
     if as_json:
         print_json(found.rows)
@@ -180,7 +181,9 @@ def _page(seen: Seen) -> Group:
     return Group(fleet.table(seen.rows), *([more] if seen.left else []), seen.freshness)
 
 
-def watching(look: Callable[[], Seen], pause: Callable[[], None], as_json: bool) -> None:
+def watching(
+    look: Callable[[], Seen], pause: Callable[[], None], as_json: bool, page: Callable[[Seen], Group] = _page
+) -> None:
     """Look and show, until Ctrl-C. A server that went away is said, beside what was seen last.
 
     Raises: Unavailable, Refused, when even the first look fails.
@@ -188,7 +191,7 @@ def watching(look: Callable[[], Seen], pause: Callable[[], None], as_json: bool)
     from pipeline.sinks.clickhouse import Refused, Unavailable
 
     console, found, trouble = screen(), look(), ""
-    with _live(console, as_json) as show:
+    with _live(console, as_json, page) as show:
         try:
             while True:
                 show(found, trouble)
@@ -202,15 +205,15 @@ def watching(look: Callable[[], Seen], pause: Callable[[], None], as_json: bool)
 
 
 @contextmanager
-def _live(console: Console, as_json: bool) -> Iterator[Callable[[Seen, str], None]]:
+def _live(console: Console, as_json: bool, page: Callable[[Seen], Group]) -> Iterator[Callable[[Seen, str], None]]:
     """Show in place on a terminal; elsewhere one table, or one line of JSON, after the other."""
     if as_json:
         yield _line
     elif not console.is_terminal:
-        yield lambda found, trouble: console.print(_seen(found, trouble))
+        yield lambda found, trouble: console.print(_seen(page(found), trouble))
     else:
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            yield lambda found, trouble: live.update(_seen(found, trouble), refresh=True)
+            yield lambda found, trouble: live.update(_seen(page(found), trouble), refresh=True)
 
 
 def _line(found: Seen, trouble: str) -> None:
@@ -220,6 +223,5 @@ def _line(found: Seen, trouble: str) -> None:
         print_json(found.rows)
 
 
-def _seen(found: Seen, trouble: str) -> Group:
-    page = _page(found)
+def _seen(page: Group, trouble: str) -> Group:
     return Group(f"[red]{trouble}; what follows was seen before that[/red]", page) if trouble else page

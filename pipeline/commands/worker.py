@@ -26,7 +26,7 @@ def worker(
     warm: Annotated[bool, typer.Option("--warm", help="compile kernels into the cache and exit; for images")] = False,
     lifeline_fd: Annotated[int, typer.Option(hidden=True)] = -1,
 ) -> None:
-    """Run ingest, judge, store, and deliver where somebody is to be told, until SIGTERM or Ctrl-C; leave in order."""
+    """Run ingest, judge, store, control, and deliver where there are receivers, until SIGTERM or Ctrl-C."""
     settings = Settings(steps=steps) if steps else Settings()
     compile_kernels(settings)
     if warm:

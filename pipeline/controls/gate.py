@@ -141,6 +141,25 @@ def promised(services: Mapping[str, str], service: str) -> set[str]:
     return {name for name, about in services.items() if service in about.split(",")}
 
 
+def decide_all(
+    policy: Policy, rows: Iterable[Mapping[str, Any]], about: Mapping[str, str], staleness: str, minute: int
+) -> dict[str, Decision]:
+    """Decide for every service of which anything is known.
+
+    `rows`: of infra/clickhouse/page/gate.sql, for all services; `about`: of each SLO that is known, judged or not, the
+    services it is about.
+    """
+    found: dict[str, list[Facts]] = {service: [] for service in _services(about.values())}
+    for row in rows:
+        for service in _services([row["service"]]):
+            found.setdefault(service, []).append(facts_of(row, staleness))
+    return {service: decide(policy, facts, minute, promised(about, service)) for service, facts in found.items()}
+
+
+def _services(texts: Iterable[str]) -> list[str]:
+    return [service for text in texts for service in text.split(",") if service]
+
+
 def decide(policy: Policy, facts: Iterable[Facts], minute: int, known: Iterable[str] = ()) -> Decision:
     """Decide for a service whose SLO instances are as `facts`, at a minute of the week. No facts: nothing is known.
 

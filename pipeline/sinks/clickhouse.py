@@ -109,18 +109,16 @@ class ClickHouse:
         self._local = threading.local()
         self._clients: list[Client] = []
 
-    def insert(self, rows: "Rows", token: str) -> None:
-        """Insert rows of one table and day as one block.
+    def insert(self, rows: "Rows", token: str | None) -> None:
+        """Insert rows of one table and day as one block; token None: they are one by their identity, however often.
 
-        Raises: Unavailable, Refused. After Unavailable the rows may be there; repeating is harmless.
+        Raises: Unavailable, Refused. After Unavailable the rows may be there, or only their token: see repeating.py.
         """
         columns = [rows.columns[name] for name in TABLES[rows.table]]
-        self._ask(
-            insert_sql(rows.table),
-            columns,
-            columnar=True,
-            settings={**INSERT_SETTINGS, "insert_deduplication_token": f"{token}/{rows.table}/{rows.day}/{rows.piece}"},
-        )
+        once: dict[str, Any] = {"insert_deduplicate": 0}
+        if token is not None:
+            once = {"insert_deduplication_token": f"{token}/{rows.table}/{rows.day}/{rows.piece}"}
+        self._ask(insert_sql(rows.table), columns, columnar=True, settings={**INSERT_SETTINGS, **once})
 
     def high_mark(self, topic: str, partition: int) -> int | None:
         """Return the last offset of a partition that is stored in every table; None: nothing is.
@@ -129,6 +127,13 @@ class ClickHouse:
         """
         ((count, last_offset),) = self._ask(HIGH_MARK_SQL, {"topic": topic, "partition": partition})
         return int(last_offset) if count else None
+
+    def select(self, *arguments: Any, **options: Any) -> Any:
+        """Ask; arguments as clickhouse-driver's `execute` has them.
+
+        Raises: Unavailable, Refused.
+        """
+        return self._ask(*arguments, **options)
 
     def close(self) -> None:
         """Close every connection. Call it when no thread is at work."""

@@ -22,6 +22,7 @@ KEPT = {
     "counts_1m": ("slice_start", "ttl_counts_1m_d"), "counts_1h": ("slice_start", "ttl_counts_1h_d"),
     "event_records": ("counted_at", "ttl_events_d"), "alert_events": ("window_end", "ttl_alerts_d"),
     "change_records": ("at", "ttl_changes_d"), "dead_letter_records": ("dead_at", "ttl_dead_letters_d"),
+    "signal_history": ("evaluated_at", "ttl_signals_d"), "snapshot_records": ("snapshot_at", "ttl_snapshots_d"),
 }  # fmt: skip
 _TTL = re.compile(r" TTL toDateTime\((\w+)\) \+ toIntervalDay\((\d+)\)")
 

@@ -36,6 +36,8 @@ LABELS = Kind("Map(String, String)", "CAST({}, 'Map(LowCardinality(String), Stri
 COUNTS = Kind("Map(String, Int64)")
 FLAG = Kind("UInt8")
 WORDS = Kind("Map(String, String)")
+FIGURES = Kind("Map(String, Float64)")
+MAYBE_INTEGER = Kind("Nullable(Int64)")
 #: numbers and texts of events, with something in place of what is not there: lists without None are made in one go
 MAYBE_NUMBER = Kind("Int64", f"nullIf({{}}, {archive.NULL})")
 MAYBE_FLOAT = Kind("Float64", "if(isNaN({0}), NULL, {0})")
@@ -78,6 +80,11 @@ EVENTS = {
     "source_offset": INTEGER, "is_bad": FLAG, "sample_ratio": RATIO,
 }  # fmt: skip
 
+SIGNALS = {
+    **_all(TEXT, "service", "model", "name", "scope", "state", "unit", "reason"), "value": MAYBE_RATIO,
+    "confidence": MAYBE_RATIO, **_all(INTEGER, "samples", "window_s"), "inputs": FIGURES, "details": WORDS,
+    **_all(TIME, "evaluated_at", "expires_at", "appended_at"), "watermark": MAYBE_TIME,
+}  # fmt: skip
 TABLES: dict[str, dict[str, Kind]] = {
     **{f"slices_{tier}": SLICES for tier in TIERS_S},
     **{f"counts_{tier}": COUNT_ROWS for tier in TIERS_S},
@@ -120,6 +127,15 @@ TABLES: dict[str, dict[str, Kind]] = {
         **_all(TEXT, "change_id", "kind", "service", "title", "request_model", "variant", "region", "actor"),
         **_all(TIME, "at", "appended_at"), "until": MAYBE_TIME, **_all(WORDS, "before", "after"),
         **_all(Kind("Nullable(String)"), "url", "config_epoch"),
+    },
+    "signal_records": SIGNALS,
+    "signal_history": SIGNALS,
+    "snapshot_records": {
+        **_all(TIME, "snapshot_at", "appended_at"), "started_at": MAYBE_TIME, "ready": FLAG,
+        **_all(TEXT, "endpoint_id", "service", "model", "engine", "error"),
+        **_all(Kind("Nullable(String)"), "region", "variant", "accelerator"), "kv_usage": MAYBE_RATIO,
+        **_all(MAYBE_INTEGER, "running", "waiting", "oldest_inflight_ms", "gpu_count", "gpu_hour_picousd", "finished",
+        "output_tokens"),
     },
     "worker_reports": {
         **_all(TEXT, "worker", "step", "reason"), "reported_at": TIME,

@@ -5,7 +5,7 @@ of series whole seconds of the epoch.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -370,7 +370,3 @@ class Requests(Chart):
 
     metric: str
     items: list[Request]
-
-
-#: a row of something that is stored as it will be
-Stored = dict[str, Any]

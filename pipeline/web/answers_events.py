@@ -1,11 +1,11 @@
-"""What the API answers of alerts, signals and the pipeline, and what a live stream says, as models.
+"""What the API answers of alerts and the pipeline, and what a live stream says, as models.
 
 Pure. The laws are those of pipeline.web.answers.
 """
 
 from pydantic import Field
 
-from pipeline.web.answers import Answer, Fresh, Row, Stored, Time
+from pipeline.web.answers import Answer, Fresh, Row, Time
 
 
 class Alert(Answer):
@@ -73,15 +73,6 @@ class OneAlert(Answer):
     alert: Alert
     events: list[Event]
     sql: dict[str, str]
-
-
-class Signals(Answer):
-    """What controls publish."""
-
-    as_of: Time
-    items: list[Stored]
-    note: str | None
-    sql: str
 
 
 class Stage(Answer):

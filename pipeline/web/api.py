@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from pipeline.web import events
 from pipeline.web.answers import Corrected, Fleet, OneSlo, Revision
-from pipeline.web.answers_events import Alerts, OneAlert, Pipeline, Signals
+from pipeline.web.answers_events import Alerts, OneAlert, Pipeline
 from pipeline.web.asking import NoAnswer
 from pipeline.web.definitions import definition_of
 from pipeline.web.fleet import RANK, STEP_S, Snapshot, page, row_of, sibling_of
@@ -22,7 +22,6 @@ from pipeline.web.respond import answer, problem
 from pipeline.web.source import Source
 
 SIBLINGS_MOST = 200
-NO_SIGNALS = "No control publishes signals yet"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,7 +61,7 @@ def place_of(snapshot: Snapshot, name: str, instance: str | None) -> int | None:
 
 
 class Lists:
-    """Fleet, one SLO, alerts, signals, pipeline."""
+    """Fleet, one SLO, alerts, pipeline."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -140,14 +139,6 @@ class Lists:
             as_of=found.as_of, alert=events.alert_of(row, found.as_of),
             events=[events.event_of(each) for each in told.rows()], sql={"alert": found.sql, "events": told.sql},
         )  # fmt: skip
-
-    async def signals(self, request: web.Request) -> Signals:
-        known(request.query.items(), ())
-        chosen = {name: request.match_info.get(name, "") for name in ("service", "model")}
-        there = await self._source.asking.ask("has_signals", kept_s=10)
-        found = await self._source.asking.ask("signals", chosen) if there["views"][0] else there
-        items = [events.plain(row) for row in found.rows()] if found is not there else []
-        return Signals(as_of=found.as_of, items=items, note=None if items else NO_SIGNALS, sql=found.sql)
 
     async def pipeline(self, request: web.Request) -> Pipeline:
         known(request.query.items(), ())

@@ -5,6 +5,7 @@ Law: a chart says which SQL is behind it, and why there is nothing to draw when 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -140,19 +141,18 @@ class Charts:
         drawn = await self._drawn(request)
         grid = grid_of(drawn.span)
         metric, is_judged, objective_us = metric_shown(drawn.slo)
-        found, note = await self._sketches("latency", drawn, grid, metric)
+        found, note = await self._sketches(drawn, metric)
+        at, requests, quantiles = (list(chain(*found[name])) for name in ("steps", "requests", "quantiles_us"))
         return LatencyChart(
-            **drawn.of(found, grid, note), metric=metric, t=grid.starts,
-            **charts.percentiles(grid, found["at"], found["quantiles_us"]),
-            requests=charts.on_grid(grid, found["at"], found["requests"]),
-            objective_us=objective_us, is_shown_metric_judged=is_judged,
+            **drawn.of(found, grid, note), metric=metric, t=grid.starts, **charts.percentiles(grid, at, quantiles),
+            requests=charts.on_grid(grid, at, requests), objective_us=objective_us, is_shown_metric_judged=is_judged,
         )  # fmt: skip
 
     async def heatmap(self, request: web.Request) -> HeatMap:
         drawn = await self._drawn(request)
         grid = grid_of(drawn.span, charts.COLUMNS)
         metric, _, objective_us = metric_shown(drawn.slo)
-        found, note = await self._sketches("heatmap", drawn, grid, metric)
+        found, note = await self._sketches(drawn, metric)
         columns: list[Bins | None] = charts.on_grid(
             grid, found["at"], [bins_of(bytes.fromhex(state)) for state in found["state"]]
         )
@@ -162,11 +162,13 @@ class Charts:
             counts=drawn_map.counts, objective_us=objective_us,
         )  # fmt: skip
 
-    async def _sketches(self, name: str, drawn: Drawn, grid: Grid, metric: str) -> tuple[Found, str | None]:
+    async def _sketches(self, drawn: Drawn, metric: str) -> tuple[Found, str | None]:
+        """One question for both charts: merging sketches is most of what a page costs."""
         chosen, beyond = drawn.narrowed()
-        parts = {"view": f"sli_{charts.tier(grid, drawn.now_s)}", "metric": metric}
-        asked = {"service": drawn.row.service, "since": grid.since, "until": grid.until, "step": grid.step_s}
-        found = await self._ask(name, {**asked, **chosen}, parts=parts)
+        fine, (since, until, column) = grid_of(drawn.span), grid_of(drawn.span, charts.COLUMNS)
+        view = f"sli_{charts.tier(Grid(since, until, fine.step_s), drawn.now_s)}"
+        asked = {"service": drawn.row.service, "since": since, "until": until, "step": fine.step_s, "column": column}
+        found = await self._ask("sketches", {**asked, **chosen}, parts={"view": view, "metric": metric})
         if not len(found):
             return found, NO_SKETCHES
         return found, f"Of all values of {', '.join(beyond)}: sketches are not kept by it" if beyond else None

@@ -1,4 +1,4 @@
-"""Rows of alerts, of the pipeline and of signals, as the API says them.
+"""Rows of alerts and of the pipeline, as the API says them.
 
 Pure.
 """
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from pipeline.web.answers import iso
 from pipeline.web.answers_events import Alert, DeadLetters, Event, LateEvents, PipelineSummary, Stage
 
 REPORTS = timedelta(seconds=60)  #: a worker says every few seconds how it is
@@ -37,11 +36,6 @@ def alert_of(row: Mapping[str, Any], now: datetime) -> Alert:
 def event_of(row: Mapping[str, Any]) -> Event:
     """Put a row of alert_events.sql."""
     return Event(**row)
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a row whose columns are not known beforehand."""
-    return {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def pipeline_of(stages: Rows, letters: Rows, late: Rows) -> dict[str, Any]:

@@ -4,14 +4,14 @@ Law: what a gate says here is what it says when it is asked alone; what decides 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from pydantic import Field
 
-from pipeline.controls.gate import Decision, Policy, Verdict, decide, facts_of, minute_of_week, promised, services_of
+from pipeline.controls.gate import Decision, Policy, Verdict, decide_all, minute_of_week, services_of
 from pipeline.web.answers import Answer, Time
 from pipeline.web.asking import Found
 from pipeline.web.gate import GateReason, Word, policy_of
@@ -64,22 +64,11 @@ def gates(source: Source, policy_file: Path | None) -> Callable[[web.Request], A
 
 def gates_of(found: Found, about: Mapping[str, str], policy: Policy, staleness: str, minute: int) -> Gates:
     """Decide for every service; `about`: of each SLO that is known, judged or not, the services it is about."""
-    rows: dict[str, list[dict[str, Any]]] = {service: [] for service in _services(about.values())}
-    for row in found.rows():
-        for service in _services([row["service"]]):
-            rows.setdefault(service, []).append(row)
-    decided = {
-        service: decide(policy, [facts_of(row, staleness) for row in mine], minute, promised(about, service))
-        for service, mine in rows.items()
-    }
+    decided = decide_all(policy, found.rows(), about, staleness, minute)
     items = [short(service, decision) for service, decision in sorted(decided.items(), key=_worst_first)]
     return Gates(
         as_of=found.as_of, policy=policy.file, total=len(items), items=items[:SERVICES_MOST], sql=found.sql
     )  # fmt: skip
-
-
-def _services(texts: Iterable[str]) -> list[str]:
-    return [service for text in texts for service in text.split(",") if service]
 
 
 def _worst_first(decided: tuple[str, Decision]) -> tuple[int, str]:

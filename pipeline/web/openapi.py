@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from pipeline.controls.signal import NAMES
 from pipeline.standing import STANDINGS
 from pipeline.web.answers import Fresh, Problem
 from pipeline.web.answers_events import Away, LiveRows
@@ -28,6 +29,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "q": ("words, each of which is in the SLO's name, the instance, the service or a label", TEXT),
     "slo": ("name of an SLO", TEXT),
     "service": ("a service", TEXT),
+    "name": (f"a signal: {', '.join(NAMES)}", TEXT),
     "label": ("a label and its value, as region:eu", {"type": "array", "items": {**TEXT, "pattern": "^[^:]+:"}}),
     "standing": (f"one or more of {', '.join(STANDINGS)}, comma separated", TEXT),
     "sort": ("what to order by; what is unknown comes last either way", {"type": "string", "enum": SORTED}),

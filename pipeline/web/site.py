@@ -22,6 +22,7 @@ from pipeline.web.gates import Gates, gates
 from pipeline.web.live import Live
 from pipeline.web.openapi import IN_PATH, document
 from pipeline.web.respond import KEPT, is_same, sent
+from pipeline.web.signals import ModelSignals, Signals, signals, signals_of_model
 from pipeline.web.source import Source
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def routes(source: Source, gate_policy: Path | None = None) -> list[Route]:
         Route(f"{one}/requests", charts["requests"], answers.Requests, "Requests that are kept whole", CHART),
         Route("/alerts", lists.alerts, answers_events.Alerts, "Alerts, those that are open first", ALERTS),
         Route("/alerts/{dedup_key}", lists.alert, answers_events.OneAlert, "One alert and its events", ("fired_at",)),
-        Route("/signals", lists.signals, answers_events.Signals, "What controls publish"),
-        Route("/signals/{service}/{model}", lists.signals, answers_events.Signals, "What controls publish of a model"),
+        Route("/signals", signals(source), Signals, "What controls publish", ("service", "name")),
+        Route("/signals/{service}/{model}", signals_of_model(source), ModelSignals, "What is in force for a model"),
         Route("/gates", gates(source, gate_policy), Gates, "Which services may be changed now"),
         Route("/gate/{service}", gate(source, gate_policy), Gate, "Whether a service may be changed now"),
         Route("/pipeline", lists.pipeline, answers_events.Pipeline, "How the pipeline itself is"),

@@ -24,7 +24,7 @@ SHARE = 4  #: of the time between two snapshots, one part is spent on making one
 FRESH_S = 3.0  #: answered at once when it is no older
 ALERTS_S, ALERTS_WAIT_S = 5.0, 0.3
 ALERTS_OLD = timedelta(seconds=30)  #: what was open before that is not known to be so now
-TRENDS_S, TRENDS_WAIT_S, TRENDS_MOST = 60.0, 0.5, 20_000
+TRENDS_S, TRENDS_WAIT_S, TRENDS_MOST = 60.0, 0.25, 20_000
 LISTS_MOST = 64
 
 Slos = Callable[[], Mapping[str, "Slo"]]

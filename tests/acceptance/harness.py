@@ -1,9 +1,6 @@
 """A site with workers, and independent readers of what they wrote. Asks only the outer contract."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +10,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from fastavro import parse_schema, schemaless_reader
+from typer.testing import CliRunner
 
 from pipeline import blocks
+from pipeline.cli import app
 from pipeline.commands.children import Worker, environment
 from pipeline.embedded.site import Site
 from pipeline.topics import topic_name
@@ -50,10 +49,8 @@ class Pipeline:
 
     def run(self, *arguments: str) -> Any:
         """Run one `burnline` command with `--json`, and give back what it printed."""
-        command = [sys.executable, "-m", "pipeline.cli", *arguments, "--json"]
-        env = {**os.environ, **environment(self.settings)}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(app, [*arguments, "--json"], env=environment(self.settings))
+        assert done.exit_code == 0, done.stderr
         return json.loads(done.stdout)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:

@@ -4,10 +4,7 @@ One pipeline for all: events of hours that are over, some of them unusable until
 """
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +22,10 @@ from pipeline.app import parts_of
 from pipeline.commands.children import environment
 from pipeline.embedded.site import Site
 from pipeline.topics import DEAD_LETTERS, EVENTS, topic_name
+from tests.acceptance import killed_replay
 from tests.acceptance.harness import Pipeline, pipeline_on
 from tests.acceptance.test_bad_input import SLO, Feed, encoded
+from tests.forking import FORKING
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -169,11 +168,11 @@ def test_a_replay_finds_what_was_spoilt_changes_nothing_unasked_and_mends_it_onc
 
 def killed_at(running: Pipeline, what: str, number: int) -> None:
     """Kill a replay that applies what it finds when a step of it begins; later steps are never reached."""
-    span = [str(edge // HOUR_US * HOUR_US) for edge in (past(4), past(2))]
-    command = [sys.executable, "-m", "tests.acceptance.killed_replay", *span, what, str(number)]
-    env = {**os.environ, **environment(running.settings)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    span = (past(4) // HOUR_US * HOUR_US, past(2) // HOUR_US * HOUR_US)
+    replay = FORKING.Process(target=killed_replay.replay, args=(environment(running.settings), *span, what, number))
+    replay.start()
+    replay.join(120)
+    assert replay.exitcode == -signal.SIGKILL
 
 
 def test_a_replay_killed_at_any_step_of_its_swap_and_run_again_loses_nothing_and_doubles_nothing(fed: Pipeline) -> None:
@@ -211,6 +210,34 @@ def test_a_late_event_that_a_swap_takes_out_is_told_and_the_next_replay_puts_it_
         replay.close()
     assert replayed(fed, "--apply")["swapped"]
     assert [stored(fed, table) for table in ("sli", "sli_1m", "sli_1h")] == late * 3
+
+
+PRICES = """\
+apiVersion: burnline/v1
+kind: PriceList
+version: list-2
+prices: [{models}]
+"""
+
+
+def test_costs_are_rated_anew_in_a_shadow_and_swapped_only_when_asked(fed: Pipeline, tmp_path: Path) -> None:
+    """Nine tokens at 2 USD for a million, of four models of five; a replay would bring back that nothing was paid."""
+    models = (f"{{model: accounts-{n}, input: 0 USD/1M, output: 2 USD/1M}}" for n in range(4))
+    (tmp_path / "prices.yaml").write_text(PRICES.format(models=", ".join(models)))
+    span = ("--from", text(past(4)), "--to", text(past(3)), "--prices", str(tmp_path / "prices.yaml"))
+    mine = "tenant_id = 'accounts' AND request_model != 'accounts-4'"
+    total = f"SELECT sum(requests), sum(cost_picousd) FROM {{}} WHERE {mine}"
+    ((requests, before),) = fed.ask(total.format("sli_1h"))
+    found = fed.run("cost", "rerate", *span)
+    assert (before, found["stored_picousd"], found["rated_picousd"]) == (0, 0, requests * 9 * 2_000_000)
+    assert found["rated"]["unpriced"].keys() == {"accounts-4"} and not found["swapped"]
+    assert fed.ask(total.format("sli_1h")) == [(requests, 0)]
+    assert set(fed.run("cost", "rerate", *span, "--apply")["swapped"]) == {"slices_10s", "slices_1m", "slices_1h"}
+    for tier in ("sli", "sli_1m", "sli_1h"):
+        assert fed.ask(total.format(tier)) == [(requests, found["rated_picousd"])]
+    again = fed.run("cost", "rerate", *span, "--apply")
+    assert (again["different_slices"], again["swapped"]) == (0, [])
+    assert set(tables(replayed(fed))) == {"slices_10s", "slices_1m", "slices_1h"}
 
 
 def test_a_range_that_is_not_over_is_refused(fed: Pipeline) -> None:

@@ -25,8 +25,8 @@ from tests.acceptance.harness import Pipeline, pipeline_on, read_avro
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-LIMIT_SERIES, LIMIT_INSTANCES = 2_000, 500
-STEADY, TENANTS, ENDPOINTS = 2_000, 12_000, 1_200
+LIMIT_SERIES, LIMIT_INSTANCES = 800, 200
+STEADY, TENANTS, ENDPOINTS = 2_000, 4_000, 500
 MODELS = ("steady-a", "steady-b", "steady-c")
 SCHEMA = parse_schema(json.loads(avro_text("inference_event")))
 HEADER = single_object_header(avro_text("inference_event"))

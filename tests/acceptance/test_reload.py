@@ -183,10 +183,10 @@ def check(pipeline: Pipeline, truth: Truth, slos: dict[str, Any]) -> None:
     steady, edited, moved, coming = (slos[name] for name in (STEADY, EDITED, MOVED, COMING))
     assert edited[0].indicator_revision == edited[1].indicator_revision == steady[0].indicator_revision
     assert moved[0].indicator_revision != moved[1].indicator_revision
-    pipeline.wait_until(
-        lambda: totals(units(pipeline)).get((STEADY, steady[0].indicator_revision)) == sums, "all events counted"
-    )
-    found = units(pipeline)
+    is_all = (STEADY, steady[0].indicator_revision), sums
+    pipeline.wait_until(lambda: is_all in stored(pipeline).items(), "all events counted and stored")
+    found = units(pipeline)  # read once: it is every unit there was
+    assert is_all in totals(found).items()
     for partition, mine in found.items():
         busy = [unit for unit in mine.values() if sum(unit.get((STEADY, steady[0].indicator_revision), ())) > 0]
         for unit in busy:

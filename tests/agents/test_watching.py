@@ -125,6 +125,16 @@ def test_two_that_believe_to_be_responsible_tell_of_it_once_though_they_deliver_
             ("LAGGING", "RESOLVED", "warning is over: judge has caught up"),
             ("LAGGING", "FIRED", "warning: judge lags: 50 s"),
         ]
+        nobody = Watcher(Parts(site, SloSet(), SINGLE_OBJECT, {}, Routes()), quota_too, Concerns(hold_us=0), 0.05)
+        alone = asyncio.create_task(nobody.run())
+        assert await asyncio.to_thread(events_of, alerts, 1) == [("QUOTA", "FIRED", "warning: the quota is exceeded")]
+        alone.cancel()
+        await asyncio.wait([alone])
+
+    def quota_too() -> list[Concern]:
+        """Though nobody is told, whoever enforces quotas reads the topic."""
+        quota = Concern(Kind.QUOTA, (("tenant_id", "acme"),), "the quota is exceeded", name="tokens-a-day")
+        return [Concern(Kind.LAGGING, (("step", "store"),), "store lags"), quota]
 
     asyncio.run(asyncio.wait_for(main(), 2 * DEADLINE_S))
 

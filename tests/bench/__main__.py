@@ -1,4 +1,4 @@
-"""`python -m tests.bench [all|ingest|kernel|latency|alerting|soak|presets|judge]`: what Burnline does, at what cost.
+"""`python -m tests.bench [all|NAME]`: what Burnline does, at what cost; `--help` lists the names.
 
 Real servers, started for the purpose and gone afterwards. Results go to bench-results/. Wrong results fail the run;
 slow ones are only shown.
@@ -14,12 +14,17 @@ import typer
 from rich.console import Console
 
 from tests.bench import alerting as alerting_bench
+from tests.bench import capacity as capacity_bench
+from tests.bench import forecast as forecast_bench
+from tests.bench import frontier as frontier_bench
 from tests.bench import ingest as ingest_bench
 from tests.bench import judge as judge_bench
 from tests.bench import kernel as kernel_bench
 from tests.bench import latency as latency_bench
 from tests.bench import presets as presets_bench
 from tests.bench import report
+from tests.bench import scaling as scaling_bench
+from tests.bench import shedding as shedding_bench
 from tests.bench import soak as soak_bench
 from tests.bench import stored as stored_bench
 from tests.bench import views as views_bench
@@ -168,10 +173,12 @@ def alerting(
     report.save("alerting", result, around, out)
     alerting_bench.plot(result, out / "alerting.png")
     title = (
-        f"Seconds until an alert is known; goal for slo.alerts: P99 within grace and {alerting_bench.GOAL_S:g} s, and "
-        f"{alerting_bench.GOAL_TIMES} times faster than Prometheus"
+        "Seconds until an alert is known, behind the event that makes it due; `judge may`: behind its second's end "
+        f"and grace. Goals: P99 of those within {alerting_bench.GOAL_S:g} s, and {alerting_bench.GOAL_TIMES} times "
+        "faster than Prometheus"
     )
-    columns = ["", "slo.alerts P50", "P99", "Alertmanager P50", "P99", "Prometheus P50", "P99", "faster", "known"]
+    systems = ("judge may", "slo.alerts", "Alertmanager", "Prometheus")
+    columns = ["", *(column for system in systems for column in (f"{system} P50", "P99")), "faster", "known"]
     report.show(title, columns, alerting_bench.rows(result), around)
     missing = [load["load"] for load in result["loads"] if len(load["topic"]["seconds"]) != load["due"]]
     if missing:
@@ -249,6 +256,85 @@ def presets(out: Out = RESULTS) -> None:
     title = f"Alert policies on {len(result['scenarios'])} scenarios; median / most, then detection / reset of one"
     columns = ["", "recall", "precision", "detection", "reset", "trouble", "judged", "SRE Workbook"]
     report.show(title, columns, presets_bench.rows(result), around)
+
+
+@cli.command()
+def shedding(
+    seeds: Annotated[int, typer.Option(help="runs of each strategy")] = 10,
+    out: Out = RESULTS,
+) -> None:
+    """Surge three times the load on a fleet that stays as it is: does the critical class keep its SLO?"""
+    with _measuring("shedding") as (_, around):
+        result = shedding_bench.measure(range(101, 101 + seeds))  # the limits were chosen on others
+    report.save("shedding", result, around, out)
+    shedding_bench.plot(101, out / "shedding.png")
+    title = f"A surge of 3x for 15 min on 8 replicas: good of a class's requests (of {seeds} seeds, kept its SLO)"
+    report.show(title, shedding_bench.COLUMNS, shedding_bench.rows(result), around)
+
+
+@cli.command()
+def frontier(
+    trials: Annotated[int, typer.Option(help="eight hours of each configuration, seen so often")] = 10,
+    out: Out = RESULTS,
+) -> None:
+    """Recover the Pareto frontier of the simulated fleet from little, and compare it with the true one."""
+    with _measuring("frontier") as (_, around):
+        result = frontier_bench.measure(trials)
+    for folder in (out, DOCS):
+        frontier_bench.plot(result, folder / "frontier.png")
+    report.save("frontier", {name: value for name, value in result.items() if name != "placed"}, around, out)
+    title = (
+        f"Frontier of {result['configurations']} configurations, one of {trials} trials; of {result['sure']} sure "
+        f"verdicts {result['wrong']} wrong; {result['found']} of {trials * result['true_frontier']} found; cost is off "
+        f"by {result['cost_error_ratio']:.1%}, P99 by {result['p99_error_ratio']:.1%}"
+    )
+    columns = ["", "true", "seen", "sure", "USD for 1k", "true", "P99, s", "true"]
+    report.show(title, columns, frontier_bench.rows(result), around)
+
+
+@cli.command()
+def scaling(out: Out = RESULTS) -> None:
+    """Let autoscalers live through loads in a closed loop: SLO minutes lost and accelerator hours of each."""
+    with _measuring("scaling") as (_, around):
+        result = scaling_bench.measure()
+    report.save("scaling", result, around, out)
+    scaling_bench.plot(result, out / "scaling.png")
+    scaling_bench.plot(result, DOCS / "scaling.png")
+    title = "Autoscalers in a closed loop; means over seeds; tuned: what loses least for no more hours than burnline"
+    columns = ["", "", "setting", "minutes lost", "bad", "GPU hours", "replicas", "orders", "flaps"]
+    report.show(title, columns, scaling_bench.rows(result), around)
+    if wrong := scaling_bench.wrong(result):
+        _fail(wrong)
+
+
+@cli.command()
+def forecast(
+    only: Annotated[str, typer.Option(help="series with this in their names")] = "",
+    out: Out = RESULTS,
+) -> None:
+    """Try every model of forecasting on real arrivals and on simulated seasons, from rolling origins."""
+    with _measuring("forecast") as (_, around):
+        result = forecast_bench.measure(only, lambda name: Console(stderr=True).print(name, style="dim"))
+    report.save("forecast", result, around, out)
+    forecast_bench.plot(result, out / "forecast.png")
+    title = (
+        "Forecasts: mean errors in those of last season's values, on rolling origins; proved: on origins that had no "
+        "part in choosing; inside: within q10 .. q90, 80 % is meant; came: the same of what lay behind the history"
+    )
+    report.show(title, forecast_bench.COLUMNS, forecast_bench.rows(result), around)
+    if wrong := forecast_bench.wrong(result):
+        _fail(wrong)
+
+
+@cli.command()
+def capacity(seeds: Annotated[int, typer.Option(help="fleets")] = 3, out: Out = RESULTS) -> None:
+    """Measure how many requests in flight replicas of a simulated fleet take, and compare it with the true knees."""
+    with _measuring("capacity") as (_, around):
+        result = capacity_bench.measure(range(1, seeds + 1))
+    report.save("capacity", result, around, out)
+    capacity_bench.plot(result, out / "capacity.png")
+    title = f"Capacity against true knees, {result['events']:,} events of {seeds} fleets; goal within 10 %"
+    report.show(title, capacity_bench.COLUMNS, capacity_bench.table(result), around)
 
 
 @cli.command()

@@ -20,6 +20,7 @@ from pipeline.embedded.clickhouse_config import READER
 from pipeline.sinks.migrations import migrate
 from tests.bench import stored
 from tests.bench.report import GOAL, OURS, figure, finish
+from tests.view_contract import KEDA
 
 if TYPE_CHECKING:
     from clickhouse_driver import Client
@@ -78,6 +79,10 @@ QUESTIONS = {
     "AND slice_start >= now() - INTERVAL 1 DAY GROUP BY slice_start",
     "slo_counts_1h": "SELECT slice_start, sum(good), sum(bad) FROM slo_counts_1h WHERE slo = %(slo)s "
     "GROUP BY slice_start",
+    "slo_count_rows_1m": "SELECT slice_start, sum(good), sum(bad) FROM slo_count_rows_1m WHERE slo = %(slo)s "
+    "AND slice_start >= now() - INTERVAL 1 DAY GROUP BY slice_start",
+    "slo_count_rows_1h": "SELECT slice_start, sum(good), sum(bad) FROM slo_count_rows_1h WHERE slo = %(slo)s "
+    "GROUP BY slice_start",
     "sli": "SELECT request_model, sum(requests), quantilesDDMerge(0.01, 0.5, 0.99)(e2e_state) FROM sli "
     "WHERE service = 'service-5' AND slice_start >= now() - INTERVAL 1 HOUR GROUP BY request_model",
     "sli_1m": "SELECT request_model, sum(requests), quantilesDDMerge(0.01, 0.5, 0.99)(e2e_state) FROM sli_1m "
@@ -92,10 +97,21 @@ QUESTIONS = {
     "events": "SELECT request_id, e2e_us FROM events WHERE service = 'service-5' "
     "AND counted_at >= now() - INTERVAL 1 DAY ORDER BY e2e_us DESC LIMIT 20",
     "config_changes": "SELECT * FROM config_changes WHERE service = 'service-5'",
+    "signals": "SELECT * FROM signals WHERE service = 'service-5' AND model IN ('', 'model-5')",
+    "forecast": "SELECT * FROM forecast WHERE service = 'service-5' AND model = 'model-5'",
+    "signal_log": "SELECT evaluated_at, state, value FROM signal_log WHERE service = 'service-5' AND model = 'model-5' "
+    "AND name = 'scale' AND evaluated_at >= now() - INTERVAL 1 DAY",
+    "snapshots": "SELECT endpoint_id, argMax(running, snapshot_at) FROM snapshots WHERE service = 'service-5' "
+    "AND snapshot_at >= now() - INTERVAL 5 MINUTE GROUP BY endpoint_id",
+    "cost": "SELECT request_model, sum(cost_picousd), sum(idle_picousd) FROM cost WHERE service = 'service-5' "
+    "AND slice_start >= now() - INTERVAL 1 DAY GROUP BY request_model",
+    "config_hours": "SELECT variant, sum(requests) FROM config_hours WHERE service = 'service-5' "
+    "AND slice_start >= now() - INTERVAL 1 DAY GROUP BY variant",
+    "config_frontier": "SELECT * FROM config_frontier WHERE service = 'service-5'",
     "known_until": "SELECT * FROM known_until",
     **{
         name: f"SELECT value FROM {name}(service='service-5', model='model-5')"
-        for name in ("keda_throughput", "keda_concurrency", "keda_queue_delay", "keda_burn_rate")
+        for name in sorted(KEDA)
     },
     "alert_notes": "SELECT * FROM alert_notes WHERE slo = %(slo)s",
 }  # fmt: skip
@@ -108,7 +124,7 @@ FLEET = {
     "fleet: budgets": "SELECT slo, instance, budget_remaining_ratio, time_to_exhaustion_s FROM error_budget",
     "fleet: burning": "SELECT slo, instance, max(burn_rate) AS burn FROM burn_rate GROUP BY slo, instance "
     "ORDER BY burn DESC NULLS LAST LIMIT 100",
-    "fleet: a day of bad": "SELECT slo, instance, sum(good), sum(bad) FROM slo_counts_1h "
+    "fleet: a day of bad": "SELECT slo, instance, sum(good), sum(bad) FROM slo_count_rows_1h "
     "WHERE slice_start >= now() - INTERVAL 1 DAY GROUP BY slo, instance",
     "fleet: alerts of a day": "SELECT slo, instance, severity, fired_at, resolved_at FROM alert_log "
     "WHERE fired_at >= now() - INTERVAL 1 DAY ORDER BY fired_at DESC LIMIT 100",
@@ -259,6 +275,19 @@ def records(size: Size) -> Iterator[str]:
     yield (
         "INSERT INTO dead_letter_records (dead_at, reason, topic, dlq_topic, dlq_offset) SELECT now() - number, "
         "'malformed', 'inference.events', 'inference.events.dlq', number FROM numbers(10000)"
+    )
+    for table, moments in (("signal_records", 1), ("signal_history", 288)):  # a day of what is said every five minutes
+        yield (
+            f"INSERT INTO {table} (service, model, name, state, value, inputs, evaluated_at, expires_at) SELECT "
+            f"concat('service-', toString(number % {size.slos})), concat('model-', toString(number % {size.series})), "
+            "n.1, 'well', rand(), map('x', 1.), now() - n.2 * 300 AS at, at + 600 FROM "
+            f"numbers({size.series}) ARRAY JOIN arrayZip(arrayMap(i -> arrayElement(['scale', 'shed', 'cost', 'gate'], "
+            f"i % 4 + 1), range(4 * {moments}) AS i), arrayMap(i -> intDiv(i, 4), i)) AS n"
+        )
+    yield (
+        "INSERT INTO snapshot_records (snapshot_at, endpoint_id, service, model, running) SELECT now() - "
+        f"intDiv(number, 1000) * 4, toString(number % 1000), concat('service-', toString(number % {size.slos})), 'm', "
+        "rand() % 64 FROM numbers(900000)"
     )
     yield (
         "INSERT INTO marks (topic, partition, source_topic, source_partition, first_offset, last_offset, flushed_at, "

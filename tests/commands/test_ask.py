@@ -112,6 +112,15 @@ def _tell_the_rest(client: Any) -> None:
         source_next_offset=7, event_time_max=AFTER, flushed_at=AFTER, stored_at=AFTER,
         counters={"records": 7, "dead_letters": 3},
     )  # fmt: skip
+    looks = [(300, 0, 9, 100, ""), (240, 2, 10, 100, ""), (120, 2, 10, 150, ""), (60, 2, 10, 150, ""),
+             (10, None, None, None, "no answer")]  # fmt: skip
+    for seconds, running, finished, tokens, error in looks:
+        for replica, more in (("cook-pod-1", 0), ("cook-pod-2", 300 - seconds)):  # the second one goes on
+            _insert(
+                client, "snapshot_records", snapshot_at=NOW - timedelta(seconds=seconds), endpoint_id=replica,
+                service="cook-chat", model="cook-big", engine="vllm", ready=not error, running=running, waiting=0,
+                finished=None if finished is None else finished + more, output_tokens=tokens, error=error,
+            )  # fmt: skip
 
 
 #: question -> settings, which row (column, value), and what it says
@@ -244,6 +253,11 @@ ANSWERS: dict[str, tuple[dict[str, str], tuple[str, Any], dict[str, Any]]] = {
         {"service": "cook-chat"},
         ("request_model", "cook-big"),
         {"output_tokens": 1500, "good_tokens": 1000, "cost_usd": 0.004, "usd_per_1k_good_tokens": 0.004},
+    ),
+    "hung-requests": (
+        {"least_s": "60"},
+        ("endpoint_id", "cook-pod-1"),
+        {"running": 2, "oldest_inflight_s": 180.0, "stalled_s": 60.0},
     ),
     "who-is-late": ({}, ("slo", "cook-slo"), {"instance": "region=eu", "late": 6, "eligible": 200}),
     "is-burnline-behind": ({}, ("topic", "cook-events"), {"stage": "ingest", "records": 7, "dead_letters": 3}),

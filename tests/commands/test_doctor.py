@@ -15,7 +15,7 @@ from pipeline.cli import app
 from pipeline.commands.children import environment
 from pipeline.commands.doctor import CHECKS, findings
 from pipeline.commands.doctor_clickhouse import check_clickhouse, check_grants, check_tables, room, skew, version_of
-from pipeline.commands.doctor_files import check_cache, check_registry, difference
+from pipeline.commands.doctor_files import check_cache, check_controls, check_registry, difference
 from pipeline.commands.doctor_kafka import check_duplicates, check_events, check_lag, check_partitions
 from pipeline.commands.findings import Check, Finding
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
@@ -142,6 +142,14 @@ def test_a_database_that_was_not_migrated_or_is_not_granted_is_wrong(clickhouse:
     tables, grants = findings(elsewhere, tuple(c for c in CHECKS if c.name in {"tables", "grants"}))
     assert not tables.ok and "burnline migrate" in tables.remedy
     assert not grants.ok and "GRANT SELECT, INSERT ON doctor_empty.*" in grants.remedy
+
+
+def test_a_file_of_controls_that_no_worker_would_start_with_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "controls.yaml"
+    assert check_controls(Settings()).ok
+    file.write_text("apiVersion: burnline/v1\nkind: Controls\ngate: {every: 1s, ttl: 1s}\n")
+    found = check_controls(Settings(controls_file=file))
+    assert not found.ok and f"{file}:3:7" in found.detail and "twice as long" in found.detail
 
 
 def test_kernels_that_others_could_write_are_wrong_and_none_is_worth_a_look(tmp_path: Path) -> None:

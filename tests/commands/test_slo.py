@@ -34,7 +34,7 @@ def slo_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_validate_says_that_the_examples_are_good() -> None:
     result = run("validate", EXAMPLES)
     assert result.exit_code == 0
-    assert result.stdout == "17 good SLOs in 10 files, 1 composite: no problems\n"
+    assert result.stdout == "18 good SLOs in 11 files, 1 composite: no problems\n"
 
 
 def test_validate_prints_every_problem_and_fails(slo_dir: Path) -> None:
@@ -62,7 +62,7 @@ def test_validate_prints_json_and_nothing_else(slo_dir: Path) -> None:
     ]
     good = as_json(run("validate", EXAMPLES, "--json"))
     assert good["ok"]
-    assert len(good["slos"]) == 18
+    assert len(good["slos"]) == 19
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_show_without_a_name_shows_every_slo() -> None:
     for slo in load([EXAMPLES]).told.values():
         assert slo.name in result.stdout
         assert slo.objective.revision in result.stdout
-    assert len(as_json(run("show", "--slo", EXAMPLES, "--json"))) == 18
+    assert len(as_json(run("show", "--slo", EXAMPLES, "--json"))) == 19
 
 
 def test_show_tells_people_the_same_figures(slo_dir: Path) -> None:

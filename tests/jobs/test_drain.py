@@ -1,10 +1,6 @@
 """Law: every chosen dead letter goes back once, whatever dies in between, and says where it came from."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,9 +15,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
 
 from jobs.drain.feeding import Drain, DrainFailed, Report
 from jobs.drain.letters import Choice, Fate, fate, is_marker, marker, read_letter
+from pipeline.cli import app
 from pipeline.commands.children import environment
 from pipeline.dead_letters import ABOUT, Headers
 from pipeline.duplicates import REDRIVEN
@@ -30,6 +28,7 @@ from pipeline.settings import Settings
 from pipeline.stored_records import MARKER, marked_ranges
 from pipeline.topics import DEAD_LETTERS, EVENTS, TopicSpec, create_topics, topic_name, topics
 from tests.event_samples import sample
+from tests.forking import FORKING, run_command
 from tests.ingest_reading import framed
 
 SOURCE = "inference.events"
@@ -254,28 +253,26 @@ def test_a_drain_that_is_overtaken_by_another_ends_and_nothing_is_fed_twice(site
 def test_killed_at_any_moment_and_run_again_every_letter_is_fed_once(site: Site) -> None:
     count, kills = 30_000, 4
     site.put_aside([(b"%d" % n, site.about(offset=n)) for n in range(count)])
-    command = [sys.executable, "-m", "pipeline.cli", "drain-dead-letters", "--json"]
-    env = {**os.environ, **environment(site.settings)}
+    drain = environment(site.settings), ("drain-dead-letters", "--json")
     watcher = Consumer({"bootstrap.servers": site.settings.kafka_brokers, "group.id": "watcher"})
     written = partial(watcher.get_watermark_offsets, TopicPartition(site.events, 1), 10)
     for kill in range(kills):
         enough = written()[1] + 1 + 700 * kill  # in the middle of a transaction, a different one each time
-        running = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+        running = FORKING.Process(target=run_command, args=drain)
+        running.start()
         while written()[1] < enough:
-            assert running.poll() is None, "it ended before it was killed"
+            assert running.is_alive(), "it ended before it was killed"
             time.sleep(0.005)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        running.kill()
+        running.join()
     watcher.close()
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True)
-    assert 0 < json.loads(done.stdout)["fed"] < count
+    done = run(site, "--json")
+    assert done.exit_code == 0 and 0 < json.loads(done.stdout)["fed"] < count
     assert Counter(m.value() for m in site.fed()) == Counter(b"%d" % n for n in range(count))
 
 
-def run(site: Site, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pipeline.cli", "drain-dead-letters", *arguments]
-    env = {**os.environ, **environment(site.settings)}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+def run(site: Site, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["drain-dead-letters", *arguments], env=environment(site.settings))
 
 
 @pytest.mark.servers
@@ -291,10 +288,10 @@ def test_the_command_says_what_it_did_and_ends_as_the_contract_says(
     site: Site, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     done = run(site, *arguments)
-    assert (done.returncode, words in done.stdout + " ".join(done.stderr.split())) == (code, True), done
+    assert (done.exit_code, words in done.stdout + " ".join(done.stderr.split())) == (code, True), done
 
 
 @pytest.mark.servers
 def test_topics_that_are_not_there_are_named(kafka: EmbeddedKafka, topic_prefix: str) -> None:
     done = run(Site(Settings(kafka_brokers=kafka.brokers, topic_prefix=topic_prefix)), "--dry-run")
-    assert done.returncode == 1 and f"{topic_prefix}{DEAD_LETTERS}" in done.stderr
+    assert done.exit_code == 1 and f"{topic_prefix}{DEAD_LETTERS}" in done.stderr

@@ -297,7 +297,8 @@ def test_planned_time_whose_minutes_are_gone_is_not_known() -> None:
     promised = gathered().promised
     asked: list[tuple[int, int]] = []
 
-    def ask(start: int, end: int) -> list[Row]:
+    def ask(start: int, end: int, slos: list[str]) -> list[Row]:
+        assert slos == ["chat"]
         asked.append((start, end))
         return [{"slo": "chat", "instance": "region=eu", "good": 3, "bad": 4}]
 

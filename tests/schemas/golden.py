@@ -9,7 +9,10 @@ from pipeline.framing import single_object_header
 from schemas import HOME, avro_text
 from tests.naive.blocks import schema_of, write
 
-NAMES = ("burn_rate_alert", "config_change", "inference_event", "slo_counts", "slo_slice", "slo_status")
+NAMES = (
+    "burn_rate_alert", "config_change", "control_signal", "engine_snapshot", "inference_event", "slo_counts",
+    "slo_slice", "slo_status",
+)  # fmt: skip
 
 
 def value_of(kind: Any, number: int) -> Any:

@@ -287,7 +287,10 @@ def test_the_document_lists_exactly_the_grants() -> None:
     rows = re.findall(r"^\| (\w[\w ]*) \| (\w+) \| `(\S+)` \| (\w+) \|", DOCUMENT.read_text(), re.MULTILINE)
     written = {(role, Grant(kind, name.rstrip("*"), operation, "*" in name)) for role, kind, name, operation in rows}
     settings = Settings(topic_prefix="", group="burnline")
-    roles = ("worker", "deliverer", "producer", "change writer", "alert reader", "drain")
+    roles = (
+        "worker", "deliverer", "producer", "change writer", "snapshot writer", "signal writer", "signal reader",
+        "alert reader", "drain",
+    )  # fmt: skip
     wanted = {(role, grant) for role in roles for grant in grants.ROLES[role](settings)}
     assert written == wanted
     admin = {grant.operation for grant in grants.ROLES["admin"](settings)}

@@ -10,6 +10,7 @@ from typing import Any
 
 from clickhouse_driver import Client
 
+from pipeline.blocks import encode
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse_config import ADMIN_GRANTS, WRITER, user
 from pipeline.records import UnitFacts
@@ -92,7 +93,7 @@ def put(sink: ClickHouse, topic: str, base: str, records: list[Recorded], partit
 
 def tell(sink: ClickHouse, client: Client) -> None:
     """Fill every table that a view reads."""
-    for part in (_counted, _judged, _alerted, _put_aside, _changed, _kept_whole, _reported):
+    for part in (_counted, _judged, _alerted, _put_aside, _changed, _kept_whole, _reported, _controlled):
         part(sink)
     _corrected(client)
     for i, slo in enumerate(SLOS * 2):
@@ -158,6 +159,22 @@ def _changed(sink: ClickHouse) -> None:
     put(sink, base, base, [Recorded(i, each, b"k", (), START_S * 1000 + i) for i, each in enumerate(values * 2)])
 
 
+def _controlled(sink: ClickHouse) -> None:
+    """What controls said, twice of each, and looks at replicas."""
+    said: list[bytes] = []
+    looks: list[bytes] = []
+    for i, slo in enumerate(SLOS):
+        for moment in (START_S * 1_000_000 + i, START_S * 1_000_000 + i + 60_000_000):
+            times = {"evaluated_at": moment, "expires_at": moment + 120_000_000}
+            told = {"service": slo, "model": f"m{i}", "name": "scale", "state": "out", "value": 2.0 + i, **times}
+            said.append(encode("control_signal", {**told, "inputs": {"rps": 3.5}, "details": {"by": "load"}}))
+            look = {"snapshot_at": moment, "endpoint_id": f"pod-{i}", "service": slo, "running": i}
+            looks.append(encode("engine_snapshot", look))
+    for base, values in (("slo.signals", said), ("inference.snapshots", looks)):
+        put(sink, base, base, [Recorded(i, each, b"k", (), START_S * 1000) for i, each in enumerate(values)])
+        put(sink, f"again.{base}", base, [Recorded(0, values[0], b"k", (), START_S * 1000)])
+
+
 def _kept_whole(sink: ClickHouse) -> None:
     put(sink, "whole.slo.slices", "slo.slices", records_of(events_of("whole"), "whole"))
 
@@ -198,4 +215,6 @@ WHAT = {
     **dict.fromkeys(("sli", "sli_1m", "sli_1h"), OF_STATES),
     "pipeline_health": "* EXCEPT (watermark_lag_s, stored_lag_s, stored_at, flushed_at)",
     "known_until": "known_at",
+    "forecast": "* EXCEPT (age_s, is_expired)",
+    "signals": "* EXCEPT (age_s, is_expired)",
 }

@@ -18,6 +18,7 @@ from pipeline.series import BASE_LABELS
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import ClickHouse, Refused, Unavailable
 from pipeline.sinks.migrations import migrate
+from pipeline.sinks.repeating import insert_again
 from pipeline.sinks.tables import TABLES
 from pipeline.store import Batch
 from tests.naive import store as naive
@@ -176,7 +177,7 @@ def catch_up(server: EmbeddedClickHouse, story: Story) -> None:
     mark = sink.high_mark(story.topic, 0)
     for batch in story.batches:
         if mark is None or batch.first_offset > mark:
-            insert(sink, batch)
+            insert_again(sink, batch)
     sink.close()
 
 

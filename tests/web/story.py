@@ -145,6 +145,7 @@ def tell(client: Any, now: datetime, slo_dir: Path) -> None:
     tell_latencies(client, now)
     tell_alerts(client, now)
     tell_pipeline(client, now)
+    tell_signals(client, now)
 
 
 def status(
@@ -262,6 +263,27 @@ def tell_pipeline(client: Any, now: datetime) -> None:
             "dead_at": now - timedelta(minutes=9), "reason": "unknown_schema", "detail": "schema 77 is in no registry",
             "topic": "inference.events", "offset": offset, "dlq_topic": "inference.events.dlq", "dlq_offset": offset,
         }])  # fmt: skip
+
+
+def tell_signals(client: Any, now: datetime) -> None:
+    """What controls say of chat: all but the forecast is in force, and of the cost nothing is known."""
+    said: list[tuple[str, str, str, str, float | None, str, str]] = [
+        ("", "gate", "", "frozen", 2.0, "", "chat-ttft: what burns is mended first: a critical alert is open"),
+        (MODELS[0], "scale", "", "out", 6.0, "replicas", "31 requests a second come, 6 replicas bear 34"),
+        (MODELS[0], "capacity", "h100-fp8", "measured", 24.0, "requests", "at 25 in flight chat-ttft breaks"),
+        (MODELS[0], "shed", "LOW", "shed", 0.5, "share of the class to shed", "CRITICAL burns at 26x"),
+        (MODELS[0], "cost", "", "unknown", None, "", "no event has a price"),
+        (MODELS[0], "forecast", "", "forecast", 33.0, "requests/s", "a model that beats the season"),
+    ]
+    insert(client, "signal_records", [
+        {
+            "service": "chat", "model": model, "name": name, "scope": scope, "state": state, "value": value,
+            "unit": unit, "reason": reason, "evaluated_at": now - MINUTE, "watermark": now - MINUTE,
+            "expires_at": now if name == "forecast" else now + FRESH, "appended_at": now - MINUTE,
+            "inputs": {"requests_per_s": 31.0}, "samples": 1860, "confidence": 0.9,
+        }
+        for model, name, scope, state, value, unit, reason in said
+    ])  # fmt: skip
 
 
 def tell_more(client: Any, now: datetime) -> None:

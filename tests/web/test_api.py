@@ -18,6 +18,7 @@ from pipeline.standing import STANDINGS
 from pipeline.web import answers, answers_events
 from pipeline.web.gate import Gate
 from pipeline.web.gates import Gates
+from pipeline.web.signals import ModelSignals, Signals
 from tests.web.serving import Served, serving
 from tests.web.story import HERO, TRACES
 
@@ -256,10 +257,28 @@ def test_pages_of_alerts_hold_each_once(client: httpx.Client, limit: int) -> Non
     assert seen == [(each["dedup_key"], each["fired_at"]) for each in get(client, "/api/v1/alerts")["items"]]
 
 
-def test_signals_say_that_nothing_publishes_yet(client: httpx.Client) -> None:
-    for path in ("/api/v1/signals", "/api/v1/signals/chat/llama"):
-        said = get(client, path)
-        assert (said["items"], said["note"]) == ([], "No control publishes signals yet")
+def test_a_model_that_nothing_is_published_of_has_no_numbers(client: httpx.Client) -> None:
+    said = get(client, "/api/v1/signals/chat/nobody")
+    assert [each["name"] for each in said["items"]] == ["gate"]  # of its service
+    nothing = get(client, "/api/v1/signals/nobody/nobody")
+    assert (nothing["values"], nothing["items"], nothing["note"]) == (
+        {}, [], "No control has published a signal that fits",
+    )  # fmt: skip
+
+
+def test_signals_are_flat_numbers_and_what_is_expired_or_unknown_is_none(client: httpx.Client) -> None:
+    said = get(client, f"/api/v1/signals/chat/{quote('llama-3.3-70b')}")
+    assert said["values"] == {"gate": 2.0, "scale": 6.0}
+    assert said["states"] == {"gate": "frozen", "scale": "out", "cost": "unknown"}
+    assert said["scopes"] == {"capacity": {"h100-fp8": 24.0}, "shed": {"LOW": 0.5}}
+    assert said["ttl_s"].keys() == said["states"].keys() and all(ttl_s > 0 for ttl_s in said["ttl_s"].values())
+    assert [(each["name"], each["is_expired"]) for each in said["items"]] == [
+        ("gate", False), ("capacity", False), ("cost", False), ("forecast", True), ("scale", False), ("shed", False),
+    ]  # fmt: skip
+    every = get(client, "/api/v1/signals")
+    assert [(each["service"], each["name"]) for each in every["items"]][:2] == [("chat", "gate"), ("chat", "capacity")]
+    assert [each["name"] for each in get(client, "/api/v1/signals", name="scale")["items"]] == ["scale"]
+    assert get(client, "/api/v1/signals", service="embed")["items"] == []
 
 
 def test_the_pipeline_says_how_far_it_is_and_what_could_not_be_used(client: httpx.Client) -> None:
@@ -280,7 +299,7 @@ BAD = [
     (TTFT, {"from": "-1h"}, "from"), (f"{TTFT}/burn", {"instance": HERO, "from": "x"}, "from"),
     (f"{TTFT}/burn", {"instance": HERO, "from": "now"}, "from"), ("/api/v1/alerts", {"kind": "x"}, "kind"),
     ("/api/v1/alerts/a", {"fired_at": "-1h"}, "fired_at"), ("/api/v1/pipeline", {"q": "x"}, "q"),
-    ("/api/v1/signals", {"service": "x"}, "service"), ("/api/v1/live", {"limit": "501"}, "limit"),
+    ("/api/v1/signals", {"model": "x"}, "model"), ("/api/v1/live", {"limit": "501"}, "limit"),
     ("/api/v1/live", {"group": "slo"}, "group"), ("/api/v1/gate/chat", {"at": "now"}, "at"),
 ]  # fmt: skip
 
@@ -332,7 +351,8 @@ def test_the_description_is_valid_and_every_answer_is_as_it_says(client: httpx.C
         "/slos/{name}": (TTFT, answers.OneSlo),
         "/pipeline": ("/api/v1/pipeline", answers_events.Pipeline),
         "/alerts": ("/api/v1/alerts", answers_events.Alerts),
-        "/signals": ("/api/v1/signals", answers_events.Signals),
+        "/signals": ("/api/v1/signals", Signals),
+        "/signals/{service}/{model}": ("/api/v1/signals/chat/x", ModelSignals),
         "/gate/{service}": ("/api/v1/gate/chat", Gate),
         "/gates": ("/api/v1/gates", Gates),
     }

@@ -50,11 +50,11 @@ def test_who_asks_the_same_at_once_or_within_the_second_gets_the_same_answer(cli
     now = [0.0]
 
     async def work(found: Asking) -> list[Any]:
-        first = await asyncio.gather(*(found.ask("has_signals") for _ in range(100)))
+        first = await asyncio.gather(*(found.ask("services") for _ in range(100)))
         now[0] = 0.9
-        within = await found.ask("has_signals")
+        within = await found.ask("services")
         now[0] = 1.1
-        return [*first, within, await found.ask("has_signals")]
+        return [*first, within, await found.ask("services")]
 
     *same, after = ask(settings_of(clickhouse), work, lambda: now[0])
     assert len({id(each) for each in same}) == 1
@@ -83,7 +83,7 @@ def test_more_than_can_wait_are_told_to_come_again(gate: Gate, clickhouse: Embed
         ]
         await asyncio.sleep(0)
         with pytest.raises(NoAnswer, match="too many") as refused:
-            await found.ask("has_signals")
+            await found.ask("services")
         assert refused.value.retry_after_s == 1
         gate.open()
         return await asyncio.gather(*waiting, found.ask("trends", {"until": 1_800_000_000, **names}))
@@ -98,21 +98,21 @@ def test_while_it_is_away_nobody_waits_and_the_last_good_answer_is_dated(
 
     async def work(found: Asking) -> None:
         assert found.last_good_at is None
-        answered = await found.ask("has_signals")
+        answered = await found.ask("services")
         assert found.last_good_at == answered.as_of
         gate.shut()
         now[0] = 10
         with pytest.raises(NoAnswer, match="burnline doctor"):
-            await found.ask("has_signals")
+            await found.ask("services")
         tried = gate.accepted
         for _ in range(20):
             with pytest.raises(NoAnswer):
-                await found.ask("has_signals")
+                await found.ask("services")
         assert gate.accepted == tried and found.last_good_at == answered.as_of
         gate.open()
         now[0] = 20
         assert found.away
-        assert (await found.ask("has_signals")).as_of > answered.as_of
+        assert (await found.ask("services")).as_of > answered.as_of
         assert found.away == ""
 
     ask(through(gate, clickhouse), work, lambda: now[0])
@@ -126,7 +126,7 @@ def test_who_closes_does_not_wait_for_a_server_that_hangs(
     async def run() -> None:
         gate.hold()
         found = Asking(through(gate, clickhouse))
-        waiting = asyncio.create_task(found.ask("has_signals"))
+        waiting = asyncio.create_task(found.ask("services"))
         async with asyncio.timeout(60):
             while not gate.accepted:
                 await asyncio.sleep(0.01)
@@ -172,9 +172,9 @@ def test_values_stand_where_they_are_used_and_are_not_read_again() -> None:
 
 
 def test_only_plain_names_become_part_of_a_question() -> None:
-    assert "FROM sli_1m" in sql_of("latency", (("metric", "ttft"), ("view", "sli_1m")))
+    assert "FROM sli_1m" in sql_of("sketches", (("metric", "ttft"), ("view", "sli_1m")))
     with pytest.raises(ValueError, match="no name"):
-        sql_of("latency", (("metric", "ttft"), ("view", "sli_1m; SELECT 1")))
+        sql_of("sketches", (("metric", "ttft"), ("view", "sli_1m; SELECT 1")))
 
 
 def test_every_question_begins_with_what_it_asks() -> None:

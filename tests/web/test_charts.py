@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.web import charts
-from pipeline.web.charts import NOT_A_SUM, Counted, Grid, grid_of
+from pipeline.web.charts import COLUMNS, NOT_A_SUM, POINTS, Counted, Grid, grid_of
 from pipeline.web.parameters import Span
 from tests.naive import charts as naive
 
@@ -85,6 +85,13 @@ def test_a_grid_covers_its_span_in_few_steps(since: int, length: int, points: in
     assert grid.since % grid.step_s == grid.until % grid.step_s == 0
     assert len(grid.starts) <= points + 1
     assert since - grid.since < grid.step_s and grid.until - since - length < grid.step_s
+
+
+@given(st.integers(0, 2_000_000_000), st.integers(1, 800 * DAY_S))
+def test_columns_of_a_heat_map_are_made_of_whole_steps_of_lines(since: int, length: int) -> None:
+    fine, wide = (grid_of(Span(since, since + length), points) for points in (POINTS, COLUMNS))
+    assert wide.step_s % fine.step_s == 0
+    assert set(fine.starts) <= set(range(wide.since, wide.until, fine.step_s))
 
 
 def test_minutes_are_read_where_they_are_kept_and_fine_enough() -> None:

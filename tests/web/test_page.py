@@ -186,9 +186,14 @@ def test_alerts_are_on_a_timeline_and_in_a_table_and_each_tells_its_story(look: 
         assert page.url == address
 
 
-def test_signals_say_that_there_are_none_and_no_gate_is_open_while_its_service_burns(look: Look) -> None:
+def test_signals_say_what_is_in_force_and_no_gate_is_open_while_its_service_burns(look: Look) -> None:
     with look("/signals") as page:
-        expect(page.locator(".box.empty")).to_contain_text("No signals")
+        published = page.get_by_role("table", name="Signals")
+        expect(published.locator("tbody tr")).to_have_count(6)
+        scale = published.locator("tr", has_text="scale")
+        expect(scale).to_contain_text("6 replicas")
+        expect(published.locator("tr", has_text="forecast")).to_contain_text("Expired")
+        expect(published.locator("tr", has_text="cost")).to_contain_text("no data")
         chat = page.get_by_role("table", name="Deploy gates").locator("tr", has_text="chat")
         expect(chat.locator(".badge")).to_be_visible()
         expect(chat.locator(".badge.ok")).to_have_count(0)

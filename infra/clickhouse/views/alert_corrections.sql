@@ -1,5 +1,6 @@
 -- Which alerts were judged on time that corrections leave out. On a cluster a shard must work out the window, and it cannot
--- give a moment as leadInFrame's default: what comes behind the last event is filled in outside of it.
+-- give a moment as leadInFrame's default: what comes behind the last event is filled in outside of it. Ranges are one array:
+-- labels are looked at only where times overlap, which a join of all events with all ranges would do for each pair.
 
 CREATE OR REPLACE VIEW alert_corrections (
     slo LowCardinality(String) COMMENT 'name of the SLO',
@@ -8,12 +9,16 @@ CREATE OR REPLACE VIEW alert_corrections (
     started_at DateTime64(6, 'UTC') COMMENT 'event time at which the alert fired',
     correction String COMMENT 'a correction in force of time that the event was judged on, or that passed until the next one'
 ) AS
+WITH (
+    SELECT groupArray((correction, range_start, range_end, where_labels, where_values, where_none_of, where_prefixes))
+    FROM correction_ranges
+) AS ranges
 SELECT DISTINCT
     e.slo AS slo,
     e.dedup_key AS dedup_key,
     e.sequence AS sequence,
     e.started_at AS started_at,
-    r.correction AS correction
+    ranges[place].1 AS correction
 FROM (
     SELECT
         slo, dedup_key, sequence, started_at,
@@ -24,12 +29,14 @@ FROM (
         mapConcat(CAST(labels, 'Map(String, String)'), map('slo', slo, 'service', service)) AS names
     FROM alert_events FINAL
 ) AS e
-CROSS JOIN correction_ranges AS r
-WHERE r.range_start < e.until AND r.range_end > e.since
-AND arrayAll(
+ARRAY JOIN arrayFilter(
+    (place, range_start, range_end) -> range_start < e.until AND range_end > e.since,
+    arrayEnumerate(ranges), ranges.2, ranges.3
+) AS place
+WHERE arrayAll(
     (label, values, none_of, prefixes) -> has(mapKeys(e.names), label)
         AND (empty(values) OR has(values, e.names[label])) AND NOT has(none_of, e.names[label])
         AND (empty(prefixes) OR arrayExists(prefix -> startsWith(e.names[label], prefix), prefixes)),
-    r.where_labels, r.where_values, r.where_none_of, r.where_prefixes
+    ranges[place].4, ranges[place].5, ranges[place].6, ranges[place].7
 )
 COMMENT 'Alerts and corrections: one row is an event of an alert and a correction it falls into; none silences an alert';

@@ -1,26 +1,29 @@
 // Deploy gates, and signals for scalers and routers as they are published: for others to act on; Burnline never does.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { count, instant } from "../format.js";
+import { count, duration, instant, NO_DATA } from "../format.js";
 import { empty, heads, sql, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
 import { link } from "../router.js";
 import { icon } from "../standing.js";
 
 const REFRESH_MS = 5000;
-const FIRST = ["service", "model", "signal"];
 //: verdict of a gate: class and word
 const VERDICTS = { open: ["ok", "Open"], caution: ["warning", "Caution"], frozen: ["critical", "Frozen"] };
 const GATES = heads("Service", "Gate", "Because");
+const SIGNALS = heads("Service", "Model", "Signal", "Scope", "Says", ["Value"], "Because", "Decided", "Holds");
 
-const isNumber = (shown) => typeof shown === "number";
-const words = (name) => name.replaceAll("_", " ");
+const figure = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const figures = ({ inputs }) =>
+  Object.entries(inputs)
+    .map(([name, shown]) => `${name.replaceAll("_", " ")} ${figure.format(shown)}`)
+    .join(" · ");
 
-const cell = (name, shown) => {
-  if (shown === null || shown === undefined) return value("no data");
-  if (/_at$|^ts$|watermark/.test(name) && instant(shown)) return time(shown);
-  return typeof shown === "object" ? html`<code>${JSON.stringify(shown)}</code>` : String(shown);
-};
+/** How long a signal still holds; from its end on it says nothing, whatever it said. */
+function holds({ expires_at: end, is_expired: isExpired }) {
+  if (isExpired) return html`<span class="unknown">Expired</span>`;
+  return duration(Math.max(0, Math.round((instant(end) - Date.now()) / 1000)));
+}
 
 const reasonOf = ({ slo, instance, text }) =>
   html`<div>${slo ? html`<a href=${link("slo", slo, { instance })}>${slo}</a>: ` : nothing}${text}</div>`;
@@ -96,10 +99,22 @@ export class Signals {
 
   #listed(items, note) {
     if (!items.length) return empty("No signals", note ?? "None has been published.");
-    const names = [...FIRST, ...Object.keys(items[0]).filter((name) => !FIRST.includes(name))];
-    const titles = names.map((name) => (isNumber(items[0][name]) ? [words(name)] : words(name)));
-    const row = (item) =>
-      html`<tr>${names.map((name) => html`<td class=${isNumber(item[name]) ? "number" : ""}>${cell(name, item[name])}</td>`)}</tr>`;
-    return table("Signals", heads(...titles), items.map(row));
+    return table("Signals", SIGNALS, items.map((item) => this.#signal(item)));
+  }
+
+  #signal(item) {
+    const { service, model, name, scope, state, value: number, unit, reason, is_expired: isExpired } = item;
+    const isKnown = number !== null && !isExpired;
+    return html`<tr class=${isExpired ? "muted" : ""}>
+      <th scope="row"><a href=${link("fleet", "", { service })}>${service}</a></th>
+      <td>${model || html`<span class="muted">all</span>`}</td>
+      <td>${name}</td>
+      <td>${scope}</td>
+      <td>${isExpired ? html`<s>${state}</s>` : state}</td>
+      <td class="number">${isKnown ? `${figure.format(number)} ${unit}` : value(NO_DATA)}</td>
+      <td class="reason" title=${figures(item)}>${reason}</td>
+      <td>${time(item.evaluated_at, { relative: true })}</td>
+      <td>${holds(item)}</td>
+    </tr>`;
   }
 }

@@ -1,0 +1,131 @@
+-- What controls say now and what they said, and how replicas of engines are.
+
+CREATE OR REPLACE VIEW signals (
+    service LowCardinality(String) COMMENT 'service',
+    model LowCardinality(String) COMMENT 'request_model; empty: all models of the service',
+    name LowCardinality(String) COMMENT 'which signal: capacity, scale, forecast, shed, quota, gate, cost or frontier',
+    scope String COMMENT 'a variant, a class, a tenant, a horizon that it is limited to; empty: nothing else',
+    state LowCardinality(String) COMMENT 'what it says, in a word; unknown: nothing is known',
+    value Nullable(Float64) COMMENT 'what it says, as a number; null: there is none',
+    unit LowCardinality(String) COMMENT 'of the value',
+    reason String COMMENT 'why, in a sentence',
+    confidence Nullable(Float64) COMMENT 'between 0 and 1; null: not told',
+    samples Int64 COMMENT 'requests, or whatever the control counts, that it is based on',
+    inputs Map(LowCardinality(String), Float64) COMMENT 'the figures that it was made of; what is not known is not there',
+    details Map(LowCardinality(String), String) COMMENT 'what a consumer may need beside the value',
+    evaluated_at DateTime64(6, 'UTC') COMMENT 'when it was decided',
+    watermark Nullable(DateTime64(6, 'UTC')) COMMENT 'event time up to which events are in it; null: it is not made of events',
+    window_s Int64 COMMENT 'how much event time it looked at; 0: that has no meaning here',
+    expires_at DateTime64(6, 'UTC') COMMENT 'from then on nothing is known',
+    appended_at DateTime64(6, 'UTC') COMMENT 'when the broker took it',
+    age_s Float64 COMMENT 'seconds since it was decided',
+    is_expired Bool COMMENT 'whether it says nothing any more: act as if it had never come'
+) AS
+SELECT
+    s.service AS service,
+    s.model AS model,
+    s.name AS name,
+    s.scope AS scope,
+    s.state AS state,
+    s.value AS value,
+    s.unit AS unit,
+    s.reason AS reason,
+    s.confidence AS confidence,
+    s.samples AS samples,
+    s.inputs AS inputs,
+    s.details AS details,
+    s.evaluated_at AS evaluated_at,
+    s.watermark AS watermark,
+    s.window_s AS window_s,
+    s.expires_at AS expires_at,
+    s.appended_at AS appended_at,
+    greatest(dateDiff('microsecond', s.evaluated_at, now64(6, 'UTC')) / 1e6, 0.) AS age_s,
+    s.expires_at <= now64(6, 'UTC') AS is_expired
+FROM signal_records AS s FINAL
+COMMENT 'What controls say: one row is the newest of a signal, for a week behind its expiry';
+
+CREATE OR REPLACE VIEW signal_log (
+    service LowCardinality(String) COMMENT 'service',
+    model LowCardinality(String) COMMENT 'request_model; empty: all models of the service',
+    name LowCardinality(String) COMMENT 'which signal',
+    scope String COMMENT 'what else it was limited to; empty: nothing else',
+    state LowCardinality(String) COMMENT 'what it said, in a word; unknown: nothing was known',
+    value Nullable(Float64) COMMENT 'what it said, as a number; null: there was none',
+    unit LowCardinality(String) COMMENT 'of the value',
+    reason String COMMENT 'why, in a sentence',
+    confidence Nullable(Float64) COMMENT 'between 0 and 1; null: not told',
+    samples Int64 COMMENT 'requests, or whatever the control counts, that it was based on',
+    inputs Map(LowCardinality(String), Float64) COMMENT 'the figures that it was made of',
+    details Map(LowCardinality(String), String) COMMENT 'what a consumer may need beside the value',
+    evaluated_at DateTime64(6, 'UTC') COMMENT 'when it was decided',
+    watermark Nullable(DateTime64(6, 'UTC')) COMMENT 'event time up to which events were in it; null: it is not made of events',
+    window_s Int64 COMMENT 'how much event time it looked at; 0: that has no meaning here',
+    expires_at DateTime64(6, 'UTC') COMMENT 'when it expired, unless a newer one came before',
+    appended_at DateTime64(6, 'UTC') COMMENT 'when the broker took it'
+) AS
+SELECT
+    s.service AS service,
+    s.model AS model,
+    s.name AS name,
+    s.scope AS scope,
+    s.state AS state,
+    s.value AS value,
+    s.unit AS unit,
+    s.reason AS reason,
+    s.confidence AS confidence,
+    s.samples AS samples,
+    s.inputs AS inputs,
+    s.details AS details,
+    s.evaluated_at AS evaluated_at,
+    s.watermark AS watermark,
+    s.window_s AS window_s,
+    s.expires_at AS expires_at,
+    s.appended_at AS appended_at
+FROM signal_history AS s FINAL
+COMMENT 'Every signal that was published: what says the same as before is published again when it is half expired';
+
+CREATE OR REPLACE VIEW snapshots (
+    snapshot_at DateTime64(6, 'UTC') COMMENT 'when the replica was looked at, by the clock of who looked',
+    endpoint_id LowCardinality(String) COMMENT 'replica, as events name it',
+    service LowCardinality(String) COMMENT 'service',
+    model LowCardinality(String) COMMENT 'request_model that it serves; empty: not told',
+    engine LowCardinality(String) COMMENT 'vllm, sglang, tgi, triton, tensorrt-llm, llm-d; empty: not told',
+    region LowCardinality(Nullable(String)) COMMENT 'where it runs; null: not told',
+    variant LowCardinality(Nullable(String)) COMMENT 'hardware and configuration variant; null: not told',
+    accelerator LowCardinality(Nullable(String)) COMMENT 'accelerator type; null: not told',
+    ready Bool COMMENT 'whether it answered and takes requests',
+    running Nullable(Int64) COMMENT 'requests at work; null: it does not say',
+    waiting Nullable(Int64) COMMENT 'requests in its queue; null: it does not say',
+    kv_usage Nullable(Float64) COMMENT 'share of its cache of keys and values in use, between 0 and 1; null: it does not say',
+    oldest_inflight_ms Nullable(Int64) COMMENT 'age of its oldest request that is not done; null: it does not say',
+    gpu_count Nullable(Int64) COMMENT 'accelerators that it uses; null: not told',
+    gpu_hour_picousd Nullable(Int64) COMMENT 'price of an hour of one of them, in pico-USD; null: not told',
+    started_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when it began to run; null: it does not say',
+    finished Nullable(Int64) COMMENT 'requests that it has finished since then; null: it does not say',
+    output_tokens Nullable(Int64) COMMENT 'tokens that it has generated since then; null: it does not say',
+    error LowCardinality(String) COMMENT 'why it could not be looked at; empty: it could',
+    appended_at DateTime64(6, 'UTC') COMMENT 'when the broker took the record'
+) AS
+SELECT
+    s.snapshot_at AS snapshot_at,
+    s.endpoint_id AS endpoint_id,
+    s.service AS service,
+    s.model AS model,
+    s.engine AS engine,
+    s.region AS region,
+    s.variant AS variant,
+    s.accelerator AS accelerator,
+    s.ready AS ready,
+    s.running AS running,
+    s.waiting AS waiting,
+    s.kv_usage AS kv_usage,
+    s.oldest_inflight_ms AS oldest_inflight_ms,
+    s.gpu_count AS gpu_count,
+    s.gpu_hour_picousd AS gpu_hour_picousd,
+    s.started_at AS started_at,
+    s.finished AS finished,
+    s.output_tokens AS output_tokens,
+    s.error AS error,
+    s.appended_at AS appended_at
+FROM snapshot_records AS s FINAL
+COMMENT 'How replicas of engines were: one row is one look at one of them';

@@ -1,0 +1,33 @@
+"""Asks Burnline what is in force for a model. Plain Python, without anything to install; the examples beside it use it.
+
+Whoever cannot be asked, and whatever is expired or unknown, is an empty answer: hold what you have.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+NOTHING: dict[str, Any] = {"values": {}, "states": {}, "scopes": {}, "ttl_s": {}, "items": []}
+
+
+def in_force(address: str, service: str, model: str) -> dict[str, Any]:
+    """Ask /api/v1/signals/{service}/{model}; a token is taken from BURNLINE_HTTP_TOKEN."""
+    path = "/".join(urllib.parse.quote(part, safe="") for part in (service, model))
+    request = urllib.request.Request(f"{address.rstrip('/')}/api/v1/signals/{path}")
+    if token := os.environ.get("BURNLINE_HTTP_TOKEN"):
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except (urllib.error.URLError, TimeoutError, ValueError):
+        return NOTHING
+
+
+def signal(answer: dict[str, Any], name: str, scope: str = "") -> dict[str, Any] | None:
+    """Return one signal whole, with its inputs and details; None: it is not in force."""
+    mine = (each for each in answer["items"] if each["name"] == name and each["scope"] == scope)
+    return next((each for each in mine if not each["is_expired"] and each["state"] != "unknown"), None)

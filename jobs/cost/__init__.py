@@ -1,0 +1,1 @@
+"""`burnline cost`: what tokens and accelerators cost, what an objective would cost, and what was rated, rated anew."""

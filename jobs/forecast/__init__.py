@@ -1,0 +1,1 @@
+"""`burnline forecast`: load, tokens, cost and budgets from minutes to a week ahead, by models that proved good."""

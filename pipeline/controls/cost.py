@@ -1,0 +1,206 @@
+"""Cost: what tokens and accelerator time cost by a price list, in whole pico-USD (1e-12 USD).
+
+Pure. Laws: cached, cache-write and reasoning tokens are parts of input and output and are paid once, at their own
+price; what is not known costs not nothing but None; shares of a sum add up to it; amounts are summed first and divided
+once, last. The price that counts is the one in force when an event completed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import NamedTuple
+
+from pipeline.slo import Ratio
+
+HOUR_US = 3_600_000_000
+MONTH_H = 730  #: 365 d / 12, as clouds count
+#: ended before an engine saw them: nobody is charged for these
+UNSERVED = frozenset({"SHED", "RATE_LIMITED", "REJECTED"})
+NO_OVERHEAD = Ratio(0, 1)
+HEADROOM = Fraction(6, 5)  #: capacity is compared with the peak and a fifth more (definitions, section 6)
+
+
+class Usage(NamedTuple):
+    """What one event used. None: not known."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    outcome: str = "SUCCESS"
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of one model, from a moment on; pico-USD, per token but for `request`."""
+
+    model: str
+    input: int
+    output: int
+    cached_input: int
+    cache_write: int
+    reasoning: int
+    request: int = 0
+    provider: str = ""  # empty: of any
+    from_us: int = 0
+
+
+@dataclass(frozen=True)
+class GpuPrice:
+    """Of one accelerator for an hour, from a moment on."""
+
+    accelerator: str
+    hour: int
+    from_us: int = 0
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """Prices under one version: events that were rated by it name it."""
+
+    version: str
+    prices: tuple[Price, ...] = ()
+    accelerators: tuple[GpuPrice, ...] = ()
+    overhead: Ratio = NO_OVERHEAD  # of accelerator time, for power, network and people
+    source: str = ""
+    file: str = ""
+
+    def price(self, model: str, provider: str, at_us: int) -> Price | None:
+        """The price in force: of this provider before one of any, the newest that has begun."""
+        fitting = (each for each in self.prices if each.model == model and each.provider in {"", provider})
+        begun = (each for each in fitting if each.from_us <= at_us)
+        return max(begun, key=lambda each: (each.provider != "", each.from_us), default=None)
+
+    def hour(self, accelerator: str, at_us: int) -> int | None:
+        """Pico-USD for an hour of an accelerator, overhead not included."""
+        begun = (each for each in self.accelerators if each.accelerator == accelerator and each.from_us <= at_us)
+        newest = max(begun, key=lambda each: each.from_us, default=None)
+        return None if newest is None else newest.hour
+
+
+def metered(usage: Usage, price: Price) -> int | None:
+    """What an event costs by its tokens. None: tokens that are charged for were not counted.
+
+    Parts that a producer counts beyond their whole are cut to it, so that nothing is ever paid twice.
+    """
+    if usage.outcome in UNSERVED:
+        return 0
+    asked, written = usage.input_tokens, usage.output_tokens
+    if (asked is None and price.input) or (written is None and price.output):
+        return None
+    asked, written = max(asked or 0, 0), max(written or 0, 0)
+    cached = min(max(usage.cached_input_tokens, 0), asked)
+    stored = min(max(usage.cache_write_input_tokens, 0), asked - cached)
+    thought = min(max(usage.reasoning_output_tokens, 0), written)
+    return (
+        price.request
+        + (asked - cached - stored) * price.input
+        + cached * price.cached_input
+        + stored * price.cache_write
+        + (written - thought) * price.output
+        + thought * price.reasoning
+    )
+
+
+def gpu_time(gpu_us: int, hour: int, overhead: Ratio = NO_OVERHEAD) -> int:
+    """What accelerator time costs: of a sum of it, so that it is rounded once."""
+    whole = gpu_us * hour * (overhead.scale + overhead.numerator)
+    return _nearest(whole, HOUR_US * overhead.scale)
+
+
+def shares(total: int, weights: Sequence[int]) -> list[int]:
+    """Cut a sum in proportion to weights; without any weight nothing is cut off.
+
+    Law: sum(shares(total, weights)) == total when any weight is above 0; each share is within 1 of its exact part.
+    The largest remainders get what rounding down leaves, the first of equal ones.
+    """
+    whole = sum(weights)
+    if whole <= 0:
+        return [0] * len(weights)
+    parts = [total * weight // whole for weight in weights]
+    left = total - sum(parts)
+    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
+    for i in order[:left]:
+        parts[i] += 1
+    return parts
+
+
+class Line(NamedTuple):
+    """What was spent on one series of a variant, and what came of it."""
+
+    output_tokens: int
+    good_tokens: int | None  # of events that no SLO counts as bad; None: not known
+    metered: int  # pico-USD
+    gpu_us: int
+
+
+class Spent(NamedTuple):
+    """A line with the accelerator time of its variant paid: what it used, and its share of what stood idle."""
+
+    line: Line
+    used: int  # pico-USD
+    idle: int
+
+
+def spread(lines: Sequence[Line], paid: int, hour: int, overhead: Ratio = NO_OVERHEAD) -> tuple[list[Spent], int]:
+    """Pay for the accelerators of a variant; return what each line bears, and the idle rest that no line was there for.
+
+    `paid`: pico-USD for all the time that replicas were up, overhead included. Law: used + idle + rest == paid unless
+    more time was used than was paid for; then nothing is idle, and what was used stands as it is.
+    """
+    used = shares(gpu_time(sum(line.gpu_us for line in lines), hour, overhead), [line.gpu_us for line in lines])
+    idle_all = max(paid - sum(used), 0)
+    idle = shares(idle_all, [line.gpu_us for line in lines])
+    found = [Spent(line, own, wasted) for line, own, wasted in zip(lines, used, idle, strict=True)]
+    return found, idle_all - sum(idle)
+
+
+def per_1k(picousd: int | None, tokens: int | None) -> float | None:
+    """USD for a thousand tokens; without any there is no such price."""
+    return None if picousd is None or not tokens else 1000 * picousd / tokens / 1e12
+
+
+class Range(NamedTuple):
+    """What something is at least, probably and at most."""
+
+    least: float
+    likely: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Range":
+        low, likely, high = sorted(values)
+        return cls(low, likely, high)
+
+
+class Plan(NamedTuple):
+    """What it takes to keep an objective."""
+
+    replicas: Range
+    month: Range  # pico-USD
+    is_least: bool  # no load was seen that broke the objective: fewer replicas may do
+
+
+def plan(peak: Range, capacity: Range, replica_hour: int, is_capped: bool = False, least: int = 1) -> Plan | None:
+    """Plan replicas for a peak of requests in flight. None: the objective is not kept at any load that was seen.
+
+    `capacity`: requests in flight at one replica at which the objective is still kept; `is_capped`: none broke it, so
+    that it is at least so much. Cautious and hopeful ends meet: most replicas are the greatest peak over the least
+    capacity.
+    """
+    if capacity.least <= 0:
+        return None
+    replicas = Range(
+        *(
+            float(max(ceil(Fraction(load) * HEADROOM / Fraction(each)), least))
+            for load, each in zip(peak, reversed(capacity), strict=True)
+        )
+    )
+    return Plan(replicas, Range(*(count * replica_hour * MONTH_H for count in replicas)), is_capped)
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """Round to the nearest whole, halves up."""
+    return floor(Fraction(2 * numerator + denominator, 2 * denominator))

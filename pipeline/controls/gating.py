@@ -1,0 +1,94 @@
+"""The deploy gate as a signal: of every service what `burnline gate` says, for rollouts that watch a topic or a view.
+
+Pure. Law: what is unknown is never open here either; a service of which nothing is known has no value.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pipeline.controls.files import NOT_WRITTEN
+from pipeline.controls.gate import (
+    UNKNOWN as NO_RULE,
+)
+from pipeline.controls.gate import (
+    Decision,
+    Policy,
+    Rule,
+    Verdict,
+    decide_all,
+    minute_of_week,
+)
+from pipeline.controls.signal import UNKNOWN, Signal
+from pipeline.periods import EPOCH
+from pipeline.spec.problems import Refused
+from pipeline.standing import Freshness
+
+#: nothing may be changed while no policy was given
+CLOSED = Policy((Rule("otherwise", Verdict.FROZEN, "no policy was given"),))
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """How often the gates are looked at, and how long what they say holds."""
+
+    every_s: float = 30.0  # it joins all that is judged
+    ttl_s: float = 120.0
+    service: str = field(default="", metadata=NOT_WRITTEN)  # asked about: all
+    policy: Policy = field(default=CLOSED, metadata=NOT_WRITTEN)  # BURNLINE_GATE_POLICY
+    trailing_s: float = field(default=0.0, metadata=NOT_WRITTEN)  # how far event time trails in any case
+
+    def __post_init__(self) -> None:
+        if self.ttl_s < 2 * self.every_s:
+            raise Refused(
+                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
+            )
+
+
+def step(
+    spec: GateSpec, previous: Mapping[str, Signal], rows: Mapping[str, Sequence[Mapping[str, Any]]], now_us: int
+) -> list[Signal]:
+    """Decide for every service."""
+    del previous
+    if not rows["freshness"]:
+        return []
+    fresh = Freshness(**rows["freshness"][0])
+    about = {row["slo"]: row["service"] for row in rows["slos"]}
+    minute = minute_of_week(EPOCH + timedelta(microseconds=now_us), spec.policy.time_zone)
+    decided = decide_all(spec.policy, rows["gate"], about, fresh.staleness(spec.trailing_s), minute)
+    watermark_us = None if fresh.event_time is None else (fresh.event_time - EPOCH) // timedelta(microseconds=1)
+    return [
+        _signal(spec, service, decision, _figures(rows["gate"], service), watermark_us, now_us)
+        for service, decision in sorted(decided.items())
+    ]
+
+
+def _signal(
+    spec: GateSpec, service: str, decision: Decision, figures: dict[str, float], watermark_us: int | None, now_us: int
+) -> Signal:
+    reasons, worst = decision.reasons, decision.reasons[0]
+    known = [each for each in reasons if each.rule != NO_RULE]
+    counts = {word.word: float(sum(each.verdict == word for each in reasons)) for word in Verdict}
+    return Signal(
+        service=service, model="", name="gate", scope="",
+        state=decision.verdict.word if known else UNKNOWN,
+        value=float(decision.verdict) if known else None, unit="0 open, 1 caution, 2 frozen",
+        reason=f"{worst.slo}: {worst.text}" if worst.slo else worst.text,
+        evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6), watermark_us=watermark_us,
+        samples=len(reasons), confidence=len(known) / len(reasons), inputs={**counts, **figures},
+        details={
+            "is_known": str(decision.is_known).lower(), "rule": worst.rule, "slo": worst.slo,
+            "instance": worst.instance, "policy": spec.policy.file,
+        },
+    )  # fmt: skip
+
+
+def _figures(rows: Iterable[Mapping[str, Any]], service: str) -> dict[str, float]:
+    """The least budget that is left, and the greatest burn rate, of the SLO instances of a service."""
+    mine = [row for row in rows if service in row["service"].split(",")]
+    left = [row["budget_remaining_ratio"] for row in mine if row["budget_remaining_ratio"] is not None]
+    burns = [row["burn_rate"] for row in mine if row["burn_rate"] is not None]
+    return ({"budget_remaining_ratio_min": min(left)} if left else {}) | (
+        {"burn_rate_max": max(burns)} if burns else {}
+    )

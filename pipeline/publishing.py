@@ -1,0 +1,66 @@
+"""Writes records of one topic from outside of a worker: signals of jobs, snapshots of engines.
+
+Blocking, and idempotent as Kafka's producer is. Raises TopicsError alone, whose message says what to do.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.blocks import encode
+from pipeline.controls.signal import SCHEMA, Signal
+from pipeline.framing import SINGLE_OBJECT, Framing
+from pipeline.sources import registry
+from pipeline.topics import SIGNALS, TopicsError, cluster, confluent_config, topic_name
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+ACK_S = 20.0
+
+
+class Writer:
+    """A producer of one topic, for as long as somebody writes."""
+
+    def __init__(self, settings: "Settings", base: str, schema: str) -> None:
+        """Look whether the topic is there. Raises: TopicsError."""
+        from confluent_kafka import Producer
+
+        self._topic, self._schema = topic_name(settings, base), schema
+        _, seen = cluster(settings)
+        if self._topic not in seen.topics:
+            raise TopicsError(f"topics are missing: {self._topic}. Run `burnline migrate`")
+        self._framing = _framing(settings, self._topic, schema)
+        options = {"enable.idempotence": True, "message.timeout.ms": round(ACK_S * 1000)}
+        self._producer = Producer({**confluent_config(settings), **options})
+
+    def write(self, records: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """Write records, each a key and columns; return how many, once the broker has them all. Raises: TopicsError."""
+        refusals, count = list[str](), 0
+        for key, columns in records:
+            self._producer.produce(
+                self._topic, encode(self._schema, columns, self._framing), key.encode(),
+                on_delivery=lambda error, _: refusals.append(error.str()) if error else None,
+            )  # fmt: skip
+            self._producer.poll(0)
+            count += 1
+        if self._producer.flush(2 * ACK_S):
+            refusals.append(f"no answer within {2 * ACK_S:.0f} s")
+        if refusals:
+            raise TopicsError(f"{self._topic} does not take what is written: {refusals[0]}")
+        return count
+
+
+def publish(settings: "Settings", signals: Iterable[Signal]) -> int:
+    """Publish signals of a job, as forecasts: controls see them among what is published; return how many.
+
+    Raises: TopicsError.
+    """
+    return Writer(settings, SIGNALS, SCHEMA).write((signal.key, signal.columns) for signal in signals)
+
+
+def _framing(settings: "Settings", topic: str, schema: str) -> Framing:
+    url = settings.schema_registry_url
+    try:
+        return registry.framing(url, topic, {topic: schema}) if url else SINGLE_OBJECT
+    except registry.RegistryError as error:
+        raise TopicsError(str(error)) from error

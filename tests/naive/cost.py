@@ -1,0 +1,42 @@
+"""Oracle of cost: token by token in exact fractions of a USD, shares by handing out one unit after the other."""
+
+from fractions import Fraction
+from typing import Any
+
+MILLION = 1_000_000
+
+
+def metered_usd(usage: dict[str, Any], per_million: dict[str, Fraction]) -> Fraction:
+    """Pay each token by itself: first those that were cached, then those that were written to the cache."""
+    if usage["outcome"] in {"SHED", "RATE_LIMITED", "REJECTED"}:
+        return Fraction(0)
+    bill = Fraction(0)
+    for number in range(usage["input"]):
+        if number < usage["cached"]:
+            kind = "cached"
+        elif number < usage["cached"] + usage["stored"]:
+            kind = "stored"
+        else:
+            kind = "input"
+        bill += per_million[kind] / MILLION
+    for number in range(usage["output"]):
+        bill += per_million["reasoning" if number < usage["reasoning"] else "output"] / MILLION
+    return bill
+
+
+def price_of(prices: list[dict[str, Any]], model: str, provider: str, at: int) -> dict[str, Any] | None:
+    """Walk through time and remember what was in force: of the provider itself, if it has any price by then."""
+    own = other = None
+    for moment in range(at + 1):
+        for price in prices:
+            if price["model"] == model and price["from"] == moment:
+                if price["provider"] == provider and provider:
+                    own = price
+                elif price["provider"] == "":
+                    other = price
+    return own or other
+
+
+def shares(total: int, weights: list[int]) -> list[Fraction]:
+    """Exact parts."""
+    return [Fraction(total * weight, sum(weights)) if sum(weights) else Fraction(0) for weight in weights]
