@@ -105,6 +105,9 @@ def what_if(
     target: Annotated[list[str] | None, typer.Option(help="share that keeps it; several are compared")] = None,
     window: Annotated[str, typer.Option(help="of events and peaks that it is learned from")] = "1d",
     replica_hour: Annotated[str, typer.Option(help="what a replica costs an hour, as '5 USD'; snapshots say")] = "",
+    prices: Annotated[
+        Path | None, typer.Option(help=f"{PRICES}; of accelerators whose snapshots tell no price")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what an objective would cost: the load a replica may have, replicas for the peak and a fifth, USD a month.
@@ -120,7 +123,7 @@ def what_if(
 
     asked = [(metric, limit, share) for limit in threshold or [""] for share in target or ["0.99"]]
     try:
-        found = _outcomes(service, asked, window, replica_hour)
+        found = _outcomes(service, asked, window, replica_hour, _prices(prices))
     except SpecError as error:
         typer.echo(f"this is no objective:\n{error}", err=True)
         raise typer.Exit(2) from error
@@ -135,12 +138,14 @@ def what_if(
     screen().print(_plans(found) if found else none)
 
 
-def _outcomes(service: str, asked: list[tuple[str, str, str]], window: str, replica_hour: str) -> "list[Outcome]":
+def _outcomes(
+    service: str, asked: list[tuple[str, str, str]], window: str, replica_hour: str, prices: "PriceList"
+) -> "list[Outcome]":
     """Plan each objective.
 
     Raises: SpecError, Refused.
     """
-    from jobs.cost.what_if import PEAKS_SQL, REPLICAS_SQL, objective_of, outcomes, question
+    from jobs.cost.what_if import PEAKS_SQL, REPLICAS_SQL, objective_of, outcomes, question, replica_hours
     from pipeline.controls.capacity import CapacitySpec
     from pipeline.controls.cost import Range
     from pipeline.controls.files import seconds
@@ -149,7 +154,7 @@ def _outcomes(service: str, asked: list[tuple[str, str, str]], window: str, repl
     spec, hour = CapacitySpec(window_s=seconds(window)), money(replica_hour) if replica_hour else None
     objectives = [(objective_of(service, *each), each) for each in asked]
     peaks = {row["model"]: Range.of(row["peaks"]) for row in rows(PEAKS_SQL, service=service, window_s=spec.window_s)}
-    hours = {(row["model"], row["its_variant"]): row["hour_picousd"] for row in rows(REPLICAS_SQL, service=service)}
+    hours = replica_hours(rows(REPLICAS_SQL, service=service), prices, time.time_ns() // 1000)
     found: list[Outcome] = []
     for objective, said in objectives:
         sql, values = question(spec, objective)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.controls.capacity import Capacity, CapacitySpec, capacities
-from pipeline.controls.cost import Plan, Range, plan
+from pipeline.controls.cost import Plan, PriceList, Range, plan
 from pipeline.controls.headroom import NAME, ask
 from pipeline.controls.load_curve import served
 from pipeline.slo import Objective
@@ -34,12 +34,23 @@ FROM (
 GROUP BY request_model
 ORDER BY request_model"""
 
-#: what a replica of a variant costs an hour, as its snapshots say
+#: what a replica of a variant is, and what an hour of one of its accelerators costs, as its snapshots say
 REPLICAS_SQL = """\
-SELECT model, ifNull(variant, '') AS its_variant, max(gpu_count * gpu_hour_picousd) AS hour_picousd,
-    uniqExact(endpoint_id) AS endpoints
-FROM snapshots WHERE service = {service:String} AND gpu_count > 0 AND gpu_hour_picousd > 0
+SELECT model, ifNull(variant, '') AS its_variant, max(gpu_count) AS gpus, max(gpu_hour_picousd) AS hour_picousd,
+    anyLast(accelerator) AS its_accelerator
+FROM snapshots WHERE service = {service:String} AND gpu_count > 0
 GROUP BY model, its_variant"""
+
+
+def replica_hours(rows: Sequence[Mapping[str, Any]], prices: PriceList, now_us: int) -> dict[tuple[str, str], int]:
+    """Pico-USD for an hour of a replica of each model and variant: as snapshots say, else by the list of prices."""
+    found = {}
+    for row in rows:
+        hour = row["hour_picousd"] or prices.hour(row["its_accelerator"] or "", now_us)
+        if hour is not None:
+            whole = row["gpus"] * hour * (prices.overhead.scale + prices.overhead.numerator)
+            found[row["model"], row["its_variant"]] = whole // prices.overhead.scale
+    return found
 
 
 class Outcome(NamedTuple):
@@ -118,9 +129,9 @@ def _outcome(found: Capacity, said: tuple[str, str, str], peak: Range | None, ho
 
 
 def _rps(found: Capacity) -> Range | None:
-    """Requests a second at one endpoint: at the load that surely keeps the objective, and at the one that breaks it."""
+    """Requests a second at one endpoint: at the load that surely keeps the objective, at one that breaks it, midway."""
     if found.in_flight is None or not found.curve:
         return None
     sure = served(found.curve, found.in_flight)
     most = served(found.curve, found.broken_at) if found.broken_at is not None else sure
-    return Range(sure, sure, max(most, sure)) if sure > 0 else None
+    return Range(sure, (sure + max(most, sure)) / 2, max(most, sure)) if sure > 0 else None

@@ -19,7 +19,9 @@ from pydantic import SecretStr
 
 from pipeline.settings import Settings
 
-PATIENCE_S = 20.0  #: an orphan that has not stopped in order by then goes all the same; nothing that counts is lost
+#: who has not stopped in order by then goes all the same, and nothing that counts is lost; an orphan's servers often
+#: end with who started them all, and it would wait for a broker that is gone
+PATIENCE_S, ORPHAN_PATIENCE_S = 20.0, 5.0
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -87,12 +89,16 @@ class Worker:
 
 def stop_at_eof(fd: int) -> None:
     """Ask this process to stop when the other end of `fd` is closed."""
+    parent = os.getppid()
 
     def wait() -> None:
         while os.read(fd, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while os.getppid() == parent and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(ORPHAN_PATIENCE_S)
         os._exit(1)  # nobody is there to do it for us
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()

@@ -107,7 +107,7 @@ def _table(found: "list[Usage]") -> Table:
         quota, colour, gone = each.quota, COLOURS[each.state], _moment(each.exhausted_at_us)
         table.add_row(
             quota.name, each.tenant, quota.service or "all", f"[{colour}]{each.state}[/{colour}]",
-            quota.amount(each.used), f"{quota.amount(quota.limit)} a {quota.per}", shown(each.used_ratio, "percent"),
+            quota.amount(each.used), f"{quota.amount(quota.limit)} per {quota.per}", shown(each.used_ratio, "percent"),
             quota.amount(each.remaining), f"{each.turned_away:,}", gone[:16].replace("T", " ") if gone else "-",
         )  # fmt: skip
     return table

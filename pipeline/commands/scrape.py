@@ -22,9 +22,7 @@ COLUMNS = ("endpoint_id", "engine", "model", "running", "waiting", "kv_usage", "
 
 def scrape(
     targets: Annotated[Path, typer.Option(help="YAML file of replicas and how to look at them")],
-    once: Annotated[
-        bool, typer.Option("--once", help="look once; 1: some replica does not answer")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="look once; 1: some replica does not answer")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="look, and write nothing")] = False,
     as_json: Json = False,
 ) -> None:

@@ -89,6 +89,7 @@ class Held(NamedTuple):
     kept_at: int | None  # the greatest load that keeps it
     broken_at: int | None  # the least load above that breaks it
     likely_at: int | None = None  # the greatest load that likely keeps it, between the two
+    is_by_load: bool = True  # kept at no load, and the less the greater it is: it may be kept at smaller ones
 
     @property
     def state(self) -> str:
@@ -105,7 +106,7 @@ class Capacity:
     model: str
     variant: str
     state: str
-    in_flight: int | None  # kept by every SLO that some load keeps
+    in_flight: int | None  # keeps every SLO, but those that are broken alike at all loads
     likely: int | None  # the same, as likely as not
     broken_at: int | None  # the least load above that breaks one
     held: tuple[Held, ...]
@@ -138,7 +139,19 @@ def held(spec: CapacitySpec, loads: Sequence[Load], slo: str, target: Ratio) -> 
     above = [(load, each) for load, each in found if kept_at is None or load.least > kept_at]
     broken_at = min((load.least for load, each in above if each.most < aim), default=None)
     likely = takewhile(lambda told: told[1].likely is not None and told[1].likely >= aim, above)
-    return Held(slo, kept_at, broken_at, kept_at and max((load.most for load, _ in likely), default=kept_at))
+    likely_at = kept_at and max((load.most for load, _ in likely), default=kept_at)
+    return Held(slo, kept_at, broken_at, likely_at, kept_at is not None or _is_by_load(spec, loads, slo))
+
+
+def _is_by_load(spec: CapacitySpec, loads: Sequence[Load], slo: str) -> bool:
+    """Whether fewer of an SLO's requests are good at greater loads, for sure; of a single load it is not known."""
+    seen = [load.tallies[slo] for load in loads if slo in load.tallies and load.tallies[slo].kept]
+    if len(seen) < 2:
+        return True
+    z, half = NormalDist().inv_cdf(spec.confidence_ratio), len(seen) // 2
+    good = sum((each.good for each in seen), NOTHING)
+    small, great = (bounds(sum(some, NO_TALLY), good.each, z) for some in (seen[:half], seen[half:]))
+    return small is None or great is None or great.most < small.least
 
 
 def judged(spec: CapacitySpec, loads: Sequence[Load], slo: str) -> list[tuple[Load, Bounds]]:
@@ -191,14 +204,15 @@ def capacity_of(
 ) -> Capacity:
     """Judge all loads of a service, a model and a variant. `loads`: in ascending order."""
     each = tuple(held(spec, loads, slo, target) for slo, target in targets.items())
-    kept = [one.kept_at for one in each if one.kept_at is not None]
-    in_flight = min(kept, default=None)
-    broken = (one.broken_at for one in each if one.broken_at is not None and one.kept_at is not None)
+    is_hopeless = any(one.state == UNMET and one.is_by_load for one in each)
+    kept = [] if is_hopeless else [one for one in each if one.kept_at is not None]
+    in_flight = min((one.kept_at or 0 for one in kept), default=None)
+    broken = (one.broken_at for one in each if one.broken_at is not None and one.is_by_load)
     states = {one.state for one in each}
     state = next((state for state in (UNMET, MEASURED, AT_LEAST) if state in states), UNKNOWN)
     recent = sum(load.requests_now for load in loads)
     return Capacity(
-        *names, state, in_flight, min((one.likely_at for one in each if one.likely_at is not None), default=None),
+        *names, state, in_flight, min((one.likely_at or 0 for one in kept), default=None),
         min(broken, default=None), each, round(sum(_kept(load) for load in loads)),
         peak(loads, spec.peak_ratio), sum(load.in_flight_now for load in loads) / recent if recent else None,
         curve_of((load.in_flight_sum / load.requests, load.residence_s_sum / load.requests_run, load.requests_run)

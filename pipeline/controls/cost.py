@@ -1,14 +1,14 @@
 """Cost: what tokens and accelerator time cost by a price list, in whole pico-USD (1e-12 USD).
 
 Pure. Laws: cached, cache-write and reasoning tokens are parts of input and output and are paid once, at their own
-price; what is not known costs not nothing but None; shares of a sum add up to it; amounts are summed first and divided
-once, last. The price that counts is the one in force when an event completed.
+price; what is not known costs not nothing but None; amounts are summed first and divided once, last. The price that
+counts is the one in force when an event completed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil
 from typing import NamedTuple
 
 from pipeline.slo import Ratio
@@ -104,59 +104,6 @@ def metered(usage: Usage, price: Price) -> int | None:
     )
 
 
-def gpu_time(gpu_us: int, hour: int, overhead: Ratio = NO_OVERHEAD) -> int:
-    """What accelerator time costs: of a sum of it, so that it is rounded once."""
-    whole = gpu_us * hour * (overhead.scale + overhead.numerator)
-    return _nearest(whole, HOUR_US * overhead.scale)
-
-
-def shares(total: int, weights: Sequence[int]) -> list[int]:
-    """Cut a sum in proportion to weights; without any weight nothing is cut off.
-
-    Law: sum(shares(total, weights)) == total when any weight is above 0; each share is within 1 of its exact part.
-    The largest remainders get what rounding down leaves, the first of equal ones.
-    """
-    whole = sum(weights)
-    if whole <= 0:
-        return [0] * len(weights)
-    parts = [total * weight // whole for weight in weights]
-    left = total - sum(parts)
-    order = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
-    for i in order[:left]:
-        parts[i] += 1
-    return parts
-
-
-class Line(NamedTuple):
-    """What was spent on one series of a variant, and what came of it."""
-
-    output_tokens: int
-    good_tokens: int | None  # of events that no SLO counts as bad; None: not known
-    metered: int  # pico-USD
-    gpu_us: int
-
-
-class Spent(NamedTuple):
-    """A line with the accelerator time of its variant paid: what it used, and its share of what stood idle."""
-
-    line: Line
-    used: int  # pico-USD
-    idle: int
-
-
-def spread(lines: Sequence[Line], paid: int, hour: int, overhead: Ratio = NO_OVERHEAD) -> tuple[list[Spent], int]:
-    """Pay for the accelerators of a variant; return what each line bears, and the idle rest that no line was there for.
-
-    `paid`: pico-USD for all the time that replicas were up, overhead included. Law: used + idle + rest == paid unless
-    more time was used than was paid for; then nothing is idle, and what was used stands as it is.
-    """
-    used = shares(gpu_time(sum(line.gpu_us for line in lines), hour, overhead), [line.gpu_us for line in lines])
-    idle_all = max(paid - sum(used), 0)
-    idle = shares(idle_all, [line.gpu_us for line in lines])
-    found = [Spent(line, own, wasted) for line, own, wasted in zip(lines, used, idle, strict=True)]
-    return found, idle_all - sum(idle)
-
-
 def per_1k(picousd: int | None, tokens: int | None) -> float | None:
     """USD for a thousand tokens; without any there is no such price."""
     return None if picousd is None or not tokens else 1000 * picousd / tokens / 1e12
@@ -199,8 +146,3 @@ def plan(peak: Range, capacity: Range, replica_hour: int, is_capped: bool = Fals
         )
     )
     return Plan(replicas, Range(*(count * replica_hour * MONTH_H for count in replicas)), is_capped)
-
-
-def _nearest(numerator: int, denominator: int) -> int:
-    """Round to the nearest whole, halves up."""
-    return floor(Fraction(2 * numerator + denominator, 2 * denominator))

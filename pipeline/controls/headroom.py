@@ -1,8 +1,9 @@
 """Capacity as a signal: what an endpoint holds, against what it has to hold; how much more load, and for how long.
 
 Pure. Law: what is said of now is left out when what is known has ended too long ago; capacity is of the whole window,
-and stays. A capacity that no load was seen to pass is `at_least`; where some SLO is kept at no load it is `unmet`:
-more endpoints would not mend that one, and the value is what the others allow.
+and stays. A capacity that no load was seen to pass is `at_least`. Where some SLO is kept at no load it is `unmet`: when
+that SLO fares alike at all loads, more endpoints would not mend it, and the value is what the others allow; when it
+fares the worse the greater the load is, capacity is below all that was met, and there is no value.
 """
 
 from collections.abc import Mapping, Sequence

@@ -236,7 +236,7 @@ def _overview(
     return Signal(
         service=quota.service, model="", name=NAME, scope=quota.name, state=worst, value=float(counts[EXCEEDED]),
         unit="tenants over it", samples=len(mine),
-        reason=f"{counts[EXCEEDED]} of {len(mine)} tenants are over {quota.amount(quota.limit)} a {quota.per}",
+        reason=f"{counts[EXCEEDED]} of {len(mine)} tenants are over {quota.amount(quota.limit)} per {quota.per}",
         evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6),
         inputs={**{state: float(count) for state, count in counts.items()}, "left_out": float(left_out)},
         details={"quota": quota.name, "metric": quota.metric, "per": quota.per, "limit": str(quota.limit)},

@@ -53,7 +53,6 @@ class ScaleSpec:
     drain_s: float = 60.0  # a queue shall be gone within
     lead_time_s: float = 180.0  # where no cold start was measured
     lead_time_most_s: float = 1_800.0
-    cold_starts_s: float = 604_800.0  # cold starts of so long are looked at
     tolerance_ratio: float = 0.05  # so much more than it said last is not yet worth a word
     calm_s: float = 300.0  # scaled in to what the greatest load of so long needs
     in_margin_ratio: float = 0.1  # and so much more
@@ -111,7 +110,7 @@ class Verdict(NamedTuple):
 
 
 def ask(spec: ScaleSpec, objectives: "Sequence[Objective]", now_us: int) -> Sequence[Question]:
-    """Ask for all that is known now; for cold starts, of which a week is read, now and then."""
+    """Ask for all that is known now; for cold starts, of which a day is read, now and then."""
     is_due = now_us % COLD_STARTS_EVERY_US < 2 * spec.every_s * 1e6
     return files(*QUESTIONS, *((COLD_STARTS,) if is_due else ()))(spec, objectives, now_us)
 

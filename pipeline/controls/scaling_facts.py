@@ -56,7 +56,7 @@ class Facts(NamedTuple):
 def facts_of(rows: Rows, previous: Mapping[str, Signal]) -> list[Facts]:
     """Join what each question answered, for every variant of every model that had traffic within a day.
 
-    previous: what was published last remembers the cold starts that were not asked for this time.
+    previous: what was published last remembers cold starts, which are not asked for each time, nor come every day.
     """
     metrics = {row["slo"]: row["metric"] for row in rows.get("slos", ())}
     burns = [row for row in rows.get("scale_pressure", ()) if metrics.get(row["slo"]) in LATENCY]
@@ -70,7 +70,7 @@ def facts_of(rows: Rows, previous: Mapping[str, Signal]) -> list[Facts]:
         for row, loads, share in _placed(chosen):
             pool = (service, model, row["variant"])
             known = _known_of_replicas(engines.get(pool), queues.get(pool), loads)
-            cold = starts.get((model, row["variant"]), {}) if COLD_STARTS in rows else _remembered(previous, pool)
+            cold = starts.get((model, row["variant"])) or _remembered(previous, pool)
             found.append(_facts(row, share, most.get(pool, 0), {**known, **cold, **_burning(burns, row)}))
     return found
 

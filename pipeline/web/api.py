@@ -97,7 +97,8 @@ class Lists:
         row = None if place is None else row_of(snapshot, place)
         asked = {"slo": name, "instance": row.instance if row else ""}
         revisions = await self._source.asking.ask("revisions", asked)
-        corrected = await self._source.asking.ask("corrected", asked, 10) if row else None
+        is_corrected = row is not None and await self._source.has_corrections()
+        corrected = await self._source.asking.ask("corrected", asked, 10) if is_corrected else None
         current = slo.objective.indicator_revision if slo else next(iter(revisions["revision"]), "")
         return OneSlo(
             **snapshot.fresh, slo=name, instance=row.instance if row else instance, row=row,

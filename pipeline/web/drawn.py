@@ -178,14 +178,15 @@ class Charts:
         one, span = {"slo": drawn.row.slo, "instance": drawn.row.instance}, drawn.span._asdict()
         query = AlertQuery("all", *drawn.span, drawn.row.slo, instance=drawn.row.instance, limit=MARKS_MOST)
         alerts = await self._ask("alerts", asked_of(query))
-        corrections = await self._ask("corrections", {**one, **span}, 10)
+        is_corrected = await self._source.has_corrections()
+        corrections = (await self._ask("corrections", {**one, **span}, 10)).rows() if is_corrected else ()
         revisions, notes = await self._ask("revisions", one), await self._ask("notes", {"slo": one["slo"], **span})
         about = {name: drawn.narrowed()[0][name] for name in ("request_model", "variant", "region")}
         changes = await self._ask("changes", {"service": drawn.row.service, **about, **span})
         keys = set(alerts["dedup_key"])
         items = [
             *map(_alert, alerts.rows()),
-            *map(_correction, corrections.rows()),
+            *map(_correction, corrections),
             *map(_change, changes.rows()),
             *(_revision(each) for each in list(revisions.rows())[:-1] if _is_within(each["first_at"], drawn.span)),
             *(_note(each) for each in notes.rows() if each["dedup_key"] in keys),

@@ -98,6 +98,13 @@ class Source:
         if self._alerts is None or found.as_of > self._alerts[0]:
             self._alerts = found.as_of, alerts_of(found)
 
+    async def has_corrections(self) -> bool:
+        """Whether any are in force: working out what they leave out costs as much as all else of an SLO's page.
+
+        Raises: NoAnswer.
+        """
+        return bool((await self.asking.ask("has_corrections"))["is_there"][0])
+
     async def listed(self, snapshot: Snapshot, query: FleetQuery) -> Listed:
         """Filter and sort, once for all who ask for the same, and where nobody waits for it."""
         key = (snapshot.as_of, query._replace(limit=0, after=None, has_trend=True))

@@ -317,9 +317,11 @@ def forecast(
         result = forecast_bench.measure(only, lambda name: Console(stderr=True).print(name, style="dim"))
     report.save("forecast", result, around, out)
     forecast_bench.plot(result, out / "forecast.png")
+    if not only:
+        forecast_bench.plot(result, DOCS / "forecast.png")
     title = (
         "Forecasts: mean errors in those of last season's values, on rolling origins; proved: on origins that had no "
-        "part in choosing; inside: within q10 .. q90, 80 % is meant; came: the same of what lay behind the history"
+        "part in choosing; inside: of what came within q10 .. q90, 80 % is meant"
     )
     report.show(title, forecast_bench.COLUMNS, forecast_bench.rows(result), around)
     if wrong := forecast_bench.wrong(result):

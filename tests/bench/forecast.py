@@ -184,7 +184,7 @@ def _drawn(case: Case, made: Tried) -> dict[str, Any]:
     return {"past": past, "came": case.comes.tolist(), "paths": paths, "season": season}
 
 
-COLUMNS = ["", "ahead", *COLOURS, "used", "proved", "MASE", "inside", "came", "inside"]
+COLUMNS = ["", "ahead", *COLOURS, "used", "proved", "MASE", "inside"]
 
 
 def rows(result: Mapping[str, Any]) -> list[list[str]]:
@@ -192,8 +192,9 @@ def rows(result: Mapping[str, Any]) -> list[list[str]]:
     return [
         [
             label(each), each["horizon"], *(_two(each["relative"].get(name)) for name in COLOURS),
-            each["winner"].replace("_", " "), _two(each["proved"]), _two(each["mase"].get(each["winner"])),
-            _percent(each["coverage"]), _two(each["came"]), _percent(each["came_inside"]),
+            "last season" if each["is_fallback"] else each["winner"], _two(each["proved"]),
+            _two(each["mase"].get(each["winner"])),
+            _percent(each["coverage"]),
         ]
         for each in result["forecasts"]
     ]  # fmt: skip
@@ -269,7 +270,7 @@ def _plot_coverage(axes: Any, found: Sequence[Mapping[str, Any]]) -> None:
     axes.scatter(shares, places, s=18, color=report.OURS)
     axes.tick_params(labelleft=False)
     axes.set_xlim(0, 1.05)
-    axes.set_xlabel("of what came within q10 .. q90; 0.8 is meant")
+    axes.set_xlabel("within q10 .. q90; 0.8 is meant")
     axes.set_title("Coverage", loc="left")
     axes.grid(axis="y", color="#eeeeee")
     axes.spines[["top", "right"]].set_visible(False)

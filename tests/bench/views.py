@@ -110,6 +110,10 @@ QUESTIONS = {
     "config_frontier": "SELECT * FROM config_frontier WHERE service = 'service-5'",
     "known_until": "SELECT * FROM known_until",
     **{
+        name: f"SELECT * FROM {name} WHERE service = 'service-5'"
+        for name in ("capacity", "class_compliance", "cold_starts", "endpoints", "quota_usage", "tenant_usage")
+    },
+    **{
         name: f"SELECT value FROM {name}(service='service-5', model='model-5')"
         for name in sorted(KEDA)
     },

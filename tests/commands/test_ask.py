@@ -112,6 +112,14 @@ def _tell_the_rest(client: Any) -> None:
         source_next_offset=7, event_time_max=AFTER, flushed_at=AFTER, stored_at=AFTER,
         counters={"records": 7, "dead_letters": 3},
     )  # fmt: skip
+    for signal, scope, state, value, inputs, details in (
+        ("shed", "LOW", "shed", 1.0, {"shed_ratio": 0.5, "with_shed_ratio": 0.4}, {"slo": "cook-slo"}),
+        ("quota", "cook-quota/cook-zen", "exceeded", 1.2, {}, {"tenant_id": "cook-zen", "used": "120", "limit": "100"}),
+    ):
+        _insert(
+            client, "signal_records", service="cook-chat", name=signal, scope=scope, state=state, value=value,
+            inputs=inputs, details=details, watermark=NOW, evaluated_at=NOW, expires_at=NOW + timedelta(minutes=1),
+        )  # fmt: skip
     looks = [(300, 0, 9, 100, ""), (240, 2, 10, 100, ""), (120, 2, 10, 150, ""), (60, 2, 10, 150, ""),
              (10, None, None, None, "no answer")]  # fmt: skip
     for seconds, running, finished, tokens, error in looks:
@@ -157,6 +165,12 @@ ANSWERS: dict[str, tuple[dict[str, str], tuple[str, Any], dict[str, Any]]] = {
         {"requests": 100, "failed": 10, "share_of_requests": 0.5, "share_of_failures": 1.0},
     ),
     "shed-by-class": ({}, ("service", "cook-chat"), {"priority_class": "sheddable", "shed": 30, "shed_ratio": 0.3}),
+    "whom-to-shed": (
+        {},
+        ("service", "cook-chat"),
+        {"class": "LOW", "shed_ratio": 0.5, "with_shed_ratio": 0.4, "shed_share": 1.0},
+    ),
+    "near-a-quota": ({}, ("tenant_id", "cook-zen"), {"used": 120, "limit": 100, "state": "exceeded"}),
     "rate-limited-tenants": ({}, ("tenant_id", "cook-zen"), {"rate_limited": 20, "rate_limited_ratio": 0.2}),
     "retry-amplification": (
         {"hours": "1"},

@@ -79,16 +79,25 @@ def test_bins_of_few_events_speak_together_with_those_above() -> None:
     assert held(SPEC, [load(21, *alone), load(40, *alone)], "slo", TARGET).state == UNKNOWN
 
 
-def test_the_slo_that_breaks_first_limits_all_and_one_that_is_never_kept_does_not() -> None:
-    both = {"a": tally(5_000, 5), "b": tally(5_000, 5), "c": tally(5_000, 900)}
+def test_the_slo_that_breaks_first_limits_all_and_one_that_is_broken_alike_at_all_loads_does_not() -> None:
+    both = {"a": tally(5_000, 5), "b": tally(5_000, 5), "c": tally(5_000, 900), "d": tally(5_000, 900)}
     loads = [
-        load(10, 0, 0, **both), load(20, 0, 0, **both | {"b": tally(5_000, 500)}),
-        load(30, 0, 0, **both | {"a": tally(5_000, 500), "b": tally(5_000, 900)}),
+        load(10, 0, 0, **both), load(20, 0, 0, **both | {"b": tally(5_000, 500), "d": tally(5_000, 1_500)}),
+        load(30, 0, 0, **both | {"a": tally(5_000, 500), "b": tally(5_000, 900), "d": tally(5_000, 2_500)}),
     ]  # fmt: skip
     found = capacity_of(SPEC, ("s", "m", ""), loads, dict.fromkeys("ab", TARGET))
     assert (found.in_flight, found.broken_at, found.limited_by, found.state) == (10, 20, "b", MEASURED)
     found = capacity_of(SPEC, ("s", "m", ""), loads, dict.fromkeys("abc", TARGET))
     assert (found.in_flight, found.limited_by, found.state, found.named(UNMET)) == (10, "b", UNMET, ["c"])
+    found = capacity_of(SPEC, ("s", "m", ""), loads, dict.fromkeys("abd", TARGET))
+    assert (found.in_flight, found.likely, found.state, found.named(UNMET)) == (None, None, UNMET, ["d"])
+    assert found.broken_at == 10
+
+
+def test_an_slo_that_is_broken_at_the_only_load_there_was_may_be_kept_at_smaller_ones() -> None:
+    loads = [load(10, 0, 0, a=tally(5_000, 5), b=tally(10, 900))]
+    found = capacity_of(SPEC, ("s", "m", ""), loads, dict.fromkeys("ab", TARGET))
+    assert (found.in_flight, found.state) == (None, UNMET)
 
 
 def test_the_peak_is_what_nearly_all_requests_met_at_most() -> None:

@@ -8,23 +8,17 @@ from hypothesis import strategies as st
 
 from pipeline.controls.cost import (
     HEADROOM,
-    HOUR_US,
     MONTH_H,
     UNSERVED,
     GpuPrice,
-    Line,
     Price,
     PriceList,
     Range,
     Usage,
-    gpu_time,
     metered,
     per_1k,
     plan,
-    shares,
-    spread,
 )
-from pipeline.slo import Ratio
 from tests.naive import cost as naive
 
 small = st.integers(0, 60)
@@ -106,29 +100,6 @@ def test_an_hour_costs_what_it_did_then() -> None:
     prices = PriceList("v", accelerators=(GpuPrice("h100", 5, 0), GpuPrice("h100", 3, 100), GpuPrice("a100", 1, 200)))
     assert [prices.hour("h100", at) for at in (0, 99, 100, 300)] == [5, 5, 3, 3]
     assert (prices.hour("a100", 199), prices.hour("l4", 500)) == (None, None)
-
-
-@given(st.integers(0, 10**18), st.integers(0, 10**13), st.integers(0, 300))
-def test_accelerator_time_is_rounded_once(gpu_us: int, hour: int, percent: int) -> None:
-    exact = Fraction(gpu_us, HOUR_US) * hour * (1 + Fraction(percent, 100))
-    assert abs(gpu_time(gpu_us, hour, Ratio(percent, 100)) - exact) <= Fraction(1, 2)
-
-
-@given(st.integers(0, 10**20), st.lists(st.integers(0, 10**9), max_size=12))
-def test_shares_add_up_and_each_is_within_one_of_its_part(total: int, weights: list[int]) -> None:
-    found = shares(total, weights)
-    assert sum(found) == (total if sum(weights) else 0)
-    assert all(abs(got - exact) < 1 for got, exact in zip(found, naive.shares(total, weights), strict=True))
-
-
-@given(st.lists(st.integers(0, 10**11), max_size=6), st.integers(0, 10**15))
-def test_what_was_paid_is_what_is_used_and_what_stood_idle(used_us: list[int], paid: int) -> None:
-    hour = 2_500_000_000_000
-    found, rest = spread([Line(1, 1, 0, each) for each in used_us], paid, hour)
-    used, idle = sum(each.used for each in found), sum(each.idle for each in found)
-    assert used == gpu_time(sum(used_us), hour)
-    assert used + idle + rest == max(paid, used)
-    assert rest == 0 or not any(used_us)
 
 
 def test_there_is_no_price_of_no_tokens() -> None:

@@ -115,9 +115,7 @@ def test_too_few_origins_choose_nothing() -> None:
 
 @given(st.lists(st.integers(-1_000, 1_000).map(float), min_size=1, max_size=60))
 def test_offsets_are_conformal_quantiles(errors: list[float]) -> None:
-    low, middle, high = offsets(np.array(errors), len(errors))
-    assert (low, high) == (oracle.lower(errors, 0.1), oracle.upper(errors, 0.9))
-    assert low <= middle <= high
+    assert offsets(np.array(errors), len(errors)) == (oracle.lower(errors, 0.1), oracle.upper(errors, 0.9))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -136,8 +134,8 @@ def test_intervals_do_not_believe_a_model_that_is_always_off() -> None:
     made = spread(tried, "low", ALL)
     assert made is not None
     low, middle, high = made.around(np.full(6, 50.0))
-    assert (low > 80).all() and (low < middle).all() and (high < 120).all()
-    assert middle == pytest.approx(100, abs=3)
+    assert (low > 80).all() and (high < 120).all()
+    assert (middle == low).all()  # what the model says itself never came
 
 
 def test_intervals_are_measured_with_errors_that_were_known_at_the_origin_alone() -> None:
@@ -159,7 +157,7 @@ def test_errors_of_forecasts_that_overlap_are_worth_fewer() -> None:
     assert forecast.worth(starts, 60, 60) == round(math.sqrt(1 * 60))
     assert forecast.worth(starts[:1], 6, 1) == 1
     few, many = (offsets(np.arange(100.0), each) for each in (5, 100))
-    assert (few.tolist(), many.tolist()) == ([0, 49.5, 99], [9, 49.5, 90])
+    assert (few, many) == ((0, 99), (9, 90))
 
 
 def test_few_errors_tell_no_interval_and_nothing_is_forecast_below_zero() -> None:

@@ -64,7 +64,9 @@ def test_a_service_of_which_nothing_is_known_has_no_value(judged_s: float) -> No
 
 
 def test_a_composite_is_about_each_of_its_services() -> None:
-    assert set(said(row("journey", "chat,search"), row("errors", "chat"))) == {"chat", "search"}
+    found = said(row("journey", "chat,search", budget_remaining_ratio=0.4), row("errors", "chat"))
+    assert set(found) == {"chat", "search"}
+    assert {signal.inputs["budget_remaining_ratio_min"] for signal in found.values()} == {0.4}
 
 
 def test_no_policy_opens_nothing_and_no_answer_says_nothing() -> None:

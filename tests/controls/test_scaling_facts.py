@@ -110,15 +110,15 @@ def test_cold_starts_are_those_of_the_model(
     assert (only.cold_start_s, only.accelerator) == (cold_start_s, accelerator)
 
 
-def test_cold_starts_that_were_not_asked_for_are_remembered() -> None:
+def test_cold_starts_are_remembered_until_others_are_measured() -> None:
     last = Signal(
         service="chat", model="m", name="scale", scope="", state="steady", value=1.0, unit="", reason="",
         evaluated_at_us=1, expires_at_us=2, details={"cold_start_p95_s": "75", "accelerator": "l4"},
     )  # fmt: skip
     (remembered,) = facts_of({"scale": [row()]}, {last.key: last})
     assert (remembered.cold_start_s, remembered.accelerator) == (75, "l4")
-    (measured,) = facts_of({"scale": [row()], "scale_cold_starts": []}, {last.key: last})
-    assert measured.cold_start_s is None
+    (measured,) = facts_of({"scale": [row()], "scale_cold_starts": [start("engines", 30)]}, {last.key: last})
+    assert (measured.cold_start_s, measured.accelerator) == (30, "h100")
 
 
 def test_what_engines_do_not_say_is_not_known() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline import snapshots
@@ -27,6 +27,8 @@ def signal(**changes: Any) -> Signal:
     return Signal(**{**said, **changes})
 
 
+@example(first=("a|b", "m", "scale", ""), second=("a", "b|m", "scale", ""))
+@example(first=("a|b", "m", "scale", ""), second=("a%7Cb", "m", "scale", ""))
 @given(first=st.tuples(TEXT, TEXT, TEXT, TEXT), second=st.tuples(TEXT, TEXT, TEXT, TEXT))
 def test_different_signals_have_different_keys(first: Any, second: Any) -> None:
     assert (key_of(*first) == key_of(*second)) == (first == second)

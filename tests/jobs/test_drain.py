@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -128,6 +128,20 @@ class Site(NamedTuple):
     def drain(self, stop: threading.Event | None = None, dry_run: bool = False, **choice: Any) -> Report:
         chosen = replace(Choice(self.events), **choice)
         return Drain(self.settings, chosen, lambda *_: None).run(stop or threading.Event(), dry_run)
+
+    def wait_for_leaders(self) -> None:
+        """Until every partition of the letters' topic, which has just been made, tells where it ends."""
+        reader = Consumer({"bootstrap.servers": self.settings.kafka_brokers, "group.id": "x"})
+        deadline = time.monotonic() + 60
+        for partition in range(2):
+            place = TopicPartition(topic_name(self.settings, DEAD_LETTERS), partition)
+            while time.monotonic() < deadline:
+                try:
+                    reader.get_watermark_offsets(place, 10)
+                    break
+                except KafkaException:
+                    time.sleep(0.05)
+        reader.close()
 
     def fed(self) -> list[Message]:
         """Every committed record of inference.events, read by somebody who knows nothing of this project."""
@@ -272,6 +286,7 @@ def test_killed_at_any_moment_and_run_again_every_letter_is_fed_once(site: Site)
 
 
 def run(site: Site, *arguments: str) -> Result:
+    """Run the command in this process: it may come before the topics that were just made have a leader."""
     return CliRunner().invoke(app, ["drain-dead-letters", *arguments], env=environment(site.settings))
 
 
@@ -287,8 +302,9 @@ def run(site: Site, *arguments: str) -> Result:
 def test_the_command_says_what_it_did_and_ends_as_the_contract_says(
     site: Site, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
+    site.wait_for_leaders()
     done = run(site, *arguments)
-    assert (done.exit_code, words in done.stdout + " ".join(done.stderr.split())) == (code, True), done
+    assert (done.exit_code, words in done.stdout + " ".join(done.stderr.split())) == (code, True), done.output
 
 
 @pytest.mark.servers

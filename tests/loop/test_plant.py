@@ -68,6 +68,7 @@ def test_the_knee_is_where_it_is_said_to_be(share_of_knee: float, keeps: bool) -
     good, bad = (each[120:, 1].sum() for each in (of.good, of.bad))
     assert (good / (good + bad) >= CLASSES[1].target) == keeps
     assert of.running[300:].mean() / replicas == pytest.approx(in_flight, rel=0.06)
+    assert of.cpu_ratio[300:].mean() == pytest.approx(PLANT.cpu_ratio(in_flight), rel=0.05)
 
 
 def test_without_objectives_the_batch_is_the_limit() -> None:

@@ -1,4 +1,4 @@
-"""Oracle of cost: token by token in exact fractions of a USD, shares by handing out one unit after the other."""
+"""Oracle of cost: token by token and replica by replica, in exact fractions."""
 
 from fractions import Fraction
 from typing import Any
@@ -37,6 +37,10 @@ def price_of(prices: list[dict[str, Any]], model: str, provider: str, at: int) -
     return own or other
 
 
-def shares(total: int, weights: list[int]) -> list[Fraction]:
-    """Exact parts."""
-    return [Fraction(total * weight, sum(weights)) if sum(weights) else Fraction(0) for weight in weights]
+def paid(gpu_us: list[int], minutes: int, gpus: int, hour: int) -> list[tuple[Fraction, Fraction]]:
+    """What each bears of a replica that was up for so many minutes: of the time it used, and of the time nobody did."""
+    spent = Fraction(minutes * gpus * hour, 60)
+    used = [Fraction(each, 3_600_000_000) * hour for each in gpu_us]
+    return [
+        (own, max(spent - sum(used), Fraction(0)) * each / sum(gpu_us)) for own, each in zip(used, gpu_us, strict=True)
+    ]

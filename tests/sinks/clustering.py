@@ -37,6 +37,7 @@ SHARD = (
 )
 HOUR = timedelta(hours=1)
 START_S = int(time.time()) // 3600 * 3600 - 6 * 3600  #: hours ago: what autoscalers ask is stale whenever they ask
+NOW_S = int(time.time())
 START = datetime.fromtimestamp(START_S, UTC)
 SLOS = ("checkout", "search", "upload", "chat")
 
@@ -159,6 +160,16 @@ def _changed(sink: ClickHouse) -> None:
     put(sink, base, base, [Recorded(i, each, b"k", (), START_S * 1000 + i) for i, each in enumerate(values * 2)])
 
 
+#: one of each name that a view is made of
+SAID = (
+    {"name": "scale", "scope": ""},
+    {"name": "capacity", "scope": ""},
+    {"name": "shed", "scope": "LOW"},
+    {"name": "forecast", "scope": "load:5m"},
+    {"name": "quota", "scope": "tokens/acme", "details": {"tenant_id": "acme", "quota": "tokens"}},
+)
+
+
 def _controlled(sink: ClickHouse) -> None:
     """What controls said, twice of each, and looks at replicas."""
     said: list[bytes] = []
@@ -166,13 +177,16 @@ def _controlled(sink: ClickHouse) -> None:
     for i, slo in enumerate(SLOS):
         for moment in (START_S * 1_000_000 + i, START_S * 1_000_000 + i + 60_000_000):
             times = {"evaluated_at": moment, "expires_at": moment + 120_000_000}
-            told = {"service": slo, "model": f"m{i}", "name": "scale", "state": "out", "value": 2.0 + i, **times}
-            said.append(encode("control_signal", {**told, "inputs": {"rps": 3.5}, "details": {"by": "load"}}))
-            look = {"snapshot_at": moment, "endpoint_id": f"pod-{i}", "service": slo, "running": i}
+            told = {"service": slo, "model": f"m{i}", "state": "out", "value": 2.0 + i, "inputs": {"rps": 3.5}, **times}
+            said += [encode("control_signal", {**told, **each}) for each in SAID]
+            is_ready = moment > (START_S + 30) * 1_000_000
+            look = {"snapshot_at": moment, "endpoint_id": f"pod-{i}", "service": slo, "running": i, "ready": is_ready}
             looks.append(encode("engine_snapshot", look))
+        now = {"snapshot_at": NOW_S * 1_000_000, "endpoint_id": f"pod-{i}", "service": slo, "running": i, "ready": True}
+        looks.append(encode("engine_snapshot", now))
     for base, values in (("slo.signals", said), ("inference.snapshots", looks)):
-        put(sink, base, base, [Recorded(i, each, b"k", (), START_S * 1000) for i, each in enumerate(values)])
-        put(sink, f"again.{base}", base, [Recorded(0, values[0], b"k", (), START_S * 1000)])
+        put(sink, base, base, [Recorded(i, each, b"k", (), NOW_S * 1000) for i, each in enumerate(values)])
+        put(sink, f"again.{base}", base, [Recorded(0, values[0], b"k", (), NOW_S * 1000)])
 
 
 def _kept_whole(sink: ClickHouse) -> None:
@@ -211,10 +225,11 @@ def ordered(ask: Callable[[str], Any], view: str) -> list[Any]:
 
 SKETCHES = ", ".join(f"hex({name}_state) AS {name}_state" for name in ("e2e", "ttft", "tpot"))
 OF_STATES = f"* REPLACE ({SKETCHES})"  #: clickhouse-driver cannot read states
+OF_SIGNALS = ("capacity", "class_compliance", "forecast", "quota_usage", "signals")
 WHAT = {
-    **dict.fromkeys(("sli", "sli_1m", "sli_1h"), OF_STATES),
+    **dict.fromkeys(("sli", "sli_1m", "sli_1h", "config_hours"), OF_STATES),
     "pipeline_health": "* EXCEPT (watermark_lag_s, stored_lag_s, stored_at, flushed_at)",
     "known_until": "known_at",
-    "forecast": "* EXCEPT (age_s, is_expired)",
-    "signals": "* EXCEPT (age_s, is_expired)",
+    "endpoints": "* EXCEPT age_s",
+    **dict.fromkeys(OF_SIGNALS, "* EXCEPT (age_s, is_expired)"),
 }

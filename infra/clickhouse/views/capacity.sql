@@ -5,7 +5,7 @@ CREATE OR REPLACE VIEW capacity (
     model LowCardinality(String) COMMENT 'request_model',
     variant String COMMENT 'variant; empty: all of them together',
     state LowCardinality(String) COMMENT 'measured: a greater load breaks an SLO; at_least: no greater load was met; unmet: some SLO is kept at no load; unknown: too few events are kept',
-    capacity Nullable(Float64) COMMENT 'requests in flight, running and waiting, at one endpoint up to which every SLO that some load keeps is kept, at the lower bound; null: not known',
+    capacity Nullable(Float64) COMMENT 'requests in flight, running and waiting, at one endpoint up to which every SLO is kept, at the lower bound, but those that are broken alike at all loads; null: not known, or below all loads that were met',
     capacity_likely Nullable(Float64) COMMENT 'the same, as likely as not: between the two bounds; null: not known',
     broken_at Nullable(Float64) COMMENT 'the least load above that breaks an SLO; null: none was met',
     limited_by String COMMENT 'the SLO that is broken first; empty: none was seen to be',
