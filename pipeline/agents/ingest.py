@@ -184,6 +184,7 @@ def ingest(parts: Parts) -> Agent:
         make_fold=make_fold,
         unit_s=settings.unit_s,
         unit_s_least=min(settings.unit_least_s, settings.unit_s),
+        is_aligned=True,
         unit_bytes=settings.unit_bytes,
         queue_bytes=settings.queue_bytes,
     )

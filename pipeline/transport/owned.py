@@ -74,6 +74,11 @@ class Owned:
         """Start at a unit's border."""
         self.folded = self.expected
 
+    @property
+    def turn(self) -> float:
+        """Partitions take turns: the share of them that comes up to this one."""
+        return float(self.tp.partition + 1) / self.partitions
+
     def next_units(self, now_s: float, seconds: float, seconds_with_news: float) -> None:
         """Say when the units behind the one that begins now are due."""
         self.due_s, self.news_due_s = now_s + seconds, now_s + seconds_with_news

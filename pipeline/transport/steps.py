@@ -147,8 +147,7 @@ class Step:
         lost = 0 if position is None else first - position
         partitions = source.partition_count(tp.topic)
         owned = self.owned[tp] = Owned(tp, partitions, fold, first, lost)
-        phase = (tp.partition + 1) / partitions  # partitions take turns
-        owned.next_units(time.monotonic(), phase * self.spec.seconds(tp.topic), phase * self._seconds_with_news(owned))
+        owned.next_units(time.monotonic(), *self.spec.first_due(tp.topic, owned.turn, time.time()))
 
     def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
         """Where the log can be read on from."""
@@ -300,15 +299,13 @@ class Step:
         owned.is_starting = False
         try:
             while True:
-                owned.next_units(time.monotonic(), self.spec.seconds(owned.tp.topic), self._seconds_with_news(owned))
+                due = self.spec.due(owned.tp.topic, owned.turn, owned.fold_s + owned.write_s, time.time())
+                owned.next_units(time.monotonic(), *due)
                 await self._fold(owned)
                 if owned.is_leaving or owned.is_void or owned.queued_bytes < self.spec.unit_bytes:
                     break
         except Exception as error:
             self._void(owned, error)
-
-    def _seconds_with_news(self, owned: Owned) -> float:
-        return self.spec.seconds_with_news(owned.tp.topic, owned.fold_s + owned.write_s)
 
     async def _fold(self, owned: Owned) -> None:
         """Fold one unit, while the one before may still be being written; then have it written."""

@@ -61,15 +61,6 @@ def test_a_topic_may_have_longer_units() -> None:
     run(work, spec, SLOW)
 
 
-def test_units_with_news_are_as_frequent_as_they_are_cheap() -> None:
-    spec = replace(SPEC, unit_s=1.0, unit_s_least=0.25, unit_s_of={"rare": 0.1})
-    assert [spec.seconds_with_news("events", busy_s) for busy_s in (0.0, 0.03, 0.05, 0.125, 9.0)] == [
-        0.25, 0.25, 0.4, 1.0, 1.0,
-    ]  # fmt: skip
-    assert spec.seconds_with_news("rare", 0.0) == 0.1
-    assert SPEC.seconds_with_news("events", 0.0) == SPEC.unit_s
-
-
 def test_news_is_not_kept_waiting_for_the_longest_unit() -> None:
     async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
         await step.own(partitions)
