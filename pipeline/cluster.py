@@ -169,6 +169,11 @@ def local(table: str) -> str:
     return table if is_everywhere(table) else f"{table}_local"
 
 
+def is_replicated(made: str) -> bool:
+    """Whether Keeper holds a table together, by the statement that makes it; a cloud's Shared engines are such too."""
+    return re.search(r"\bENGINE = (?:Replicated|Shared)\w*MergeTree\b", _masked(made)) is not None
+
+
 def _masked(statement: str) -> str:
     """The statement with its strings and quoted names blotted out; every other character keeps its place."""
     return _QUOTED.sub(lambda found: "x" * len(found[0]), statement)

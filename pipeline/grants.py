@@ -187,14 +187,8 @@ def refusal(refused: Iterable[Grant]) -> str:
     )
 
 
-#: answers that say nothing of what is allowed: there is no such thing yet, or nobody to ask about it
-UNTOLD = {
-    "UNKNOWN_TOPIC_OR_PART",
-    "COORDINATOR_LOAD_IN_PROGRESS",
-    "COORDINATOR_NOT_AVAILABLE",
-    "NOT_COORDINATOR",
-    "GROUP_ID_NOT_FOUND",
-}
+#: ends the names of refusals; other errors say nothing of what is allowed: it is not there yet, or nobody to ask
+REFUSED = "AUTHORIZATION_FAILED"
 EVERYTHING = {"READ", "WRITE", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS"}
 
 
@@ -204,5 +198,5 @@ def _operations(future: Any) -> set[str]:
     try:
         operations = future.result(TIMEOUT_S).authorized_operations
     except KafkaException as error:
-        return EVERYTHING if error.args[0].name() in UNTOLD else set()
+        return set() if error.args[0].name().endswith(REFUSED) else EVERYTHING
     return {operation.name for operation in operations} if operations else EVERYTHING

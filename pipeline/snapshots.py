@@ -44,7 +44,7 @@ def flaw_of_snapshot(columns: Mapping[str, Any], appended_us: int) -> Flaw | Non
 
 def flaw_of_signal(columns: Mapping[str, Any], appended_us: int) -> Flaw | None:
     """Say what is wrong with a signal, if anything."""
-    for field in ("service", "name", "state"):
+    for field in ("name", "state"):  # of no service: of all of them, as a quota may be
         if not columns[field].strip():
             return Flaw("empty_field", f"{field} is empty", field)
     for field in ("inputs", "details"):

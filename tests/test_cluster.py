@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.cluster import SHARDING, Cluster, ClusterError, local
+from pipeline.cluster import SHARDING, Cluster, ClusterError, is_replicated, local
 from pipeline.sinks.migrations import JOURNAL, load, load_views, opened
 
 KEEPER, SHARDS = Cluster("c", has_keeper=True, user="ann"), Cluster("c", has_keeper=False, user="ann")
@@ -122,3 +122,11 @@ def test_what_merging_or_final_puts_together_has_one_sharding_key() -> None:
 
 def test_a_server_keeps_its_rows_beside_what_everybody_reads() -> None:
     assert (local("marks"), local("migrations")) == ("marks_local", "migrations")
+
+
+@pytest.mark.parametrize("engine", ["MergeTree", "AggregatingMergeTree", "SummingMergeTree((good, bad))"])
+def test_tables_that_keeper_holds_together_are_told_apart_by_how_they_are_made(engine: str) -> None:
+    made = f"CREATE TABLE marks (a Int8 COMMENT 'ENGINE = ReplicatedMergeTree') ENGINE = {engine} ORDER BY a"
+    assert [is_replicated(each) for each in KEEPER.statements(made)] == [True, False]
+    assert not any(map(is_replicated, [made, *SHARDS.statements(made)]))
+    assert is_replicated("CREATE TABLE marks (a Int8) ENGINE = SharedMergeTree('/a', '{replica}') ORDER BY a")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import blocks
+from pipeline import blocks, snapshots
 from pipeline.controls.signal import Signal, unknown
 from pipeline.foreign import AHEAD_US, BEHIND_US
 from pipeline.records import UnitFacts
@@ -80,7 +80,8 @@ UNUSABLE = [
     pytest.param(SIGNALS, published(value=float("inf")), "not_finite", id="infinite"),
     pytest.param(SIGNALS, published(inputs={"x": float("nan")}), "not_finite", id="an input"),
     pytest.param(SIGNALS, published(inputs=dict.fromkeys(map(str, range(101)), 1.0)), "too_many", id="many inputs"),
-    pytest.param(SIGNALS, published(service=""), "empty_field", id="of no service"),
+    pytest.param(SIGNALS, published(name=""), "empty_field", id="of no name"),
+    pytest.param(SIGNALS, published(state=" "), "empty_field", id="it says nothing"),
     pytest.param(SIGNALS, published(expires_at=NOW_US), "no_time", id="expired when it comes"),
     pytest.param(SIGNALS, published(watermark=1 << 62), "no_time", id="a watermark that is none"),
 ]
@@ -99,6 +100,14 @@ def test_whatever_comes_is_stored_somehow(value: bytes, cut: int, topic: str) ->
     whole = snapshot(**WHOLE) if topic == SNAPSHOTS else published()
     for each in (value, whole[:10] + value, whole[:cut] + value + whole[cut:]):
         assert "marks" in rows_of(topic, each)
+
+
+def test_a_quota_of_all_services_together_is_a_row_and_is_read_back() -> None:
+    quota = signal(service="", model="", name="quota", scope="tokens-a-day/acme")
+    value = blocks.encode("control_signal", quota.columns)
+    kept = first(rows_of(SIGNALS, value)["signal_records"])
+    assert (kept["service"], kept["scope"]) == ("", "tokens-a-day/acme")
+    assert Signal.read(snapshots.read(snapshots.SIGNAL, value, NOW_US)) == quota
 
 
 def test_what_nothing_is_known_of_is_a_row_too() -> None:

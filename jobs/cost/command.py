@@ -154,7 +154,7 @@ def _outcomes(
     spec, hour = CapacitySpec(window_s=seconds(window)), money(replica_hour) if replica_hour else None
     objectives = [(objective_of(service, *each), each) for each in asked]
     peaks = {row["model"]: Range.of(row["peaks"]) for row in rows(PEAKS_SQL, service=service, window_s=spec.window_s)}
-    hours = replica_hours(rows(REPLICAS_SQL, service=service), prices, time.time_ns() // 1000)
+    hours = replica_hours(rows(REPLICAS_SQL, service=service, window_s=spec.window_s), prices, time.time_ns() // 1000)
     found: list[Outcome] = []
     for objective, said in objectives:
         sql, values = question(spec, objective)

@@ -26,6 +26,7 @@ SELECT {columns}, sum(c.requests) AS requests, sum(c.input_tokens) AS input_toke
     sum(ifNull(c.good_tokens, 0)) AS good_tokens, sumIf(c.output_tokens, c.good_tokens IS NOT NULL) AS judged_tokens,
     sum(ifNull(c.paid_picousd, 0)) AS paid_picousd, sumIf(c.output_tokens, c.paid_picousd IS NOT NULL) AS paid_tokens,
     sum(ifNull(c.used_picousd, 0)) AS used_picousd, sum(ifNull(c.idle_picousd, 0)) AS idle_picousd,
+    sumIf(ifNull(c.paid_picousd, 0), c.idle_picousd IS NOT NULL) AS split_picousd,
     uniqExact(c.slice_start) AS hours, uniqExactIf(c.slice_start, c.paid_picousd IS NOT NULL) AS paid_hours
 FROM cost AS c
 WHERE c.slice_start >= fromUnixTimestamp({{start:Int64}}) AND c.slice_start < fromUnixTimestamp({{end:Int64}})
@@ -47,7 +48,8 @@ class Spending:
         """As JSON says it; None: not known."""
         row, prices = dict(self.row), figures(self.row)
         for name in ("paid_picousd", "used_picousd", "idle_picousd"):
-            row[name] = self._with_overhead(row[name]) if row["paid_hours"] else None
+            is_known = row["paid_hours"] if name == "paid_picousd" else row["split_picousd"]
+            row[name] = self._with_overhead(row[name]) if is_known else None
         paid = prices.get("paid_usd_per_1k_tokens")
         return {
             **self.labels,

@@ -18,13 +18,14 @@ from pipeline.spec.build import parse
 from pipeline.spec.files import presets
 from pipeline.spec.problems import SpecError
 
-#: peaks of a model: of its minutes the least that may count as one, the likely one, and the greatest
+#: peaks of a model: of its minutes the least that may count as one, the likely one, and the greatest; without what no
+#: replica would have got
 PEAKS_SQL = """\
 SELECT request_model AS model, quantilesExact(0.95, 0.99, 1)(rps) AS peaks, count() AS minutes
 FROM (
     SELECT request_model, slice_start, max(rps) AS rps
     FROM (
-        SELECT request_model, slice_start, vantage, sum(requests) / 60 AS rps FROM sli_1m
+        SELECT request_model, slice_start, vantage, sum(requests - rate_limited - rejected) / 60 AS rps FROM sli_1m
         WHERE service = {service:String}
             AND slice_start >= now64(6, 'UTC') - toIntervalSecond(toInt64({window_s:Float64}))
         GROUP BY request_model, slice_start, vantage
@@ -34,11 +35,13 @@ FROM (
 GROUP BY request_model
 ORDER BY request_model"""
 
-#: what a replica of a variant is, and what an hour of one of its accelerators costs, as its snapshots say
+#: what a replica of a variant is, and what an hour of one of its accelerators costs, as its snapshots said last
 REPLICAS_SQL = """\
-SELECT model, ifNull(variant, '') AS its_variant, max(gpu_count) AS gpus, max(gpu_hour_picousd) AS hour_picousd,
-    anyLast(accelerator) AS its_accelerator
-FROM snapshots WHERE service = {service:String} AND gpu_count > 0
+SELECT model, ifNull(variant, '') AS its_variant, argMax(gpu_count, snapshot_at) AS gpus,
+    argMax(gpu_hour_picousd, snapshot_at) AS hour_picousd, argMax(accelerator, snapshot_at) AS its_accelerator
+FROM snapshots
+WHERE service = {service:String} AND gpu_count > 0
+    AND snapshot_at >= now64(6, 'UTC') - toIntervalSecond(toInt64({window_s:Float64}))
 GROUP BY model, its_variant"""
 
 

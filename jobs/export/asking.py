@@ -23,6 +23,7 @@ received_at >= fromUnixTimestamp64Micro({from_us:Int64}) AND received_at < fromU
     AND ({model:String} = '' OR request_model = {model:String})
     AND vantage = {vantage:String} AND sample_ratio > 0"""
 _USABLE = "ifNull(input_tokens, 0) > 0 AND ifNull(output_tokens, 0) > 0"
+_SHARE = "(sample_ratio / greatest(sample_weight, 1))"  # that is kept of its like, by us and by a producer that samples
 
 VANTAGE_SQL = """\
 SELECT argMax(vantage, (vantage = 'GATEWAY', n)) FROM (
@@ -32,14 +33,14 @@ SELECT argMax(vantage, (vantage = 'GATEWAY', n)) FROM (
         AND ({service:String} = '' OR service = {service:String})
     GROUP BY vantage
 )"""
-KEPT_SQL = f"SELECT count(), countIf({_USABLE}), sum(1 / sample_ratio), min(sample_ratio) FROM events WHERE {_CHOSEN}"
+KEPT_SQL = f"SELECT count(), countIf({_USABLE}), sum(1 / {_SHARE}), min({_SHARE}) FROM events WHERE {_CHOSEN}"
 ROWS_SQL = f"""\
 SELECT event_id, request_id, service, request_model, tenant_id, toUnixTimestamp64Micro(received_at) AS received_us,
     toUnixTimestamp64Micro(completed_at) AS completed_us, input_tokens, output_tokens, cached_input_tokens,
     e2e_us, ttft_us, queue_us, prefill_us
 FROM events
 WHERE {_CHOSEN} AND {_USABLE}
-    AND cityHash64(event_id) / 18446744073709551616 < {{ratio:Float64}} / sample_ratio
+    AND cityHash64(event_id) / 18446744073709551616 < {{ratio:Float64}} / {_SHARE}
 ORDER BY received_at, event_id"""
 COLUMNS = (
     "event_id", "request_id", "service", "request_model", "tenant_id", "received_us", "completed_us", "input_tokens",

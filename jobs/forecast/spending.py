@@ -66,6 +66,7 @@ def cumulated(found: Tried) -> list[Floats] | None:
 
 
 def _spent_in(budget: Budget, bad: Floats, eligible: Floats) -> int:
-    counted = budget.window or budget.in_window
-    past = budget.eligible[-counted:], budget.bad[-counted:]
+    counted = budget.in_window if budget.window is None else budget.window
+    first = max(len(budget.bad) - counted, 0)  # a window that has just begun counts nothing, not all
+    past = budget.eligible[first:], budget.bad[first:]
     return exhausted_in(past, (eligible, bad), budget.window, budget.target)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jobs.report.document import Block, Heading, Items, Paragraph, Table
 from jobs.report.findings import BROKEN, Finding
 from pipeline.controls.cost import MONTH_H
+from pipeline.controls.costing import idle_ratio
 from pipeline.delivery.words_figures import NO_DATA, share
 
 Row = Mapping[str, Any]
@@ -26,7 +27,8 @@ WORTH = 0.05  #: of what is paid: less is not worth a change
 
 MONEY_SQL = """\
 SELECT c.service AS service, sum(c.cost_picousd) AS metered_picousd, sum(ifNull(c.paid_picousd, 0)) AS paid_picousd,
-    sum(ifNull(c.idle_picousd, 0)) AS idle_picousd, uniqExact(c.slice_start) AS hours,
+    sum(ifNull(c.idle_picousd, 0)) AS idle_picousd,
+    sumIf(ifNull(c.paid_picousd, 0), c.idle_picousd IS NOT NULL) AS split_picousd, uniqExact(c.slice_start) AS hours,
     uniqExactIf(c.slice_start, c.paid_picousd IS NOT NULL) AS paid_hours
 FROM cost AS c
 WHERE c.slice_start >= fromUnixTimestamp({start:Int64}) AND c.slice_start < fromUnixTimestamp({end:Int64})
@@ -84,7 +86,7 @@ def _provision(service: str, findings: Sequence[Finding], money: Row | None, sig
     paid = _a_month(money, "paid_picousd", "paid_hours")
     found = Provision(
         service, UNKNOWN, min(left, default=None), broken, paid, _a_month(money, "metered_picousd", "hours"),
-        money["idle_picousd"] / money["paid_picousd"] if money and money["paid_picousd"] else None, (),
+        idle_ratio(money) if money else None, (),
     )  # fmt: skip
     if broken:
         more = tuple(_more(paid, signals))

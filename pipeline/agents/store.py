@@ -166,7 +166,7 @@ class ClickHouseLedger:
                 for rows in batch.rows:
                     self._sink.insert(rows, batch.token)
             mark = batch.last_offset
-        self._unsure.discard(place)
+            self._unsure.discard(place)  # not when another has written it, who may have been cut off in the next one
         return mark
 
     def _check(self, batch: Batch, mark: int | None) -> None:

@@ -1,4 +1,4 @@
-"""`burnline change add` and `change list`: tell of a deploy, a knob, a maintenance; and what was told.
+"""`burnline change`: tell of a deploy, a knob, a maintenance; and what was told.
 
 A change is a record of inference.changes, as anybody else may write one. It is told when the broker has it; the store
 keeps it within seconds. Told again with the same name it is the same change, so a pipeline that runs twice may say so.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.table import Table
 
+from pipeline.commands import change_compare
 from pipeline.commands.alerts_silence import moment
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown
@@ -28,7 +29,8 @@ FROM config_changes
 WHERE at >= {since:DateTime64(6, 'UTC')} AND ({service:String} = '' OR service = {service:String})
 ORDER BY at DESC, change_id LIMIT {limit:UInt32}"""
 
-app = typer.Typer(no_args_is_help=True, help="Tell of deploys and other changes, and list them.")
+app = typer.Typer(no_args_is_help=True, help="Tell of deploys and other changes, list and compare them.")
+app.command("compare")(change_compare.compare)
 
 
 @app.command()

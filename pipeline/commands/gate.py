@@ -99,6 +99,7 @@ def _look(service: str, policy: "Policy", when: datetime | None) -> "Decision":
 
     Raises: Unavailable, Refused; typer.BadParameter for a service that no SLO is about, while there are others.
     """
+    from pipeline.controls.comparison import ComparisonSpec, blames, compared
     from pipeline.controls.gate import decide, facts_of, minute_of_week, promised
     from pipeline.spec.scalars import listed, nearest
 
@@ -111,7 +112,9 @@ def _look(service: str, policy: "Policy", when: datetime | None) -> "Decision":
             raise typer.BadParameter(f"no SLO about {service!r} has been judged -> {remedy}", param_hint="SERVICE")
     staleness = freshness().staleness(Settings().trailing_s)
     minute = minute_of_week(when or datetime.now(UTC), policy.time_zone)
-    return decide(policy, [facts_of(row, staleness) for row in found], minute, slos)
+    spec = ComparisonSpec()
+    blamed = blames(compared(spec, ask(question("comparison"), **spec.asked(service))))
+    return decide(policy, [facts_of(row, staleness, blamed) for row in found], minute, slos)
 
 
 def _services() -> dict[str, str]:

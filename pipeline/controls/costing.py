@@ -17,6 +17,7 @@ from pipeline.spec.problems import Refused
 
 NAME = "cost"
 SPENT, IDLE = "spent", "idle"  #: states: idle, when more than that share of what is paid is
+SPLIT_LEAST = 0.9  #: of what is paid: how much of it was used must be known of so much
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def _signal(spec: CostSpec, row: Mapping[str, Any], now_us: int) -> Signal:
         unit="USD for 1,000 output tokens", reason=reason(row, told, state), samples=row["requests"], inputs=told,
         details={"basis": "metered" if "usd_per_1k_tokens" in told else "paid" if value is not None else ""},
         evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6),
-        watermark_us=(row["until"] - EPOCH) // timedelta(microseconds=1), window_s=round(spec.window_s),
+        watermark_us=min((row["until"] - EPOCH) // timedelta(microseconds=1), now_us),  # the hour may go on
+        window_s=round(spec.window_s),
     )  # fmt: skip
 
 
@@ -63,10 +65,16 @@ def figures(row: Mapping[str, Any]) -> dict[str, float]:
         "paid_usd_per_1k_tokens": per_1k(row["paid_picousd"], row["paid_tokens"]) if is_paid else None,
         "cost_usd": row["cost_picousd"] / 1e12 if is_metered else None,
         "paid_usd": row["paid_picousd"] / 1e12 if is_paid else None,
-        "idle_ratio": row["idle_picousd"] / row["paid_picousd"] if is_paid else None,
+        "idle_ratio": idle_ratio(row),
         "output_tokens": row["output_tokens"],
     }
     return {name: float(figure) for name, figure in told.items() if figure is not None}
+
+
+def idle_ratio(row: Mapping[str, Any]) -> float | None:
+    """Share of what is paid that stood idle; None: of too much of it nobody says how long requests used it."""
+    split = row["split_picousd"]
+    return row["idle_picousd"] / split if split and split >= SPLIT_LEAST * row["paid_picousd"] else None
 
 
 def _of_good(row: Mapping[str, Any]) -> float | None:
@@ -84,5 +92,6 @@ def reason(row: Mapping[str, Any], told: Mapping[str, float], state: str) -> str
     if "cost_usd" in told:
         said.append(f"{told['cost_usd']:,.4g} USD metered")
     if "paid_usd" in told:
-        said.append(f"{told['paid_usd']:,.4g} USD paid for replicas, {told['idle_ratio']:.0%} of it idle")
+        idle = f", {told['idle_ratio']:.0%} of it idle" if "idle_ratio" in told else ""
+        said.append(f"{told['paid_usd']:,.4g} USD paid for replicas{idle}")
     return ", ".join(said)

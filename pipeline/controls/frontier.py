@@ -3,8 +3,8 @@
 Pure. A configuration is a variant in an epoch of its knobs; its measures are those of the hours it served, each hour
 one observation, since requests of an hour share its load. Laws: whoever is on the frontier is dominated by none that
 counts; only what had enough traffic and keeps its objectives counts; what cannot be told from luck is not called
-dominated. Figures are compared on one basis: what was paid for replicas where that is known of all, else what was
-metered.
+dominated. Figures are compared on one basis: what was paid for replicas, in the hours in which that is known, where
+it is known of all, else what was metered.
 """
 
 import math
@@ -136,15 +136,22 @@ class Placed(NamedTuple):
 
 # -- measures
 def basis_of(histories: Iterable[History]) -> str:
-    """What costs are compared by: what was paid, where that is known of every hour of all."""
-    return PAID if all(hour.paid is not None for each in histories for hour in each.hours) else METERED
+    """What costs are compared by: what was paid, where that is known of some hours of each, or nothing else is.
+
+    Snapshots, which say what was paid, are not kept for as long as hours are.
+    """
+    some = tuple(histories)
+    is_paid = [any(hour.paid is not None for hour in each.hours) for each in some]
+    is_metered = all(any(hour.metered for hour in each.hours) for each in some)
+    return PAID if all(is_paid) or (any(is_paid) and not is_metered) else METERED
 
 
 def point_of(history: History, basis: str) -> Point:
     """Measure a configuration."""
     hours = history.hours
-    spent = [float((hour.paid or 0) if basis == PAID else hour.metered) / 1e12 for hour in hours]
-    tokens = [float(hour.output_tokens) for hour in hours]
+    counted = [hour for hour in hours if basis == METERED or hour.paid is not None]
+    spent = [float((hour.paid or 0) if basis == PAID else hour.metered) / 1e12 for hour in counted]
+    tokens = [float(hour.output_tokens) for hour in counted]
     known = [hour for hour in hours if hour.bad is not None]
     good = ratio([hour.requests - (hour.bad or 0) for hour in known], [hour.requests for hour in known])
     return Point(
@@ -153,7 +160,7 @@ def point_of(history: History, basis: str) -> Point:
         hours=len(hours),
         cost=_scaled(ratio(spent, tokens), 1000) if sum(spent) > 0 else None,
         p99_us=p99(history),
-        throughput=ratio(tokens, [hour.gpu_us / 1e6 for hour in hours]),
+        throughput=ratio(tokens, [hour.gpu_us / 1e6 for hour in counted]),
         compliance=good,
         last_s=max((hour.at_s for hour in hours), default=0),
         usd_an_hour=sum(spent) / len(spent) if spent else 0.0,

@@ -2,8 +2,8 @@
 
 Law: the first rule that holds decides for an SLO instance, the worst instance for a service. A policy is total: its
 last rule always holds. Rules stand the strictest first and each condition only grows with what is bad, so less budget,
-more burn, less coverage or a worse alert never opens what was closed. What is unknown is never open, and says that it
-is unknown. Pure: the time of the week is an argument.
+more burn, less coverage, a worse alert or a costlier change never opens what was closed. What is unknown is never open,
+and says that it is unknown. Pure: the time of the week is an argument.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipeline.alerts import Severity
+from pipeline.controls.comparison import NOBODY, Blames
 from pipeline.delivery.words_figures import lasting, share, times
 
 if TYPE_CHECKING:
@@ -55,12 +56,13 @@ class Rule:
     burn_at_least: float | None = None
     coverage_at_most: float | None = None
     alert_at_least: Severity | None = None
+    change_spent_at_least: float | None = None  # by a change that made it worse
     during: tuple[Span, ...] = ()
 
     @property
     def is_conditional(self) -> bool:
-        numbers = (self.budget_at_most, self.burn_at_least, self.coverage_at_most, self.alert_at_least)
-        return bool(self.during) or any(each is not None for each in numbers)
+        numbers = (self.budget_at_most, self.burn_at_least, self.coverage_at_most, self.change_spent_at_least)
+        return bool(self.during) or any(each is not None for each in (*numbers, self.alert_at_least))
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class Facts(NamedTuple):
     alert: Severity = Severity.NONE  # the worst that is open
     is_frozen: bool = False  # its alert: too little data to judge
     staleness: str = ""  # why all this is not of now; empty: it is
+    change: str = ""  # in force, and made it worse
+    change_spent_ratio: float | None = None  # what that cost of the budget; None: no change made it worse
 
 
 class Reason(NamedTuple):
@@ -115,8 +119,9 @@ class Decision(NamedTuple):
         return not any(each.rule == UNKNOWN for each in self.reasons)
 
 
-def facts_of(row: Mapping[str, Any], staleness: str) -> Facts:
-    """Read a row of infra/clickhouse/page/gate.sql."""
+def facts_of(row: Mapping[str, Any], staleness: str, blames: Blames = NOBODY) -> Facts:
+    """Read a row of infra/clickhouse/page/gate.sql; `blames`: changes in force that made something worse."""
+    blame = blames.get((row["slo"], row["instance"]))
     return Facts(
         slo=row["slo"],
         instance=row["instance"],
@@ -128,6 +133,8 @@ def facts_of(row: Mapping[str, Any], staleness: str) -> Facts:
         alert=max((Severity[each] for each in row["severities"]), default=Severity.NONE),
         is_frozen=bool(row["is_frozen"]),
         staleness=staleness,
+        change=blame.title if blame else "",
+        change_spent_ratio=blame.spent_ratio if blame else None,
     )
 
 
@@ -142,7 +149,12 @@ def promised(services: Mapping[str, str], service: str) -> set[str]:
 
 
 def decide_all(
-    policy: Policy, rows: Iterable[Mapping[str, Any]], about: Mapping[str, str], staleness: str, minute: int
+    policy: Policy,
+    rows: Iterable[Mapping[str, Any]],
+    about: Mapping[str, str],
+    staleness: str,
+    minute: int,
+    blames: Blames = NOBODY,
 ) -> dict[str, Decision]:
     """Decide for every service of which anything is known.
 
@@ -152,7 +164,7 @@ def decide_all(
     found: dict[str, list[Facts]] = {service: [] for service in _services(about.values())}
     for row in rows:
         for service in _services([row["service"]]):
-            found.setdefault(service, []).append(facts_of(row, staleness))
+            found.setdefault(service, []).append(facts_of(row, staleness, blames))
     return {service: decide(policy, facts, minute, promised(about, service)) for service, facts in found.items()}
 
 
@@ -188,11 +200,13 @@ def _reason(policy: Policy, facts: Facts, minute: int) -> Reason:
 def holds(rule: Rule, facts: Facts, minute: int) -> bool:
     """Whether every condition of a rule holds; of what is not known none does."""
     budget, burn, coverage = facts.budget_remaining_ratio, facts.burn_rate, facts.coverage_ratio
+    spent, spent_least = facts.change_spent_ratio, rule.change_spent_at_least
     return (
         (rule.budget_at_most is None or (budget is not None and budget <= rule.budget_at_most))
         and (rule.burn_at_least is None or (burn is not None and burn >= rule.burn_at_least))
         and (rule.coverage_at_most is None or (coverage is not None and coverage <= rule.coverage_at_most))
         and (rule.alert_at_least is None or facts.alert >= rule.alert_at_least)
+        and (spent_least is None or (spent is not None and spent >= spent_least))
         and (not rule.during or any(each.start <= minute < each.end for each in rule.during))
     )
 
@@ -221,6 +235,8 @@ def _said(rule: Rule, facts: Facts, minute: int) -> list[str]:
     said = []
     if facts.alert > Severity.NONE and (is_plain or rule.alert_at_least is not None):
         said.append(f"a {facts.alert.name.lower()} alert is open")
+    if facts.change_spent_ratio is not None and (is_plain or rule.change_spent_at_least is not None):
+        said.append(f"{facts.change!r} made it worse, for {share(facts.change_spent_ratio)} of the budget so far")
     if facts.budget_remaining_ratio is not None and (is_plain or rule.budget_at_most is not None):
         said.append(f"{share(facts.budget_remaining_ratio)} of the budget left")
     if facts.burn_rate is not None and (is_plain or rule.burn_at_least is not None):

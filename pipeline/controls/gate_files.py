@@ -17,7 +17,7 @@ from pipeline.spec.scalars import listed, one_of
 
 DEFAULT = schemas.HOME / "gate" / "default.yaml"
 RULES_MOST = 100
-CONDITIONS = ("budgetAtMost", "burnAtLeast", "coverageAtMost", "alertAtLeast", "during")
+CONDITIONS = ("budgetAtMost", "burnAtLeast", "coverageAtMost", "alertAtLeast", "changeSpentAtLeast", "during")
 _SPAN = re.compile(r"(?P<first>\w{3})(-(?P<last>\w{3}))?( (?P<from>\d\d:\d\d)-(?P<to>\d\d:\d\d))?", re.ASCII)
 _WORDS = {verdict.word: verdict for verdict in Verdict}
 
@@ -82,6 +82,7 @@ LANGUAGE = Language(
         f"{_R}.burnAtLeast": Field(_factor),
         f"{_R}.coverageAtMost": Field(_number),
         f"{_R}.alertAtLeast": Field(scalars.severity),
+        f"{_R}.changeSpentAtLeast": Field(_number),
         f"{_R}.during": Field(span, many=True),
     },
     required={"rules": "write rules: [{name: otherwise, verdict: open, reason: nothing speaks against it}]"},
@@ -137,6 +138,7 @@ def _rule(reading: Reading, path: str) -> Rule:
         burn_at_least=reading.get(f"{path}.burnAtLeast"),
         coverage_at_most=reading.get(f"{path}.coverageAtMost"),
         alert_at_least=reading.get(f"{path}.alertAtLeast"),
+        change_spent_at_least=reading.get(f"{path}.changeSpentAtLeast"),
         during=tuple(each for spans in reading.get(f"{path}.during", ()) for each in spans),
     )
 

@@ -6,8 +6,9 @@ Pure. Law: what is unknown is never open here either; a service of which nothing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipeline.controls.comparison import ComparisonSpec, blames, compared
 from pipeline.controls.files import NOT_WRITTEN
 from pipeline.controls.gate import (
     UNKNOWN as NO_RULE,
@@ -20,10 +21,14 @@ from pipeline.controls.gate import (
     decide_all,
     minute_of_week,
 )
+from pipeline.controls.questions import Question, files, sql_of
 from pipeline.controls.signal import UNKNOWN, Signal
 from pipeline.periods import EPOCH
 from pipeline.spec.problems import Refused
 from pipeline.standing import Freshness
+
+if TYPE_CHECKING:
+    from pipeline.slo import Objective
 
 #: nothing may be changed while no policy was given
 CLOSED = Policy((Rule("otherwise", Verdict.FROZEN, "no policy was given"),))
@@ -46,6 +51,12 @@ class GateSpec:
             )
 
 
+def ask(spec: GateSpec, objectives: Sequence["Objective"], now_us: int) -> list[Question]:
+    """Ask what the page asks, and what changes did."""
+    asked = files("gate", "freshness", folder="page")(spec, objectives, now_us)
+    return [*asked, Question("comparison", sql_of("page/comparison"), ComparisonSpec().asked(spec.service))]
+
+
 def step(
     spec: GateSpec, previous: Mapping[str, Signal], rows: Mapping[str, Sequence[Mapping[str, Any]]], now_us: int
 ) -> list[Signal]:
@@ -55,8 +66,9 @@ def step(
         return []
     fresh = Freshness(**rows["freshness"][0])
     about = {row["slo"]: row["service"] for row in rows["slos"]}
+    blamed = blames(compared(ComparisonSpec(), rows["comparison"]))
     minute = minute_of_week(EPOCH + timedelta(microseconds=now_us), spec.policy.time_zone)
-    decided = decide_all(spec.policy, rows["gate"], about, fresh.staleness(spec.trailing_s), minute)
+    decided = decide_all(spec.policy, rows["gate"], about, fresh.staleness(spec.trailing_s), minute, blamed)
     watermark_us = None if fresh.event_time is None else (fresh.event_time - EPOCH) // timedelta(microseconds=1)
     return [
         _signal(spec, service, decision, _figures(rows["gate"], service), watermark_us, now_us)

@@ -75,7 +75,8 @@ def _signal(spec: FrontierSpec, each: Placed, walk: Steps, now_us: int) -> Signa
             "stricter": _name(walk.stricter), "looser": _name(walk.looser), "latency": spec.latency,
         },
         evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6),
-        watermark_us=point.last_s * 1_000_000 + HOUR_US, window_s=round(spec.window_s),
+        watermark_us=min(point.last_s * 1_000_000 + HOUR_US, now_us),  # the hour may go on
+        window_s=round(spec.window_s),
     )  # fmt: skip
 
 

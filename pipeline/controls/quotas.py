@@ -247,15 +247,17 @@ def _overview(
 def concerns(spec: QuotaSpec, published: Mapping[str, Signal], now_us: int) -> list[Concern]:
     """What the owner of the signals is responsible for: each tenant that was told of."""
     quotas = {(each.service, each.name): each for each in spec.quotas}
-    found = []
+    found: dict[str, Concern] = {}
     for signal in published.values():
         tenant = signal.details.get("tenant_id")
         if signal.name != NAME or tenant is None:
             continue
         quota = quotas.get((signal.service, signal.details["quota"]))
         is_gone = quota is None or tenant not in (quota.tenants or (tenant,))
-        found.append(_concern(signal, tenant, is_gone, now_us))
-    return found
+        concern = _concern(signal, tenant, is_gone, now_us)
+        if not is_gone or concern.key not in found:  # a quota that is of another service now was told of under both
+            found[concern.key] = concern
+    return list(found.values())
 
 
 def _concern(signal: Signal, tenant: str, is_gone: bool, now_us: int) -> Concern:

@@ -182,13 +182,14 @@ def lead_s(spec: ScaleSpec, facts: Facts) -> float:
 
 
 def _expected(previous: Mapping[str, Signal], facts: Facts, ahead_s: float, now_us: int) -> Expected | None:
-    """Take the forecast of the horizon nearest above the lead time, of the share that this variant has.
+    """Take the forecast of the moment nearest behind the lead time, of the share that this variant has.
 
-    A forecast is the mean of a step: that of the next step counts too, or a sudden rise would be seen half.
+    A forecast is the mean of a step: that of the next step counts too, or a sudden rise would be seen half. What one
+    is about that was made a while ago is so much nearer by now.
     """
     prefix = key_of(facts.service, facts.model, "forecast", "load:")
     found = [
-        (each.inputs.get("horizon_s", 0.0), each.value, each.inputs)
+        (_ends_s(each) - now_us / 1e6, each.value, each.inputs)
         for key, each in previous.items()
         if key.startswith(prefix) and each.value is not None and not each.is_expired(now_us)
     ]
@@ -201,6 +202,12 @@ def _expected(previous: Mapping[str, Signal], facts: Facts, ahead_s: float, now_
     q50 = max(first[1], second[1])
     q90 = max(inputs.get("q90", middle) for _, middle, inputs in (first, second))
     return Expected(q50 * facts.share, q90 * facts.share)
+
+
+def _ends_s(forecast: Signal) -> float:
+    """When the step that a forecast is about ends, in seconds of the epoch."""
+    made_s = forecast.evaluated_at_us / 1e6
+    return forecast.inputs.get("at_s", made_s + forecast.inputs.get("horizon_s", 0.0))
 
 
 def need_of(spec: ScaleSpec, facts: Facts, each: Bears, expected: Expected | None, last: Signal | None) -> Need:

@@ -27,7 +27,7 @@ class Control:
 
 
 CONTROLS: tuple[Control, ...] = (
-    Control("gate", gating.GateSpec, files("gate", "freshness", folder="page"), gating.step),
+    Control("gate", gating.GateSpec, gating.ask, gating.step),
     Control(headroom.NAME, capacity.CapacitySpec, headroom.ask, headroom.step),
     Control(costing.NAME, costing.CostSpec, files("cost"), costing.step),
     Control(placing.NAME, frontier.FrontierSpec, files("frontier"), placing.step),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_driver import Client, errors
 from clickhouse_driver.util.helpers import parse_url
 
+from pipeline.cluster import is_replicated, local
 from pipeline.sinks.tables import HIGH_MARK_SQL, TABLES, insert_sql
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class ClickHouse:
         self._settings = settings
         self._local = threading.local()
         self._clients: list[Client] = []
+        self._has_keeper: bool | None = None  # None: not asked yet
 
     def insert(self, rows: "Rows", token: str | None) -> None:
         """Insert rows of one table and day as one block; token None: they are one by their identity, however often.
@@ -134,6 +136,22 @@ class ClickHouse:
         Raises: Unavailable, Refused.
         """
         return self._ask(*arguments, **options)
+
+    def has_keeper(self) -> bool:
+        """Tell whether the tables are replicated, so that a token is there when its part is, and no sooner.
+
+        Raises: Unavailable, Refused.
+        """
+        if self._has_keeper is None:
+            ((made,),) = self._ask("SHOW CREATE TABLE marks")
+            if "ENGINE = Distributed(" in made:
+                ((made,),) = self._ask(f"SHOW CREATE TABLE {local('marks')}")
+            self._has_keeper = is_replicated(made)
+        return self._has_keeper
+
+    def kept_d(self, table: str) -> int:
+        """Return for how many days a tier keeps its rows."""
+        return int(getattr(self._settings, f"ttl_{table}_d"))
 
     def close(self) -> None:
         """Close every connection. Call it when no thread is at work."""

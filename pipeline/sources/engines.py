@@ -1,11 +1,13 @@
 """Engines' own metrics as snapshots: tables of series, one an engine, and an exposition read by them.
 
 Law: a figure is that of the first series that is there, so names that an engine gave up still count, and names that
-come twice count once; what an engine does not say is None, never 0. Pure but for reading the tables, which are data.
-Refuses to know how an exposition came.
+come twice count once; what an engine does not say is None, never 0. Whatever comes is read within a second or two: of
+lines that no table names none is parsed. Pure but for reading the tables, which are data. Refuses to know how an
+exposition came.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +23,7 @@ from pipeline.spec.problems import Refused, SpecError
 from pipeline.spec.reading import Field, Language, Reading, read
 
 HOME = schemas.HOME / "engines"
-COMBINE: Mapping[str, Callable[[list[float]], float]] = {"sum": math.fsum, "max": max, "min": min}
+COMBINE: Mapping[str, Callable[[list[float]], float]] = {"sum": sum, "max": max, "min": min}
 #: keys of a table -> fields of a snapshot; None: what only says whether it is ready
 FIGURES = {
     "running": "running", "waiting": "waiting", "kvUsage": "kv_usage", "finished": "finished",
@@ -31,6 +33,10 @@ WHOLE = {"running": 1, "waiting": 1, "finished": 1, "output_tokens": 1, "started
          "oldest_inflight_ms": 1_000}  # fmt: skip  # what a value is times, as a whole number
 SHARED = {"startedAt"}  #: figures whose series many programs have
 GREATEST = 1 << 62
+MODEL_BYTES = 256  #: a longer name is none
+#: what is parsed: a MB takes a second, and a line a time that grows with the square of its length
+MEANT_CHARACTERS, LINE_CHARACTERS = 1 << 20, 4_096
+_SERIES = re.compile(r"[ \t]*([A-Za-z_:][A-Za-z0-9_:]*)")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -73,15 +79,40 @@ class Unreadable(ValueError):
 
 # -- expositions
 def samples_of(text: str) -> Samples:
-    """Read an exposition in Prometheus' text form. Raises: Unreadable."""
+    """Read what tables name of an exposition in Prometheus' text form. Raises: Unreadable."""
     found: dict[str, list[Sample]] = {}
+    meant = _meant(text)
     try:
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(meant):
             for sample in family.samples:
                 found.setdefault(sample.name, []).append(Sample(sample.labels, float(sample.value)))
-    except (ValueError, IndexError, KeyError) as error:  # what the parser raises of what it cannot read
+    except (ValueError, IndexError, KeyError, OverflowError) as error:  # what the parser raises of what it cannot read
         raise Unreadable(f"no metrics in Prometheus' text form: {str(error)[:80] or type(error).__name__}") from error
     return found
+
+
+def _meant(text: str) -> str:
+    """The lines of series that tables name; without any the first one, which tells whether it is an exposition."""
+    names, lines, first = _names(), list[str](), ""
+    for line in text.split("\n"):
+        name = _SERIES.match(line)
+        if name is not None and name[1] in names:
+            lines.append(line)
+        elif not first and not line.lstrip().startswith("#"):
+            first = line[:LINE_CHARACTERS].strip()
+    if max(map(len, lines), default=0) > LINE_CHARACTERS:
+        raise Unreadable(f"a line has more than {LINE_CHARACTERS} characters: are these an engine's metrics?")
+    if sum(map(len, lines)) > MEANT_CHARACTERS:
+        raise Unreadable(f"an engine's series take more than {MEANT_CHARACTERS >> 20} MB: has a label so many values?")
+    return "\n".join(lines or [first])
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Series that a table names, by either name that a counter may have."""
+    picks = [pick for engine in all_engines().values() for some in engine.figures.values() for pick in some]
+    picks += [pick.per for pick in picks if pick.per is not None]
+    return frozenset(f"{name}{end}" for pick in picks for name in pick.series for end in ("", "_total"))
 
 
 def recognised(samples: Samples, engines: Iterable[Engine] | None = None) -> Engine:
@@ -125,14 +156,16 @@ def _figure(pick: Pick, samples: Samples) -> float | None:
     if not values:
         return None
     figure = COMBINE[pick.combine](values)
-    if pick.per is None:
-        return figure
-    whole = _figure(pick.per, samples)
-    return figure / whole if whole else None
+    if pick.per is not None:
+        whole = _figure(pick.per, samples)
+        if not whole:
+            return None
+        figure /= whole
+    return figure if math.isfinite(figure) else None
 
 
 def _named(samples: Samples, name: str) -> Sequence[Sample]:
-    """Samples of a series. The parser ends counters with _total, whether the engine does or not."""
+    """Samples of a series. Counters end with _total, or do not: that depends on the library an engine uses."""
     return samples.get(name) or samples.get(f"{name}_total") or ()
 
 
@@ -147,7 +180,7 @@ def _values(pick: Pick, samples: Sequence[Sample]) -> list[float]:
 
 
 def _model(engine: Engine, samples: Samples) -> str:
-    """The one model that its series name; "": none, or several."""
+    """The one model that its series name; "": none, or several, or what is no name."""
     names = {
         sample.labels[engine.model]
         for pick in engine.figures["running"]
@@ -155,7 +188,8 @@ def _model(engine: Engine, samples: Samples) -> str:
         for sample in _named(samples, name)
         if engine.model in sample.labels
     }
-    return names.pop() if len(names) == 1 else ""
+    model = names.pop() if len(names) == 1 else ""
+    return model if model.isprintable() and len(model.encode()) <= MODEL_BYTES else ""
 
 
 # -- tables

@@ -49,7 +49,7 @@ def address(value: str) -> str:
         is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         is_one = False
-    if not is_one or parts.username or parts.query or parts.fragment:
+    if not is_one or "@" in parts.netloc or parts.query or parts.fragment:
         raise Refused("must be an address", "write http://10.0.0.5:8000, or with a path; a token goes into tokenFile")
     return value
 

@@ -4,8 +4,11 @@ Law: every look is a snapshot; one that failed says why, and that the replica is
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,11 +22,14 @@ AT_ONCE = 64  #: looks under way
 ERROR_CHARACTERS = 200
 NOTHING = ("running", "waiting", "kv_usage", "finished", "output_tokens", "started_at", "oldest_inflight_ms")
 OK = 200
+TOKEN = re.compile(rb"[!-~]+")
 
 
 def client_of(targets: Targets) -> httpx.AsyncClient:
-    """One client for all looks. It follows no redirect: a token is for who it was given to."""
-    return httpx.AsyncClient(timeout=targets.timeout_s, limits=httpx.Limits(max_connections=AT_ONCE))
+    """One client for all looks. It follows no redirect and keeps no cookie: a token is for who it was given to."""
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    limits = httpx.Limits(max_connections=AT_ONCE)
+    return httpx.AsyncClient(timeout=targets.timeout_s, limits=limits, cookies=no_cookies)
 
 
 async def look_at_all(client: httpx.AsyncClient, targets: Sequence[Target], timeout_s: float) -> list[dict[str, Any]]:
@@ -38,13 +44,17 @@ async def look_at_all(client: httpx.AsyncClient, targets: Sequence[Target], time
 
 
 async def look(client: httpx.AsyncClient, target: Target, timeout_s: float) -> dict[str, Any]:
-    """Look at one replica. The timeout is for all of it: httpx' own begins anew with every byte."""
+    """Look at one replica.
+
+    The timeout is for all of its answer: httpx' own begins anew with every byte. Reading it takes our own time, in a
+    thread, so that answers of others need not wait for it: one that tells much would make them late.
+    """
     error, seen = "", dict[str, Any]()
+    engine = all_engines()[target.engine] if target.engine else None
     try:
         async with asyncio.timeout(timeout_s):
-            engine = all_engines()[target.engine] if target.engine else None
-            samples = samples_of(await _answer(client, target, engine))
-            seen = snapshot_of(engine or recognised(samples), samples)
+            text = await _answer(client, target, engine)
+        seen = await asyncio.to_thread(_seen, engine, text)
     except TimeoutError:
         error = f"no answer within {timeout_s:g} s"
     except (httpx.HTTPError, httpx.InvalidURL, Unreadable, OSError) as failed:
@@ -52,21 +62,36 @@ async def look(client: httpx.AsyncClient, target: Target, timeout_s: float) -> d
     return _columns(target, seen, error, time.time_ns() // 1000)
 
 
+def _seen(engine: Engine | None, text: str) -> dict[str, Any]:
+    samples = samples_of(text)
+    return snapshot_of(engine or recognised(samples), samples)
+
+
 async def _answer(client: httpx.AsyncClient, target: Target, engine: Engine | None) -> str:
     """Fetch an exposition. Raises: httpx.HTTPError, Unreadable, OSError of a token's file."""
     hint = f": {engine.hint}" if engine else ""
-    headers = {"Accept": "text/plain;version=0.0.4"}
+    headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}  # a few KB may inflate to GBs
     if target.token_file is not None:
-        headers["Authorization"] = f"Bearer {target.token_file.read_text('utf-8').strip()}"
+        headers["Authorization"] = f"Bearer {_token(target.token_file)}"
     body = bytearray()
     async with client.stream("GET", url_of(target, engine), headers=headers) as response:
         if response.status_code != OK:
             raise Unreadable(f"answers with {response.status_code}{hint}")
-        async for part in response.aiter_bytes():
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise Unreadable("answers compressed, though it is asked not to: look past what compresses in front of it")
+        async for part in response.aiter_raw():
             body += part
             if len(body) > ANSWER_BYTES:
                 raise Unreadable(f"answers with more than {ANSWER_BYTES >> 20} MB{hint}")
     return body.decode("utf-8", "replace")
+
+
+def _token(file: Path) -> str:
+    """Read a token. Raises: OSError, Unreadable: whoever refuses a header tells all of it, so no odd one is sent."""
+    token = file.read_bytes().strip()
+    if not TOKEN.fullmatch(token):
+        raise Unreadable(f"{file} holds no token: it must be one word of ASCII")
+    return token.decode("ascii")
 
 
 def url_of(target: Target, engine: Engine | None) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from pipeline.controls.comparison import ComparisonSpec, blames, compared
 from pipeline.controls.gate import Policy, decide, facts_of, minute_of_week, promised, services_of
 from pipeline.controls.gate_files import load
 from pipeline.spec import SpecError
@@ -54,14 +55,17 @@ def gate(source: Source, policy_file: Path | None) -> Callable[[web.Request], Aw
     async def handle(request: web.Request) -> Gate:
         known(request.query.items(), ())
         service, policy = request.match_info["service"], await asyncio.to_thread(policy_of, policy_file)
-        found, fresh = await asyncio.gather(
-            source.asking.ask("gate", {"service": service}), source.asking.ask("freshness")
-        )
+        spec = ComparisonSpec()
+        found, fresh, changed = await asyncio.gather(
+            source.asking.ask("gate", {"service": service}), source.asking.ask("freshness"),
+            source.asking.ask("comparison", spec.asked(service)),
+        )  # fmt: skip
         slos = promised(services_of(source.slos()), service)
         if not (len(found) or slos) and (others := (await source.asking.ask("services"))["service"]):
             raise Missing(f"no SLO about {service!r} has been judged; services are {', '.join(others[:20])}")
         staleness = source.staleness(fresh)
-        facts = [facts_of(row, staleness) for row in found.rows()]
+        blamed = blames(compared(spec, changed.rows()))
+        facts = [facts_of(row, staleness, blamed) for row in found.rows()]
         decision = decide(policy, facts, minute_of_week(source.now(), policy.time_zone), slos)
         reasons = [GateReason.model_validate(each.told) for each in decision.reasons]
         return Gate(

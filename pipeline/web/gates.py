@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
+from pipeline.controls.comparison import ComparisonSpec, blames, compared
 from pipeline.controls.gate import Decision, Policy, Verdict, decide_all, minute_of_week, services_of
 from pipeline.web.answers import Answer, Time
 from pipeline.web.asking import Found
@@ -20,6 +21,7 @@ from pipeline.web.source import Source
 
 KEPT_S = 5.0  #: it joins all that is judged
 SERVICES_MOST, REASONS_MOST = 200, 4
+SPEC = ComparisonSpec()
 
 
 class ServiceGate(Answer):
@@ -48,23 +50,27 @@ def gates(source: Source, policy_file: Path | None) -> Callable[[web.Request], A
     async def handle(request: web.Request) -> Gates:
         known(request.query.items(), ())
         policy = await asyncio.to_thread(policy_of, policy_file)
-        found, fresh = await asyncio.gather(
-            source.asking.ask("gate", {"service": ""}, KEPT_S), source.asking.ask("freshness")
-        )
+        found, fresh, changed = await asyncio.gather(
+            source.asking.ask("gate", {"service": ""}, KEPT_S), source.asking.ask("freshness"),
+            source.asking.ask("comparison", SPEC.asked(), KEPT_S),
+        )  # fmt: skip
         about = services_of(source.slos())
         asked = policy, source.staleness(fresh), minute_of_week(source.now(), policy.time_zone)
-        key = (found.as_of, *asked, *about.items())
+        key = (found.as_of, changed.as_of, *asked, *about.items())
         if key not in kept:
             kept.clear()
-            kept[key] = source.behind(asyncio.to_thread(gates_of, found, about, *asked))
+            kept[key] = source.behind(asyncio.to_thread(gates_of, found, changed, about, *asked))
         return await asyncio.shield(kept[key])
 
     return handle
 
 
-def gates_of(found: Found, about: Mapping[str, str], policy: Policy, staleness: str, minute: int) -> Gates:
+def gates_of(
+    found: Found, changed: Found, about: Mapping[str, str], policy: Policy, staleness: str, minute: int
+) -> Gates:
     """Decide for every service; `about`: of each SLO that is known, judged or not, the services it is about."""
-    decided = decide_all(policy, found.rows(), about, staleness, minute)
+    blamed = blames(compared(SPEC, changed.rows()))
+    decided = decide_all(policy, found.rows(), about, staleness, minute, blamed)
     items = [short(service, decision) for service, decision in sorted(decided.items(), key=_worst_first)]
     return Gates(
         as_of=found.as_of, policy=policy.file, total=len(items), items=items[:SERVICES_MOST], sql=found.sql

@@ -15,6 +15,8 @@ from pipeline.web.parameters import known
 from pipeline.web.source import Source
 
 NOTE = "No control has published a signal that fits"
+MOST = 10_000  #: as signals.sql has it
+CUT = f"These are the first {MOST:,}: ask for one service, or one name"
 
 
 class SignalRow(Answer):
@@ -79,7 +81,7 @@ def signals(source: Source) -> Callable[[web.Request], Awaitable[Signals]]:
         asked = {"service": chosen.get("service", ""), "model": "", "name": chosen.get("name", "")}
         found = await source.asking.ask("signals", asked)
         items = [SignalRow(**row) for row in found.rows()]
-        return Signals(as_of=found.as_of, items=items, note=None if items else NOTE, sql=found.sql)
+        return Signals(as_of=found.as_of, items=items, note=note_of(len(items)), sql=found.sql)
 
     return handle
 
@@ -94,10 +96,15 @@ def signals_of_model(source: Source) -> Callable[[web.Request], Awaitable[ModelS
         items = [SignalRow(**row) for row in found.rows()]
         return ModelSignals(
             as_of=found.as_of, service=service, model=model, **in_force(items), items=items,
-            note=None if items else NOTE, sql=found.sql,
+            note=note_of(len(items)), sql=found.sql,
         )  # fmt: skip
 
     return handle
+
+
+def note_of(count: int) -> str | None:
+    """Say what a list does not show by itself; None: it shows all."""
+    return NOTE if not count else CUT if count >= MOST else None
 
 
 def in_force(items: Iterable[SignalRow]) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """`burnline scrape`: every replica has a snapshot, whatever it answers."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ ANSWERS: dict[str, Any] = {
     "/page": (200, b"<html>"),
     "/big": (200, b"x" * (ANSWER_BYTES + 1)),
     "/moved": (302, b""),
+    "/bomb": (200, gzip.compress(gzip.compress(bytes(1 << 24)))),
 }
 
 
@@ -39,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
             status, body = ANSWERS["/metrics"] if is_let_in else (401, b"")
         self.send_response(status)
         self.send_header("Location", "/metrics")
+        if self.path == "/bomb":
+            self.send_header("Content-Encoding", "gzip, gzip")
         self.end_headers()
         self.wfile.write(body)
 
@@ -90,6 +94,7 @@ def test_a_replica_is_seen_as_its_engine_says(address: str, tmp_path: Path) -> N
         ("/moved", "answers with 302"),
         ("/slow", "no answer within 1 s"),
         ("/secret", "answers with 401"),
+        ("/bomb", "answers compressed"),
     ],
 )
 def test_a_replica_that_cannot_be_seen_is_not_ready_and_says_why(
@@ -108,6 +113,15 @@ def test_a_replica_that_is_away_does_not_keep_others_from_being_seen(address: st
         scraped(tmp_path, "url: 'http://127.0.0.1:1'", f"url: '{address}/secret', tokenFile: {token}", code=1)
     )
     assert away["error"] and not away["ready"] and seen["running"] == 79
+
+
+@pytest.mark.parametrize("token", [b"ses\name", b"\xff\xfe", "s\u00e9same".encode(), b""], ids=repr)
+def test_what_is_no_token_is_neither_sent_nor_told(address: str, tmp_path: Path, token: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(token)
+    (found,) = told(scraped(tmp_path, f"url: '{address}/secret', tokenFile: {file}", code=1))
+    assert "holds no token" in found["error"]
+    assert "ses" not in found["error"].replace(str(file), "")
 
 
 def test_targets_that_cannot_be_used_are_told_with_their_place(tmp_path: Path) -> None:

@@ -122,6 +122,19 @@ def test_what_is_paid_is_compared_only_where_all_of_it_is_known() -> None:
     assert (paid.basis, paid.point.cost and paid.point.cost.value) == (PAID, pytest.approx(0.03))
 
 
+def test_what_was_paid_is_of_the_hours_in_which_it_is_known() -> None:
+    """Snapshots are kept for a week: of what served before it is not known, and of what runs it is."""
+    before, now = history("a", 1.0, 100, throughput=900.0), history("a", 1.0, 100, hours=3, paid=3 * USD)
+    both = now._replace(hours=(*before.hours, *now.hours))
+    of_now, of_both = point_of(now, PAID), point_of(both, PAID)
+    assert (of_both.cost, of_both.throughput, of_both.usd_an_hour) == (of_now.cost, of_now.throughput, 3.0)
+    assert (of_both.requests, of_both.hours) == (8_000, 8)
+    assert basis_of([now, both]) == PAID
+    free = before._replace(hours=tuple(hour._replace(metered=0) for hour in before.hours))
+    assert (basis_of([both, before]), basis_of([both, free]), basis_of([free])) == (METERED, PAID, METERED)
+    assert point_of(free, PAID).cost is None
+
+
 def test_a_rank_interval_is_wider_with_fewer_requests() -> None:
     few, many = (point_of(history("a", 1, 100, requests=n, spread=9), METERED).p99_us for n in (200, 20_000))
     assert few is not None and many is not None

@@ -34,10 +34,12 @@ WELL = Facts("chat-ttft", "region=eu", 0.8, 0.3, 300, 1.0, 1.0)
 
 RATIOS = st.sampled_from((-2.0, -0.01, 0.0, 0.1, 0.25, 0.5, 1.0))
 BURNS = st.sampled_from((0.0, 0.5, 1.0, 2.0, 10.0))
+SPENT = st.sampled_from((0.0, 0.1, 0.2, 3.0))
 FACTS = st.builds(
     Facts, st.sampled_from("ab"), st.sampled_from(("", "region=eu")), st.none() | RATIOS, st.none() | BURNS,
     st.sampled_from((None, 300, 300)), st.none() | st.sampled_from((0.0, 0.49, 0.5, 1.0)), st.none() | RATIOS.map(abs),
     st.sampled_from(Severity), st.booleans(), st.sampled_from(("", "", "nothing has been judged for 3 d")),
+    st.just("vllm 0.9.1"), st.none() | SPENT,
 )  # fmt: skip
 SPANS = st.tuples(st.integers(0, WEEK - 1), st.integers(1, WEEK)).map(lambda each: Span(each[0], each[0] + each[1]))
 CONDITIONS = st.fixed_dictionaries(
@@ -45,6 +47,7 @@ CONDITIONS = st.fixed_dictionaries(
     optional={
         "budget_at_most": RATIOS, "burn_at_least": BURNS, "coverage_at_most": RATIOS.map(abs),
         "alert_at_least": st.sampled_from((Severity.INFO, Severity.WARNING, Severity.CRITICAL)),
+        "change_spent_at_least": SPENT,
         "during": st.lists(SPANS, min_size=1, max_size=2).map(tuple),
     },
 )  # fmt: skip
@@ -62,6 +65,7 @@ def policies(draw: st.DrawFn) -> Policy:
 def plain_rule(rule: Rule) -> dict[str, Any]:
     """A rule as the oracle has it."""
     numbers = {"budget": rule.budget_at_most, "burn": rule.burn_at_least, "coverage": rule.coverage_at_most,
+               "change_spent": rule.change_spent_at_least,
                "alert": None if rule.alert_at_least is None else int(rule.alert_at_least)}  # fmt: skip
     minutes = {minute for span in rule.during for minute in range(*span)}
     found = {name: each for name, each in numbers.items() if each is not None}
@@ -71,7 +75,8 @@ def plain_rule(rule: Rule) -> dict[str, Any]:
 def plain_facts(facts: Facts) -> dict[str, Any]:
     return {"budget": facts.budget_remaining_ratio, "burn": facts.burn_rate, "burn_coverage": facts.burn_coverage_ratio,
             "coverage": facts.coverage_ratio, "alert": int(facts.alert), "is_frozen": facts.is_frozen,
-            "is_stale": bool(facts.staleness), "has_burn_window": facts.burn_window_s is not None}  # fmt: skip
+            "is_stale": bool(facts.staleness), "has_burn_window": facts.burn_window_s is not None,
+            "change_spent": facts.change_spent_ratio}  # fmt: skip
 
 
 @given(policies(), st.lists(FACTS, max_size=4), st.integers(0, WEEK - 1))
@@ -99,15 +104,16 @@ WORSE = {
     "coverage_ratio": RATIOS.map(lambda each: -abs(each)),
     "burn_coverage_ratio": st.sampled_from((0.0, -0.03, -0.49, -0.5, -1.0)),
     "alert": st.sampled_from(Severity),
+    "change_spent_ratio": SPENT,
 }
 
 
 @pytest.mark.parametrize("name", WORSE)
 @given(policy=policies(), facts=FACTS, minute=st.integers(0, WEEK - 1), data=st.data())
 def test_what_is_worse_never_opens(name: str, policy: Policy, facts: Facts, minute: int, data: Any) -> None:
-    """Less budget, more burn, less coverage, a worse alert: the verdict stays, or gets stricter."""
+    """Less budget, more burn, less coverage, a worse alert, a costlier change: the verdict stays, or gets stricter."""
     mild, bad = sorted(data.draw(st.tuples(WORSE[name], WORSE[name])))
-    sign = -1 if name.endswith("_ratio") else 1
+    sign = -1 if name.endswith("_ratio") and name != "change_spent_ratio" else 1
     before, after = (facts._replace(**{name: each if name == "alert" else sign * each}) for each in (mild, bad))
     assert decide(policy, [after], minute).verdict >= decide(policy, [before], minute).verdict
 
@@ -180,6 +186,16 @@ def first(decision: Decision) -> tuple[str, str, str]:
         pytest.param(
             WELL._replace(budget_remaining_ratio=0.25), TUESDAY,
             ("caution", "little-budget", "little of the error budget is left: 25 % of the budget left"), id="a quarter",
+        ),
+        pytest.param(
+            WELL._replace(change="vllm 0.9.1", change_spent_ratio=0.2), TUESDAY,
+            ("frozen", "costly-change", "what was changed last is taken back first: "
+             "'vllm 0.9.1' made it worse, for 20 % of the budget so far"), id="a change cost much",
+        ),
+        pytest.param(
+            WELL._replace(change="vllm 0.9.1", change_spent_ratio=0.004), TUESDAY,
+            ("caution", "bad-change", "the last change may have to be taken back: "
+             "'vllm 0.9.1' made it worse, for 0.4 % of the budget so far"), id="a change made it worse",
         ),
         pytest.param(
             WELL._replace(coverage_ratio=0.05), TUESDAY,

@@ -50,6 +50,10 @@ def test_a_policy_is_read_whole() -> None:
         pytest.param("Sun]", "Someday]", "8", "Fri 15:00-24:00", id="no day"),
         pytest.param("00:00-06:00", "22:00-06:00", "8", "of the next day", id="past midnight"),
         pytest.param("burnAtLeast: 1.5", "burnAtLeast: 2x", "8", "write 2", id="a factor with its x"),
+        pytest.param(
+            "reason: fine", "reason: fine, changeSpentAtLeast: 0", "9", "last rule without", id="nor by changes"
+        ),
+        pytest.param("budgetAtMost: 0}", "changeSpentAtLeast: much}", "7", "such as 0.99", id="spent by a change"),
         pytest.param("reason: fine", "reason: ''", "9", "reason", id="no reason"),
         pytest.param(GOOD[GOOD.index("rules") :], "", "1", "rules", id="no rules"),
         pytest.param("kind: GatePolicy", "kind: SLO", "2", "GatePolicy", id="another kind"),

@@ -1,5 +1,6 @@
 """Law: the signal `gate` says of every service what the gate says when it is asked; what is unknown has no value."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from pipeline.controls.gating import GateSpec, step
 from pipeline.controls.signal import UNKNOWN, Signal
 from pipeline.controls.table import CONTROLS
 from pipeline.spec.problems import Refused
+from tests.controls.test_comparison import row as compared_row
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)  # a Tuesday
 NOW_US = int(NOW.timestamp()) * 1_000_000
@@ -26,12 +28,25 @@ def row(slo: str, service: str = "chat", **changes: Any) -> dict[str, Any]:
     return {**said, **changes}
 
 
-def said(*rows: dict[str, Any], slos: tuple[tuple[str, str], ...] = (), judged_s: float = 1.0) -> dict[str, Signal]:
+def said(
+    *rows: dict[str, Any], slos: tuple[tuple[str, str], ...] = (), judged_s: float = 1.0, comparison: Any = ()
+) -> dict[str, Signal]:
     at = NOW - timedelta(seconds=judged_s)
     fresh = [{"asked_at": NOW, "judged_at": at, "event_time": at, "lagging": ""}]
     promised = [{"slo": slo, "service": service} for slo, service in slos]
-    found = step(SPEC, {}, {"gate": list(rows), "freshness": fresh, "slos": promised}, NOW_US)
+    answers = {"gate": list(rows), "freshness": fresh, "slos": promised, "comparison": comparison}
+    found = step(SPEC, {}, answers, NOW_US)
     return {signal.service: signal for signal in found}
+
+
+def test_a_change_that_made_it_worse_is_a_reason_as_long_as_it_is_in_force() -> None:
+    def state(**more: Any) -> str:
+        changed = {"service": "chat", "change_id": "c1", "slo": "errors", "instance": "region=eu", **more}
+        return said(row("errors"), comparison=[compared_row((19_000, 1_000), (59_700, 300), **changed)])["chat"].state
+
+    assert state() == "caution"
+    assert state(window_eligible=100_000) == "frozen"  # most of a budget of 1,000
+    assert state(ended_at=NOW) == state(instance="region=us") == "open"
 
 
 def test_a_service_is_as_its_worst_instance_and_says_why() -> None:
@@ -71,13 +86,18 @@ def test_a_composite_is_about_each_of_its_services() -> None:
 
 def test_no_policy_opens_nothing_and_no_answer_says_nothing() -> None:
     at = [{"asked_at": NOW, "judged_at": NOW, "event_time": NOW, "lagging": ""}]
-    (signal,) = step(GateSpec(), {}, {"gate": [row("errors")], "freshness": at, "slos": []}, NOW_US)
+    (signal,) = step(GateSpec(), {}, {"gate": [row("errors")], "freshness": at, "slos": [], "comparison": []}, NOW_US)
     assert signal.state == "frozen"
-    assert step(SPEC, {}, {"gate": [row("errors")], "freshness": [], "slos": []}, NOW_US) == []
+    assert step(SPEC, {}, {"gate": [row("errors")], "freshness": [], "slos": [], "comparison": []}, NOW_US) == []
 
 
 def test_a_signal_lives_longer_than_it_takes_to_look_again() -> None:
     with pytest.raises(Refused):
         GateSpec(every_s=60, ttl_s=100)
     asked = CONTROLS[0].ask(CONTROLS[0].spec(), (), NOW_US)
-    assert [(each.name, dict(each.values)) for each in asked] == [("gate", {"service": ""}), ("freshness", {})]
+    assert [(each.name, dict(each.values)) for each in asked] == [
+        ("gate", {"service": ""}), ("freshness", {}),
+        ("comparison", {"service": "", "change_id": "", "since_s": 86_400.0, "window_s": 3_600.0}),
+    ]  # fmt: skip
+    uses = set(re.findall(r"{(\w+):", asked[-1].sql))
+    assert uses == set(asked[-1].values)

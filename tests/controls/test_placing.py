@@ -66,8 +66,19 @@ def test_what_had_too_little_traffic_is_unknown_and_has_no_value() -> None:
 SPENT = {
     "service": "chat", "model": "m", "until": datetime(2026, 11, 26, tzinfo=UTC), "requests": 10,
     "output_tokens": 4_000, "cost_picousd": 2 * USD, "good_cost_picousd": 2 * USD, "good_tokens": 1_000,
-    "paid_picousd": 8 * USD, "paid_tokens": 4_000, "idle_picousd": 6 * USD, "hours": 2, "paid_hours": 2,
+    "paid_picousd": 8 * USD, "paid_tokens": 4_000, "idle_picousd": 6 * USD, "split_picousd": 8 * USD, "hours": 2,
+    "paid_hours": 2,
 }  # fmt: skip
+NO_SNAPSHOT = {"paid_picousd": 0, "split_picousd": 0}
+
+
+def test_what_is_known_does_not_end_behind_now_though_its_last_hour_goes_on() -> None:
+    hour_us, this_hour = 3_600_000_000, NOW_US // 3_600_000_000
+    assert placed(row("v", 1, 50, first=this_hour - 4))["critical/v"].watermark_us == NOW_US
+    assert placed(row("v", 1, 50, first=this_hour - 6))["critical/v"].watermark_us == (this_hour - 1) * hour_us
+    ends = {at: costing.step(costing.CostSpec(), {}, {"cost": [{**SPENT, "until": at}]}, NOW_US)[0].watermark_us
+            for at in (datetime(2025, 11, 24, 15, tzinfo=UTC), SPENT["until"])}  # fmt: skip
+    assert list(ends.values()) == [(this_hour - 1) * hour_us, NOW_US]
 
 
 @pytest.mark.parametrize(
@@ -77,9 +88,12 @@ SPENT = {
                      "idle_ratio": 0.75}, id="all is known"),
         pytest.param({"idle_picousd": 0}, "spent", 0.5, {"idle_ratio": 0.0}, id="nothing stands idle"),
         pytest.param({"cost_picousd": 0}, "idle", 2.0, {"cost_usd": None}, id="nobody metered it"),
+        pytest.param({"idle_picousd": 0, "split_picousd": 0}, "spent", 0.5, {"idle_ratio": None, "paid_usd": 8.0},
+                     id="nobody says how long requests used replicas"),
+        pytest.param({"split_picousd": 7 * USD}, "spent", 0.5, {"idle_ratio": None}, id="of an eighth nobody does"),
         pytest.param({"good_tokens": 0}, "idle", 0.5, {"usd_per_1k_good_tokens": None}, id="no event is kept"),
-        pytest.param({"paid_picousd": 0}, "spent", 0.5, {"idle_ratio": None, "paid_usd": None}, id="no snapshot says"),
-        pytest.param({"cost_picousd": 0, "paid_picousd": 0}, "unknown", None, {"output_tokens": 4_000.0}, id="nothing"),
+        pytest.param(NO_SNAPSHOT, "spent", 0.5, {"idle_ratio": None, "paid_usd": None}, id="no snapshot says"),
+        pytest.param({"cost_picousd": 0, **NO_SNAPSHOT}, "unknown", None, {"output_tokens": 4_000.0}, id="nothing"),
         pytest.param({"output_tokens": 0, "paid_tokens": 0}, "unknown", None, {"cost_usd": 2.0}, id="no tokens"),
     ],
 )  # fmt: skip

@@ -176,6 +176,15 @@ def test_of_what_has_expired_nobody_can_say_and_of_a_quota_that_is_gone_all_is_w
     assert said(signals, NOW + 180 * S, others)[0][1:] == ("", "it has no such quota any more")
 
 
+def test_a_quota_that_is_of_another_service_now_is_one_concern() -> None:
+    """What was told of the service it had does not close what is told of the one it has."""
+    of_search = QuotaSpec(quotas=(replace(DAY, service="search"),))
+    before, now = told(taken("zen", 1200)), told(taken("zen", 1200, service="search"), spec=of_search)
+    for signals in ([*before, *now], [*now, *before]):
+        assert [each[1] for each in said(signals, spec=of_search)] == ["the quota is exceeded"]
+    assert [each[1] for each in said(before, spec=of_search)] == [""]
+
+
 def test_a_tenant_that_uses_nothing_any_more_is_told_of_until_its_quota_is_kept() -> None:
     """In a new period it has no row; what was open would stay so for ever."""
     before = {each.key: each for each in told(taken("zen", 1200))}

@@ -51,6 +51,9 @@ QUEUE = CALM._replace(waiting=240.0)
 BURNING = CALM._replace(burn_rate=3.0, burn_slo="ttft", burn_window_s=300)
 FORECAST = told("forecast", 18.0, "load:5m", inputs={"q90": 24.0, "horizon_s": 300.0, "step_s": 300.0})
 SURE = told("forecast", 40.0, "load:15m", inputs={"q90": 41.0, "horizon_s": 900.0, "step_s": 300.0})
+#: told of ten minutes ago: what 5 minutes on was is past, and 15 minutes on is in 5
+LAST_RUN = told("forecast", 90.0, "load:5m", inputs={"horizon_s": 300.0, "at_s": NOW_US / 1e6 - 300})
+SOON = told("forecast", 10.0, "load:15m", inputs={"q90": 36.0, "horizon_s": 900.0, "at_s": NOW_US / 1e6 + 300})
 LATER = told("forecast", 10.0, "load:15m", inputs={"q90": 36.0, "horizon_s": 900.0, "step_s": 300.0})
 
 
@@ -70,6 +73,8 @@ LATER = told("forecast", 10.0, "load:15m", inputs={"q90": 36.0, "horizon_s": 900
         pytest.param(CALM, [before(3), FORECAST, LATER], "out", 9, "forecast", id="and for the step after it: 36 / 4"),
         pytest.param(CALM, [before(3), told("forecast", 90.0, "load:1m", inputs={"horizon_s": 60.0})], "steady", 3,
                      "load", id="a forecast of what comes before a replica could"),
+        pytest.param(CALM, [before(3), LAST_RUN], "steady", 3, "load", id="a forecast of what is past by now"),
+        pytest.param(CALM, [before(3), LAST_RUN, SOON], "out", 9, "forecast", id="or of what is soon"),
         pytest.param(CALM, [before(3), FORECAST, SURE], "out", 12, "forecast", id="or expects: 1.2 x 40 / 4"),
         pytest.param(BURNING, [before(3)], "out", 4, "latency", id="latency burns: 1.2 x the 3 that serve"),
         pytest.param(BURNING, [before(3, 200)], "steady", 3, "load", id="latency burns from before the last change"),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner, Result
 
+from jobs.cost.what_if import REPLICAS_SQL
 from pipeline.cli import app
 from pipeline.controls.cost import HEADROOM, MONTH_H
 from pipeline.controls.costing import CostSpec, step
@@ -239,6 +240,22 @@ def test_the_signal_says_what_the_view_says(site: Site) -> None:
     assert signal.inputs["usd_per_1k_good_tokens"] == pytest.approx(row["usd_per_1k_good_tokens"])
 
 
+def test_of_events_and_snapshots_no_more_is_read_than_of_the_hours_that_are_asked_for(site: Site) -> None:
+    (question,) = files("cost")(CostSpec(), [], 0)
+    told = site.client.execute(
+        f"EXPLAIN indexes = 1 {question.sql}", dict(question.values), settings={"server_side_params": 1}
+    )
+    _, *reads = "\n".join(line for (line,) in told).split("ReadFromMergeTree")
+    by_time = {
+        table: read.partition("Condition: ")[2].partition("\n")[0]  # of least and greatest times of parts
+        for read in reads
+        for table in ("slices_1h", "event_records", "snapshot_records")
+        if table in read.partition("\n")[0]
+    }
+    assert set(by_time) == {"slices_1h", "event_records", "snapshot_records"}
+    assert all("+Inf" in condition for condition in by_time.values()), by_time
+
+
 def test_the_frontier_is_told_and_drawn(site: Site, tmp_path: Path) -> None:
     drawn = tmp_path / "frontier.svg"
     found = {row["variant"] + row["epoch"]: row for row in site.json("frontier", SERVICE, "--plot", str(drawn))}
@@ -256,6 +273,38 @@ def test_the_frontier_is_told_and_drawn(site: Site, tmp_path: Path) -> None:
     assert "must be one of e2e" in " ".join(site.run("frontier", "--latency", "speed", code=2).output.split())
 
 
+def test_a_replica_is_what_its_snapshots_said_last(site: Site) -> None:
+    """What it was before, and what cost more then, is over."""
+    for hours, gpus, price in ((72, 8, 9), (3, 4, 3), (1, 2, 2)):
+        insert(site.client, "snapshot_records", service="what-if-replicas", model=MODEL, variant=FAST, gpu_count=gpus,
+               gpu_hour_picousd=price * USD, snapshot_at=NOW - timedelta(hours=hours))  # fmt: skip
+    for window_s, found in ((86_400.0, [(MODEL, FAST, 2, 2 * USD)]), (60.0, [])):
+        values = {"service": "what-if-replicas", "window_s": window_s}
+        rows = site.client.execute(REPLICAS_SQL, values, settings={"server_side_params": 1})
+        assert [row[:4] for row in rows] == found
+
+
+def test_what_was_paid_counts_by_the_hours_that_snapshots_are_kept_of(site: Site) -> None:
+    state = STATE.format(e2e_us=50_000)
+    for hours, tokens in ((9 * 24, 900_000), (3, 60_000), (2, 60_000), (1, 60_000)):
+        at = NOW - timedelta(hours=hours)
+        about = {"service": "'frontier-old'", "request_model": "'m'", "variant": "'v'", "vantage": "'GATEWAY'"}
+        row = {"slice_start": f"fromUnixTimestamp({int(at.timestamp())})", **about, "success": 1000,
+               "output_tokens": tokens, "e2e_state": state}  # fmt: skip
+        site.client.execute(f"INSERT INTO slices_1h ({', '.join(row)}) SELECT {', '.join(map(str, row.values()))}")
+        if hours < 24:
+            insert(site.client, "snapshot_records", snapshot_at=at, service="frontier-old", model="m", variant="v",
+                   ready=True, gpu_count=1, gpu_hour_picousd=60 * USD)  # fmt: skip
+    (view,) = site.ask("SELECT * FROM config_frontier WHERE service = 'frontier-old'")
+    assert (view["hours"], view["requests"], view["basis"]) == (4, 4_000, "paid")
+    assert view["usd_per_1k_tokens"] == pytest.approx(1000 * 3 / 180_000)
+    assert view["tokens_per_gpu_s"] == pytest.approx(60_000 / 60)
+    (told,) = site.json("frontier", "frontier-old")
+    assert (told["basis"], told["hours"]) == ("paid", 4)
+    for name in ("usd_per_1k_tokens", "tokens_per_gpu_s"):
+        assert told[name] == pytest.approx(view[name])
+
+
 def test_an_objective_is_planned_from_what_loads_did(site: Site) -> None:
     """Up to 8 in flight all are fast, at 16 every third is slow; a tenth of a second each, and 40 come a second."""
     same = {
@@ -271,8 +320,10 @@ def test_an_objective_is_planned_from_what_loads_did(site: Site) -> None:
         for is_slow in [load == 16 and number % 3 == 0]
     ]
     site.client.execute(f"INSERT INTO event_records ({', '.join(columns)}) VALUES", rows)
-    minutes = [(NOW - timedelta(minutes=minute), "what-if", MODEL, "GATEWAY", 60 * 40) for minute in range(2, 60)]
-    site.client.execute("INSERT INTO slices_1m (slice_start, service, request_model, vantage, success) VALUES", minutes)
+    about = ("what-if", MODEL, "GATEWAY")
+    minutes = [(NOW - timedelta(minutes=minute), *about, 60 * 40, 60 * 9, 60) for minute in range(2, 60)]
+    names = "slice_start, service, request_model, vantage, success, rate_limited, rejected"
+    site.client.execute(f"INSERT INTO slices_1m ({names}) VALUES", minutes)
     objectives = ("--threshold", "500ms", "--threshold", "2s", "--target", "0.9", "--replica-hour", "5 USD")
     strict, loose = (each for each in site.json("cost", "what-if", "what-if", *objectives) if each["variant"] == FAST)
     assert (strict["state"], strict["in_flight"]) == ("measured", 8)

@@ -100,7 +100,10 @@ def environment(clickhouse: EmbeddedClickHouse) -> Iterator[dict[str, str]]:
 
 
 def events(service: str, count: int) -> list[dict[str, Any]]:
-    """Arrivals of three hours, out of order; every tenth has no tokens, half of a sample's are bad."""
+    """Arrivals of three hours, out of order; every tenth has no tokens, half of a sample's are bad.
+
+    Of the others of a sample their producer sends a fifth, of which a half is kept.
+    """
     random, found = Random(service), []
     for number in range(count):
         received = NOW - timedelta(hours=3) + timedelta(seconds=random.randrange(3 * 3600))
@@ -111,7 +114,8 @@ def events(service: str, count: int) -> list[dict[str, Any]]:
             "counted_at": received + timedelta(seconds=2), "completed_at": received + timedelta(seconds=2),
             "input_tokens": None if number % 10 == 3 else 1_000,
             "output_tokens": 50, "cached_input_tokens": 600, "e2e_us": 2_000_000, "is_bad": is_bad,
-            "sample_ratio": 1.0 if service == "whole" or is_bad else 0.1,
+            "sample_ratio": 1.0 if service == "whole" or is_bad else 0.5,
+            "sample_weight": 1 if service == "whole" or is_bad else 5,
         })  # fmt: skip
     return found
 

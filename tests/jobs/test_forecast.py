@@ -211,8 +211,8 @@ def budget(bad_an_hour: float, window: int | None = 240, left: int | None = None
     return asking.Budget("ttft", "region=eu", "chat", 0.99, window, left, START_US // HOUR_US, eligible, bad, 0.5, 240)
 
 
-def month_begun() -> asking.Budget:
-    found = replace(budget(8.5), window=None, in_window=10, left=100)
+def month_begun(hours: int = 10) -> asking.Budget:
+    found = replace(budget(8.5), window=None, in_window=hours, left=100)
     found.bad[:100] += 900
     return found
 
@@ -230,6 +230,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(budget(2), "holds", None, id="a quarter of the budget is spent, evenly"),
         pytest.param(budget(12), "spent", 0, id="more is bad than may be"),
         pytest.param(month_begun(), "holds", None, id="last month it was spent, this one has just begun"),
+        pytest.param(month_begun(0), "holds", None, id="last month it was spent, this one begins within this hour"),
     ],
 )
 @pytest.mark.usefixtures("soon")

@@ -50,7 +50,8 @@ def tell(client: Client) -> None:
     silent = range(200, 205)
     insert(client, "slices_1h", *(
         {"slice_start": begin + timedelta(hours=hour), "service": "chat", "request_model": "m", "tenant_id": tenant,
-         "vantage": vantage, "success": int(load * share), "error": 1, "output_tokens": 10 * int(load)}
+         "vantage": vantage, "success": int(load * share), "error": 1, "output_tokens": 10 * int(load),
+         "rate_limited": 500, "rejected": 70}
         for hour, load in enumerate(loads) if hour not in silent
         for tenant, vantage, share in (("a", "GATEWAY", 0.75), ("b", "GATEWAY", 0.25), ("a", "ENGINE", 0.5))
     ))  # fmt: skip

@@ -15,8 +15,8 @@ SERVICE = "chat"
 USD = 10**12
 #: 10 USD an hour for replicas, 6 of them for nothing; 2 USD an hour metered
 MONEY = {
-    "service": SERVICE, "metered_picousd": 20 * USD, "paid_picousd": 100 * USD, "idle_picousd": 60 * USD, "hours": 10,
-    "paid_hours": 10,
+    "service": SERVICE, "metered_picousd": 20 * USD, "paid_picousd": 100 * USD, "idle_picousd": 60 * USD,
+    "split_picousd": 100 * USD, "hours": 10, "paid_hours": 10,
 }  # fmt: skip
 MONTH_USD = 7_300
 

@@ -22,21 +22,14 @@ def verdict_of(rules: list[dict[str, Any]], unknown: int, facts: dict[str, Any],
 
 
 def _fits(rule: dict[str, Any], facts: dict[str, Any], minute: int) -> bool:
-    if "budget" in rule:
-        if facts["budget"] is None:
-            return False
-        if facts["budget"] > rule["budget"]:
-            return False
-    if "burn" in rule:
-        if facts["burn"] is None:
-            return False
-        if facts["burn"] < rule["burn"]:
-            return False
-    if "coverage" in rule:
-        if facts["coverage"] is None:
-            return False
-        if facts["coverage"] > rule["coverage"]:
-            return False
+    for name, is_at_most in (("budget", True), ("burn", False), ("coverage", True), ("change_spent", False)):
+        if name in rule:
+            if facts[name] is None:
+                return False
+            if is_at_most and facts[name] > rule[name]:
+                return False
+            if not is_at_most and facts[name] < rule[name]:
+                return False
     if "alert" in rule and facts["alert"] < rule["alert"]:
         return False
     return "minutes" not in rule or minute in rule["minutes"]

@@ -103,13 +103,13 @@ def test_shedding_asks_and_is_told_how_classes_fare(client: Client) -> None:
                    rate_limited=7, input_tokens=600, output_tokens=100)  # fmt: skip
     for _ in range(3):
         event(client, 0, "throughput", queue_us=2_000_000, input_tokens=10, output_tokens=5)
-    event(client, 0, None, is_bad=True, endpoint_id="e2")
-    event(client, -1, None, outcome="SHED", is_bad=True, endpoint_id=None)
+    event(client, 0, None, is_bad=True, sample_ratio=1.0, endpoint_id="e2")
+    event(client, -1, None, outcome="SHED", is_bad=True, sample_ratio=0.25, endpoint_id=None)  # a share of a flood
     spec, now_us = SheddingSpec(), round(KNOWN.timestamp() * US)
     rows = answered(client, shedding.ask(spec, [OBJECTIVE], now_us))
     assert [row["endpoints"] for row in rows["shed_endpoints"]] == [2]
     weights = {(row["priority_class"], row["objective"]): row["requests"] for row in rows["shed_split"]}
-    assert weights == {("standard", "throughput"): 6.0, ("standard", ""): 1.0, ("sheddable", ""): 1.0}
+    assert weights == {("standard", "throughput"): 6.0, ("standard", ""): 1.0, ("sheddable", ""): 4.0}
     slow = next(row for row in rows["shed_split"] if row["objective"] == "throughput")
     assert (slow["queued_s"], slow["request_work"]) == ([2.0] * 11, [30.0] * 11)
 

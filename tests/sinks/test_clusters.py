@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from clickhouse_driver import Client, errors
+from structlog.testing import capture_logs
 
 from pipeline.cluster import SHARDING, Cluster, ClusterError, is_everywhere, local
 from pipeline.embedded import EmbeddedClickHouse
@@ -23,8 +24,10 @@ from pipeline.sinks.migrations import (
     opened,
     views,
 )
+from pipeline.sinks.repeating import insert_again
 from pipeline.sinks.retention import differences, keep
-from tests.sinks.clustering import CLUSTER, OWNER, PASSWORD, ordered, settings_of, tell, two_shards
+from tests.sinks.clustering import CLUSTER, OWNER, PASSWORD, START_S, ordered, settings_of, tell, two_shards
+from tests.sinks.storing import story_of
 
 pytestmark = pytest.mark.servers
 ALONE = "alone"  #: a database of one server, on the first
@@ -82,6 +85,32 @@ def test_rows_lie_on_both_shards_and_those_of_one_key_on_one(sites: Sites, table
     assert first
     assert second
     assert not first & second
+
+
+def test_the_writer_sees_behind_distributed_tables_that_there_is_no_keeper(sites: Sites) -> None:
+    sink = ClickHouse(sites.cluster[1])
+    assert not sink.has_keeper()
+    sink.close()
+
+
+@pytest.mark.parametrize("base", ["slo.counts", "slo.slices"])
+def test_a_batch_is_looked_for_on_every_shard_and_counts_once(sites: Sites, base: str) -> None:
+    story = story_of(base, f"again.{base}.", f"again.{base}", START_S, count=6)
+    table, name = ("counts_1h", "slo") if base == "slo.counts" else ("slices_1h", "service")
+    added = "sum(good), sum(bad)" if base == "slo.counts" else "sum(success), sum(gpu_us)"
+    sql = f"SELECT {added} FROM {table} WHERE {name} = 'again.{base}'"
+    for settings in (sites.cluster[0], sites.alone):  # of both, since views are compared
+        sink = ClickHouse(settings)
+        with capture_logs() as logs:
+            for batch in story.batches:
+                *pieces, _ = batch.rows
+                for rows in pieces:
+                    sink.insert(rows, batch.token)
+                insert_again(sink, batch)
+        sink.close()
+        assert logs == []
+    with client(sites.cluster[1]) as other:
+        assert other.execute(sql) == sites.one.execute(sql) != [(0, 0)]
 
 
 def test_migrating_again_changes_nothing(sites: Sites) -> None:

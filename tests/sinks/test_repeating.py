@@ -1,30 +1,37 @@
 """Law: rows of which a server kept only the token are found and inserted; what it has is never added twice."""
 
+import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.agents.store import ClickHouseLedger
+from pipeline.blocks import encode
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.records import UnitFacts
+from pipeline.records import Unit, UnitFacts
 from pipeline.rows import TALLIES, Rows
 from pipeline.sinks.clickhouse import ClickHouse
 from pipeline.sinks.repeating import insert_again, lacking, sums
 from pipeline.sinks.tables import TABLES
 from pipeline.store import STORED, Batch, CutSpec
+from tests.derived import counts_block, facts_of
 from tests.naive import store as naive
-from tests.recorded import block_of
+from tests.recorded import Recorded, block_of
 from tests.sinks.storing import TIERS, added, count_sums, settings_of, slice_sums, story_of
 from tests.sinks.test_clickhouse import expected_slices, last_midnight_s
 from tests.sinks.test_events import events_of, records_of
 
 DAY_S = 86_400
 SPANS_S = {"counts_10s": 10, "counts_1m": 60, "counts_1h": 3_600}
+ALL = dict.fromkeys(SPANS_S, 0)  #: no tier has dropped anything
 
 
 # -- which pieces a tier lacks
@@ -68,17 +75,28 @@ def test_exactly_what_was_taken_is_lacking(before: Any, entries: Any, data: st.D
         table: sum((one for rows, one in pieces if not any(rows is lost for lost, _ in taken)), earlier[table])
         for table, pieces in adds.items()
     }
-    assert lacking(adds, stored) == [rows for rows, one in taken if one]
+    assert lacking(adds, stored, ALL) == [rows for rows, one in taken if one]
 
 
 def test_what_no_piece_explains_is_not_mended() -> None:
     adds = {table: [(rows, sums(rows, "counts")) for rows in p] for table, p in pieces_of([("a", 5, 3)]).items()}
     stored = {table: Counter({("a", "", "", 0, "good"): 3}) for table in SPANS_S}
-    assert lacking(adds, stored) == []
+    assert lacking(adds, stored, ALL) == []
     stored["counts_1m"] = Counter({("a", "", "", 0, "good"): 2})
-    assert lacking(adds, stored) is None
+    assert lacking(adds, stored, ALL) is None
     stored["counts_1m"] = Counter({("a", "", "", 0, "good"): 7})  # another writer is about to write the other tiers
-    assert lacking(adds, stored) is None
+    assert lacking(adds, stored, ALL) is None
+
+
+def test_what_a_tier_has_dropped_for_its_age_is_not_missed_and_hides_nothing_that_is() -> None:
+    old, new = ("a", "", "", 1, "good"), ("a", "", "", 400, "good")
+    tables = pieces_of([("a", 3_605, 3), ("a", 400 * 3_600, 2)])
+    since = ALL | {"counts_10s": 100}
+    adds = {table: [(rows, sums(rows, "counts", since[table])) for rows in pieces] for table, pieces in tables.items()}
+    whole = Counter({old: 9, new: 5})
+    assert lacking(adds, {table: whole for table in tables} | {"counts_10s": Counter({new: 5})}, since) == []
+    stored = {"counts_10s": Counter({new: 3}), "counts_1m": Counter({old: 6, new: 5}), "counts_1h": whole}
+    assert lacking(adds, stored, since) == [tables["counts_10s"][1], tables["counts_1m"][0]]
 
 
 def test_sums_are_of_hours() -> None:
@@ -175,6 +193,79 @@ def test_events_of_which_only_the_token_was_kept_are_there_once(
         insert_again(sink, batch)
         insert_again(sink, batch)
         assert client.execute(asked, {"name": topic_prefix}) == [(400, 400)]
+
+
+def steady(prefix: str) -> list[Batch]:
+    """Batches of one good event each, all of one instance and hour: the one before adds what the next one does."""
+    columns = [
+        counts_block(np.random.default_rng(1), 1, last_midnight_s(), prefix, **facts_of(0, i, i * 2_000_000, None))
+        for i in range(4)
+    ]
+    records = [Recorded(i, encode("slo_counts", each)) for i, each in enumerate(columns)]
+    block = block_of(f"{prefix}slo.counts", 0, records)
+    return STORED["slo.counts"](CutSpec()).fold([block], UnitFacts(block.topic, 0, 1, 0, 4, 0)).batches
+
+
+def once_each(batches: list[Batch], server: EmbeddedClickHouse, slo: str) -> None:
+    """Every tier has what all these batches add, once."""
+    for tier in TIERS:
+        pieces = [rows for batch in batches for rows in batch.rows if rows.table == f"counts_{tier}"]
+        sums_of = [sum(sum(rows.columns[name]) for rows in pieces) for name in TALLIES]
+        with server.client() as client:
+            assert count_sums(client, tier, slo) == [tuple(sums_of)], tier
+
+
+@pytest.mark.servers
+def test_what_another_writer_has_begun_of_its_next_batch_is_not_taken_for_what_is_lacking(
+    clickhouse: EmbeddedClickHouse, sink: ClickHouse, topic_prefix: str
+) -> None:
+    """It stands still in between, for longer than two looks take."""
+    first, second, *_ = steady(topic_prefix)
+    for rows in first.rows:
+        sink.insert(rows, first.token)
+    sink.insert(second.rows[0], second.token)
+    insert_again(sink, first)
+    insert_again(sink, second)
+    once_each([first, second], clickhouse, topic_prefix)
+
+
+@pytest.mark.servers
+def test_who_finds_a_batch_stored_by_another_looks_for_what_that_one_left_of_the_next(
+    clickhouse: EmbeddedClickHouse, sink: ClickHouse, topic_prefix: str
+) -> None:
+    batches, ledger = steady(topic_prefix)[:2], ClickHouseLedger(settings_of(clickhouse))
+
+    async def taken_over() -> None:
+        tp = TP(batches[0].topic, 0)
+        await ledger.open(tp)
+        insert_again(sink, batches[0])
+        cut_off(clickhouse, sink, batches[1], 1)
+        await ledger.write(tp, Unit(batches=batches), UnitFacts(tp.topic, 0, 1, 0, 0, 0))
+        await ledger.close()
+
+    asyncio.run(taken_over())
+    once_each(batches, clickhouse, topic_prefix)
+
+
+class Replicated(ClickHouse):
+    """As if Keeper were there."""
+
+    def has_keeper(self) -> bool:
+        return True
+
+
+@pytest.mark.servers
+def test_where_keeper_takes_token_and_part_at_once_what_a_replica_lags_behind_is_not_inserted_again(
+    clickhouse: EmbeddedClickHouse, sink: ClickHouse, topic_prefix: str
+) -> None:
+    """What is missing here stands in for what has not come to the replica that is asked."""
+    batch, replicated = steady(topic_prefix)[0], Replicated(settings_of(clickhouse))
+    cut_off(clickhouse, sink, batch, 2)
+    insert_again(replicated, batch)
+    replicated.close()
+    with clickhouse.client() as client:
+        assert [count_sums(client, tier, topic_prefix)[0] != (0, 0, 0) for tier in TIERS] == [True, False, True]
+    assert not sink.has_keeper()
 
 
 @pytest.mark.servers

@@ -1,6 +1,7 @@
 """Expositions of engines, old names and new, become the same figures; what an engine does not say is not there."""
 
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -100,6 +101,49 @@ def test_an_engine_that_shows_nothing_of_itself_is_refused_with_its_own_hint() -
 def test_what_is_no_number_of_requests_is_not_known(value: str) -> None:
     found = snapshot_of(all_engines()["tgi"], samples_of(f"tgi_queue_size 2\ntgi_batch_current_size {value}\n"))
     assert (found["running"], found["waiting"]) == (None, 2)
+
+
+def test_a_sum_past_all_numbers_is_not_known() -> None:
+    lines = "".join(f'tgi_batch_current_size{{rank="{rank}"}} 1e308\n' for rank in range(2))
+    found = snapshot_of(all_engines()["tgi"], samples_of(f"tgi_queue_size 2\n{lines}"))
+    assert (found["running"], found["waiting"]) == (None, 2)
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "1 " + "9" * 400], ids=["value", "time"])
+def test_a_number_that_no_float_holds_is_refused(value: str) -> None:
+    with pytest.raises(Unreadable, match="no metrics in Prometheus"):
+        samples_of(f"tgi_batch_current_size {value}\n")
+
+
+@pytest.mark.parametrize("name", ["x" * 257, "a\x1b[2J", "a\u202eb"], ids=["long", "control", "turned"])
+def test_a_model_whose_name_is_none_is_not_known(name: str) -> None:
+    text = f'vllm:num_requests_running{{model_name="{name}"}} 1\n'
+    assert snapshot_of(all_engines()["vllm"], samples_of(text))["model"] == ""
+
+
+LABELS = ",".join(f'l{i}="v"' for i in range(700_000))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        pytest.param("python_gc 1\n" * 500_000, "", id="series of nobody"),
+        pytest.param("# TYPE tgi_queue_size gauge\n" * 250_000, "", id="comments"),
+        pytest.param(f"other{{{LABELS}}} 1\n", "", id="labels of a series of nobody"),
+        pytest.param(f"tgi_batch_current_size{{{LABELS}}} 1\n", "more than 4096 characters", id="labels"),
+        pytest.param('tgi_batch_current_size{a="1"} 1\n' * 250_000, "more than 1 MB", id="samples"),
+    ],
+)
+def test_megabytes_are_read_or_refused_at_once(line: str, says: str) -> None:
+    """The parser takes a second for a MB, and hours for one line of it."""
+    text = f"tgi_queue_size 2\n{line}"
+    began_s = process_time()
+    if says:
+        with pytest.raises(Unreadable, match=says):
+            samples_of(text)
+    else:
+        assert snapshot_of(all_engines()["tgi"], samples_of(text))["waiting"] == 2
+    assert process_time() - began_s < 2
 
 
 def test_models_of_several_names_are_none() -> None:

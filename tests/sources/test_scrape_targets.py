@@ -39,6 +39,7 @@ def test_a_target_is_what_is_written_and_its_address_names_it() -> None:
         pytest.param("targets: [{url: http://a:1}]\n", "service", id="no service"),
         pytest.param("targets: [{url: a:1, service: s}]\n", "must be an address", id="no scheme"),
         pytest.param("targets: [{url: 'http://u:p@a', service: s}]\n", "tokenFile", id="a password in the address"),
+        pytest.param("targets: [{url: 'http://:p@a', service: s}]\n", "tokenFile", id="a password without a user"),
         pytest.param("targets: [{url: 'http://a:99999', service: s}]\n", "must be an address", id="no such port"),
         pytest.param("targets: [{url: http://a, service: s, engine: vlm}]\n", "vllm", id="no such engine"),
         pytest.param("targets: [{url: http://a, service: s, gpus: 2}]\n", "gpuCount|unknown|gpus", id="unknown key"),

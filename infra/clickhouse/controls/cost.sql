@@ -5,7 +5,8 @@ SELECT
     sum(c.requests) AS requests, sum(c.output_tokens) AS output_tokens, sum(c.cost_picousd) AS cost_picousd,
     sumIf(c.cost_picousd, c.good_tokens IS NOT NULL) AS good_cost_picousd, sum(ifNull(c.good_tokens, 0)) AS good_tokens,
     sum(ifNull(c.paid_picousd, 0)) AS paid_picousd, sumIf(c.output_tokens, c.paid_picousd IS NOT NULL) AS paid_tokens,
-    sum(ifNull(c.idle_picousd, 0)) AS idle_picousd, uniqExact(c.slice_start) AS hours,
+    sum(ifNull(c.idle_picousd, 0)) AS idle_picousd, sumIf(ifNull(c.paid_picousd, 0), c.idle_picousd IS NOT NULL) AS split_picousd,
+    uniqExact(c.slice_start) AS hours,
     uniqExactIf(c.slice_start, c.paid_picousd IS NOT NULL) AS paid_hours
 FROM cost AS c
 WHERE c.slice_start >= now64(6, 'UTC') - toIntervalSecond(toInt64({window_s:Float64}))

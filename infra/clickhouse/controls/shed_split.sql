@@ -15,7 +15,7 @@ FROM (
            multiIf(e.priority < 0, 'sheddable', e.priority = 0, 'standard', 'critical') AS priority_class,
            ifNull(toString(e.objective), '') AS objective,
            e.outcome IN ('SUCCESS', 'ERROR', 'TIMEOUT', 'CANCELLED') AS is_served,
-           e.sample_weight / if(e.is_bad OR e.sample_ratio <= 0, 1, e.sample_ratio) AS weight,
+           e.sample_weight / if(e.sample_ratio > 0, e.sample_ratio, 1) AS weight,
            toUInt64(round(weight * 1000)) AS whole_weight,
            ifNull(e.queue_us, -1) / 1e6 AS queued_s,
            ifNull(e.input_tokens, 0) + {output_work:Float64} * ifNull(e.output_tokens, 0) AS work

@@ -4,7 +4,8 @@
 -- nothing is known. What was paid is the time of ready replicas, by the minutes in which snapshots say so, at the price
 -- that they name; who used them bears it by accelerator time, or by tokens where no event tells of that. Amounts are whole
 -- and rounded down. Vantages are never added up: an hour of a service counts as its gateway saw it, else as most of a series
--- was seen.
+-- was seen. Hours are CAST, since ClickHouse prunes nothing by what toDateTime64 gives, and would read all events and snapshots
+-- that there are.
 
 CREATE OR REPLACE VIEW config_hours (
     slice_start DateTime64(6, 'UTC') COMMENT 'start of the hour, event time',
@@ -96,7 +97,7 @@ FROM (
                 FROM slices_1h AS s
                 UNION ALL
                 SELECT
-                    toDateTime64(toStartOfHour(r.counted_at), 6, 'UTC'), r.service, r.request_model,
+                    CAST(toStartOfHour(r.counted_at), 'DateTime64(6, \'UTC\')'), r.service, r.request_model,
                     multiIf(r.priority > 0, 'critical', r.priority = 0, 'standard', 'sheddable'), r.tenant_id,
                     toString(ifNull(r.variant, '')), r.vantage, 0, 0, 0, 0, 0, 0, 0, 1,
                     if(r.is_bad AND r.sample_ratio > 0, r.sample_weight / r.sample_ratio, 0.) AS its_weight,
@@ -104,7 +105,7 @@ FROM (
                 FROM event_records AS r
                 UNION ALL
                 SELECT
-                    toDateTime64(toStartOfHour(m.minute), 6, 'UTC'), m.service, m.model, '', '', m.its_variant, '', 0, 0, 0, 0, 0,
+                    CAST(toStartOfHour(m.minute), 'DateTime64(6, \'UTC\')'), m.service, m.model, '', '', m.its_variant, '', 0, 0, 0, 0, 0,
                     m.gpus * 60000000, intDiv(toInt128(m.gpus) * m.hour_picousd, 60), 0, 0, 0, arrayReduce('quantilesDDState(0.01, 0.5, 0.95, 0.99)', emptyArrayFloat64()), arrayReduce('quantilesDDState(0.01, 0.5, 0.95, 0.99)', emptyArrayFloat64()), arrayReduce('quantilesDDState(0.01, 0.5, 0.95, 0.99)', emptyArrayFloat64())
                 FROM (
                     SELECT
@@ -186,7 +187,7 @@ CREATE OR REPLACE VIEW config_frontier (
     requests Int64 COMMENT 'requests in them',
     is_enough Bool COMMENT 'at least 1,000 requests in at least 3 hours: else it counts for nothing',
     compliance_ratio Nullable(Float64) COMMENT 'share of requests that no SLO counts as bad; null: not known',
-    basis String COMMENT 'paid: cost is of replicas that were up, known of every configuration it competes with; metered: of events',
+    basis String COMMENT 'paid: cost is of replicas that were up, in the hours in which that is known, of every configuration it competes with; metered: of events',
     usd_per_1k_tokens Nullable(Float64) COMMENT 'cost of a thousand output tokens on this basis; null: there were none, or no cost',
     e2e_p99_us Nullable(Float64) COMMENT 'P99 of receipt to final token, 1 % relative error; null: no data',
     ttft_p99_us Nullable(Float64) COMMENT 'P99 of receipt to first token; null: no data',
@@ -203,9 +204,10 @@ WITH points AS (
         h.config_epoch AS config_epoch, uniqExact(h.slice_start) AS hours, sum(h.requests) AS requests,
         requests >= 1000 AND hours >= 3 AS is_enough,
         if(countIf(isNull(h.bad_requests)) > 0 OR requests = 0, NULL, 1 - sum(ifNull(h.bad_requests, 0)) / requests) AS compliance_ratio,
-        countIf(isNull(h.paid_picousd)) = 0 AS is_paid_known,
+        countIf(h.paid_picousd IS NOT NULL) > 0 AS is_paid_known,
         sum(h.cost_picousd) AS metered, sum(ifNull(h.paid_picousd, 0)) AS paid,
         sum(if(isNull(h.paid_gpu_us), h.gpu_us, assumeNotNull(h.paid_gpu_us))) AS gpu_us, sum(h.output_tokens) AS output_tokens,
+        sum(ifNull(h.paid_gpu_us, 0)) AS paid_gpu_us, sumIf(h.output_tokens, h.paid_picousd IS NOT NULL) AS paid_tokens,
         quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(h.e2e_state)[3] AS e2e, quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(h.ttft_state)[3] AS ttft,
         quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(h.tpot_state)[3] AS tpot, max(h.slice_start) AS last_hour
     FROM config_hours AS h
@@ -214,11 +216,14 @@ WITH points AS (
 ), measured AS (
     SELECT
         p.*,
-        if(min(p.is_paid_known) OVER rivals, 'paid', 'metered') AS basis,
+        min(p.is_paid_known) OVER rivals AS is_all_paid,
+        if(is_all_paid OR (max(p.is_paid_known) OVER rivals AND min(p.metered) OVER rivals = 0), 'paid', 'metered') AS basis,
         if(basis = 'paid', p.paid, p.metered) AS spent,
-        if(p.output_tokens = 0 OR spent = 0, NULL, 1000 * spent / p.output_tokens / 1e12) AS cost,
+        if(basis = 'paid', p.paid_tokens, p.output_tokens) AS tokens,
+        if(tokens = 0 OR spent = 0, NULL, 1000 * spent / tokens / 1e12) AS cost,
         if(isNaN(p.e2e), NULL, p.e2e) AS p99,
-        if(p.gpu_us = 0, NULL, 1e6 * p.output_tokens / p.gpu_us) AS throughput,
+        if(basis = 'paid', p.paid_gpu_us, p.gpu_us) AS its_gpu_us,
+        if(its_gpu_us = 0, NULL, 1e6 * tokens / its_gpu_us) AS throughput,
         p.last_hour >= max(p.last_hour) OVER rivals - toIntervalHour(2) AS is_running
     FROM points AS p
     WINDOW rivals AS (PARTITION BY p.service, p.request_model, p.priority_class)
@@ -233,7 +238,7 @@ WITH points AS (
 ), hardware AS (
     SELECT r.service AS service, r.request_model AS request_model, ifNull(r.variant, '') AS its_variant, arraySort(groupUniqArray(toString(assumeNotNull(r.accelerator)))) AS accelerators
     FROM event_records AS r
-    WHERE r.accelerator IS NOT NULL
+    WHERE r.accelerator IS NOT NULL AND r.counted_at >= now64(6, 'UTC') - toIntervalDay(14)
     GROUP BY r.service, r.request_model, its_variant
 )
 SELECT

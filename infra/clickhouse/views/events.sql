@@ -61,7 +61,7 @@ CREATE OR REPLACE VIEW events (
     attributes Map(LowCardinality(String), String) COMMENT 'bounded extras, allow-listed',
     counted_at DateTime64(6, 'UTC') COMMENT 'time at which it counts: completed_at, or the append time when that is far in the future',
     is_bad Bool COMMENT 'bad for some SLO instance; all others are a sample',
-    sample_ratio Float64 COMMENT 'share that was kept of the events that are not bad: each stands for 1 / sample_ratio of them',
+    sample_ratio Float64 COMMENT 'share that was kept of its like, of a flood of bad events too: each stands for 1 / sample_ratio of them',
     appended_at DateTime64(6, 'UTC') COMMENT 'when the broker stored it',
     source_topic LowCardinality(String) COMMENT 'topic it came from',
     source_partition Int32 COMMENT 'partition it came from',

@@ -3,7 +3,8 @@
 --     SELECT value FROM keda_desired_replicas(service='chat', model='llama-70b')
 --
 -- With `targetQueryValue: "1"` it is the number of replicas itself. The control never asks for fewer on stale data. When it
--- is itself away, so that what it said has expired, the value is the most that it asked for within its last day.
+-- is itself away, so that what it said has expired, the value is the most that it asked for within its last day. Of a model that
+-- was never told of it is null, which a trigger fails to read: KEDA then holds what runs, and 0 would take it away.
 
 CREATE OR REPLACE VIEW keda_desired_replicas AS
 WITH
@@ -12,7 +13,7 @@ WITH
         WHERE h.service = {service:String} AND h.model = {model:String} AND h.name = 'scale'
     ) AS told_at
 SELECT
-    toFloat64(ifNull(if(max(n.is_in_force), sumIf(n.newest, n.is_in_force), sum(n.most)), 0)) AS value,
+    toFloat64(if(max(n.is_in_force), sumOrNullIf(n.newest, n.is_in_force), sumOrNull(n.most))) AS value,
     toFloat64(ifNull(minOrNull(n.age_s), 1e9)) AS age_s
 FROM (
     SELECT
@@ -26,4 +27,4 @@ FROM (
         AND s.evaluated_at > told_at - toIntervalDay(1)
     GROUP BY s.scope
 ) AS n
-COMMENT 'value: replicas of a service and a model, of all its variants; when the control is away, the most that it asked for within its last day; age_s: since it was decided, 1e9: never. One row, always'
+COMMENT 'value: replicas of a service and a model, of all its variants; when the control is away, the most that it asked for within its last day; null: never told of; age_s: since it was decided, 1e9: never. One row, always'

@@ -99,7 +99,8 @@ export class Signals {
 
   #listed(items, note) {
     if (!items.length) return empty("No signals", note ?? "None has been published.");
-    return table("Signals", SIGNALS, items.map((item) => this.#signal(item)));
+    const listed = table("Signals", SIGNALS, items.map((item) => this.#signal(item)));
+    return note ? html`<p class="muted">${note}</p>${listed}` : listed;
   }
 
   #signal(item) {
