@@ -87,9 +87,6 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(30.0, ge=6, description="a worker that is silent for so long loses its partitions")
     grace_s: float = Field(2.0, ge=0, description="wait for stragglers behind the greatest event time")
     unit_s: float = Field(1.0, gt=0, description="longest unit of ingest: a transaction per partition and unit")
-    unit_least_s: float = Field(
-        0.25, gt=0, description="shortest unit of ingest; units grow to the longest as they take longer"
-    )
     unit_bytes: int = Field(16 << 20, gt=0, description="largest unit of ingest, in bytes of record batches")
     queue_bytes: int = Field(
         64 << 20, ge=1 << 20, description="what ingest has read and not yet folded, inflated; more waits in Kafka"

@@ -183,8 +183,7 @@ def ingest(parts: Parts) -> Agent:
         topics=(parts.topic(EVENTS),),
         make_fold=make_fold,
         unit_s=settings.unit_s,
-        unit_s_least=min(settings.unit_least_s, settings.unit_s),
-        is_aligned=True,
+        ends_with_cells=True,
         unit_bytes=settings.unit_bytes,
         queue_bytes=settings.queue_bytes,
     )

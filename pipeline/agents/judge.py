@@ -17,7 +17,7 @@ from pipeline.spec import SloSet
 from pipeline.topics import ALERTS, COUNTS, EVENTS, STATE, STATUS
 from pipeline.transport import FetchSpec, Step, StepSpec
 
-UNIT_S, UNIT_S_LEAST = 0.25, 0.1  #: an alert waits for this at the most; a unit without news writes nothing
+UNIT_S = 0.1  #: an alert waits for this at the most; a unit without news writes nothing
 
 
 #: our metrics of what a fold counts
@@ -100,7 +100,6 @@ def judge(parts: Parts) -> Agent:
         make_fold=make_fold,
         state_topic=parts.topic(STATE),
         unit_s=UNIT_S,
-        unit_s_least=UNIT_S_LEAST,
     )
     agent = Agent(
         Step(step, parts.ledger("judge"), parts.kafka),

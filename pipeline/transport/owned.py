@@ -39,6 +39,10 @@ class Frozen(NamedTuple):
     bytes: int
 
 
+AFTER_MS = 100  #: behind a cell's end its last events are on their way: producers wait for a batch to fill
+LIVE_MS = 2_000
+
+
 @dataclass(eq=False)
 class Owned:
     """One partition's state."""
@@ -52,10 +56,9 @@ class Owned:
     blocks: list[RecordBlock] = field(default_factory=list)
     queued_bytes: int = 0  # of the blocks and of what is being folded
     held_bytes: int = 0  # of units that are not written yet, where they are as large as their input
-    due_s: float = 0.0  # the next unit, whether or not there is news
-    news_due_s: float = 0.0  # the next unit that has blocks
-    fold_s: float = 0.0  # of the last unit
-    write_s: float = 0.0
+    due_s: float = 0.0
+    newest_ms: int = 0  # append time of the newest record
+    ended_ms: int = 0  # of the newest one in the last unit
     quiet_since_s: float | None = None  # read to its end and silent
     gap_since_s: float | None = None  # blocks come that do not follow
     short_since_s: float | None = None  # the log ends before what was read of it
@@ -79,13 +82,18 @@ class Owned:
         """Partitions take turns: the share of them that comes up to this one."""
         return float(self.tp.partition + 1) / self.partitions
 
-    def next_units(self, now_s: float, seconds: float, seconds_with_news: float) -> None:
-        """Say when the units behind the one that begins now are due."""
-        self.due_s, self.news_due_s = now_s + seconds, now_s + seconds_with_news
+    def is_cell_over(self, cell_ms: float, now_ms: int) -> bool:
+        """Whether what waits reaches behind the end of a cell of the broker's clock in which the last unit ended.
 
-    def is_due(self, now_s: float) -> bool:
-        """Whether a unit is to begin."""
-        return now_s >= (self.news_due_s if self.blocks else self.due_s)
+            appended   ..........|.....^   a unit ends here: all of the cell's events are in it, but for stragglers
+                          cell   | AFTER_MS
+
+        A second is judged once every partition has counted it, so an alert waits for the last of them: units that end
+        whenever they are due keep it waiting for up to another one. What was appended long ago is a backlog, which goes
+        on in the largest units there are.
+        """
+        is_live = bool(self.blocks) and abs(now_ms - self.newest_ms) < LIVE_MS
+        return is_live and (self.newest_ms - AFTER_MS) // cell_ms > (self.ended_ms - AFTER_MS) // cell_ms
 
     def accept(self, block: RecordBlock, now_s: float) -> RecordBlock | None:
         """Queue what is new of a block; None: nothing is."""
@@ -101,6 +109,7 @@ class Owned:
         self.has_followed = True
         self.expected = block.next_offset
         self.queued_bytes += block.buffer.nbytes
+        self.newest_ms = max(self.newest_ms, int(block.append_time_ms[-1])) if len(block) else self.newest_ms
         self.quiet_since_s = self.gap_since_s = None
         self.queued_since_s = self.queued_since_s or now_s
         return block
@@ -123,7 +132,7 @@ class Owned:
             self.tp.topic, self.tp.partition, self.partitions, self.folded, self.expected, now_us,
             self._idle_us(bool(blocks), end, now_s),
         )  # fmt: skip
-        self.folded = self.expected
+        self.folded, self.ended_ms = self.expected, self.newest_ms
         self.in_flight_since_s.append(self.queued_since_s)
         self.queued_since_s = None
         return Frozen(blocks, facts, sum(block.buffer.nbytes for block in blocks))

@@ -147,7 +147,7 @@ class Step:
         lost = 0 if position is None else first - position
         partitions = source.partition_count(tp.topic)
         owned = self.owned[tp] = Owned(tp, partitions, fold, first, lost)
-        owned.next_units(time.monotonic(), *self.spec.first_due(tp.topic, owned.turn, time.time()))
+        owned.due_s = time.monotonic() + self.spec.seconds(tp.topic) * owned.turn
 
     def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
         """Where the log can be read on from."""
@@ -263,8 +263,12 @@ class Step:
             self._watch(now_s)
             self._relieve()
             for owned in list(self.owned.values()):
-                if owned.is_due(now_s) or owned.queued_bytes >= self.spec.unit_bytes:
+                if now_s >= owned.due_s or owned.queued_bytes >= self.spec.unit_bytes or self._is_cell_over(owned):
                     self._start_flush(owned)
+
+    def _is_cell_over(self, owned: Owned) -> bool:
+        cell_ms = self.spec.cell_ms(owned.tp.topic)
+        return cell_ms is not None and owned.is_cell_over(cell_ms, time.time_ns() // 1_000_000)
 
     def _watch(self, now_s: float) -> None:
         """Fail rather than sit still."""
@@ -299,8 +303,7 @@ class Step:
         owned.is_starting = False
         try:
             while True:
-                due = self.spec.due(owned.tp.topic, owned.turn, owned.fold_s + owned.write_s, time.time())
-                owned.next_units(time.monotonic(), *due)
+                owned.due_s = time.monotonic() + self.spec.seconds(owned.tp.topic)
                 await self._fold(owned)
                 if owned.is_leaving or owned.is_void or owned.queued_bytes < self.spec.unit_bytes:
                     break
@@ -321,8 +324,7 @@ class Step:
             finally:
                 frozen.blocks.clear()
                 self._unqueue(owned, frozen.bytes, held)
-            owned.fold_s = time.perf_counter() - began_s
-            self.counters.fold_s += owned.fold_s
+            self.counters.fold_s += time.perf_counter() - began_s
         if owned.writing is not None:
             await asyncio.wait([owned.writing])
         if not owned.is_void:
@@ -335,8 +337,7 @@ class Step:
         except Exception as error:
             self._void(owned, error)
         else:
-            owned.write_s = time.perf_counter() - began_s
-            self.counters.wrote(owned.write_s, time.monotonic())
+            self.counters.wrote(time.perf_counter() - began_s, time.monotonic())
             owned.in_flight_since_s.popleft()
             owned.writing_since_s = None
             self._unqueue(owned, 0, -held)

@@ -121,3 +121,24 @@ def test_the_oldest_block_waits_until_its_unit_is_written() -> None:
     assert mine.waiting_since_s() == 1.0
     mine.in_flight_since_s.popleft()
     assert mine.waiting_since_s() == 3.0
+
+
+@pytest.mark.parametrize(
+    ("ended_ms", "newest_ms", "now_ms", "is_over"),
+    [
+        pytest.param(9_400, 10_000, 10_010, False, id="the last events of the second are on their way"),
+        pytest.param(9_400, 10_100, 10_110, True, id="a tenth behind it they are here"),
+        pytest.param(10_100, 11_050, 11_060, False, id="once a second"),
+        pytest.param(10_100, 11_100, 11_110, True, id="and again in the next"),
+        pytest.param(9_400, 12_700, 12_710, True, id="whole seconds were missed"),
+        pytest.param(9_400, 10_100, 12_100, False, id="what was appended long ago is a backlog"),
+        pytest.param(9_400, 13_000, 11_000, False, id="what is of the future is some producer's clock"),
+    ],
+)
+def test_a_unit_ends_behind_the_end_of_a_second(ended_ms: int, newest_ms: int, now_ms: int, is_over: bool) -> None:
+    mine = owned(0)
+    mine.accept(block(0, 1, appended_ms=ended_ms), 0.0)
+    mine.freeze(None, 0.0, 0)
+    assert not mine.is_cell_over(1_000, now_ms), "nothing waits"
+    mine.accept(block(1, 3, appended_ms=newest_ms), 0.0)
+    assert mine.is_cell_over(1_000, now_ms) == is_over

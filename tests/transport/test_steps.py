@@ -1,6 +1,7 @@
 """Steps over a consumer and a ledger in memory: units, order, back-pressure, failures, partitions come and go."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -61,16 +62,16 @@ def test_a_topic_may_have_longer_units() -> None:
     run(work, spec, SLOW)
 
 
-def test_news_is_not_kept_waiting_for_the_longest_unit() -> None:
+def test_a_unit_is_written_when_a_cell_of_the_brokers_clock_is_over() -> None:
     async def work(step: Step, ledger: MemoryLedger, partitions: Partitions) -> None:
         await step.own(partitions)
         step.start()
-        for i in range(3):
-            await step.take(A, block(i, i + 1))
-            await until(lambda i=i: len(ledger.spans(A)) > i)  # type: ignore[misc]
-        assert {facts.partition for facts in ledger.written} == {A.partition}, "silence waits for the longest"
+        await step.take(A, block(0, 1, appended_ms=time.time_ns() // 1_000_000))
+        await step.take(B, block(0, 1, partition=1, appended_ms=1_000))
+        await until(lambda: ledger.spans(A) == [(0, 1)])
+        assert ledger.spans(B) == [], "appended long ago: a backlog"
 
-    run(work, replace(SPEC, unit_s=1000.0, unit_s_least=0.01))
+    run(work, replace(SPEC, unit_s=1000.0, ends_with_cells=True))
 
 
 def test_silent_partitions_are_folded_too() -> None:
