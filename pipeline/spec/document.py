@@ -205,7 +205,7 @@ class _Reader:
                 self.report.add(place, "", "", f"must be nested at most {DEPTH_MAX} deep", "flatten this")
                 return False
         elif isinstance(event, ScalarEvent):
-            self._put(Scalar(event.value, event.style is None, place))
+            self._put(self._scalar(event, place))
         elif isinstance(event, AliasEvent):
             self._put(Unknown(place))
         elif self._open:  # the end of a collection
@@ -251,12 +251,28 @@ class _Reader:
     def _place(self, mark: Any) -> Place:
         return Place(self._lines + mark.line + 1, mark.column + 1)
 
+    def _scalar(self, event: ScalarEvent, place: Place) -> "Scalar | Unknown":
+        if (text := _whole(event.value)) is not None:
+            return Scalar(text, event.style is None, place)
+        self.report.add(place, "", "", "holds half of a surrogate pair", "write the character itself")
+        return Unknown(place)
+
     def _syntax(self, error: YAMLError) -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = self._place(mark) if mark else Place(self._lines + 1, 1)
         words = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", "")))) or "no YAML"
         remedy = "mend the YAML: look at indentation, quotes and brackets here and in the line above"
         self.report.add(place, "", "", f"cannot be read as YAML: {' '.join(words.split())}", remedy)
+
+
+def _whole(text: str) -> str | None:
+    """Join surrogates, as JSON escapes characters past U+FFFF; None: one has no pair."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        return None
 
 
 def _events(text: str) -> Iterator[Event]:

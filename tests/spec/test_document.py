@@ -179,5 +179,17 @@ def test_a_good_document_with_anything_in_some_place_is_slos_or_problems(changes
     assert found.slos or found.composites or found.problems
 
 
+def test_characters_that_json_escapes_as_two_are_one() -> None:
+    document = json.loads(json.dumps(EVERYTHING))
+    document["spec"]["indicator"]["where"] = {"operation": "\U0001f600"}
+    (slo,) = parse({"f": json.dumps(document).encode()}, presets()).slos
+    assert dict(slo.objective.indicator.where)["operation"] == ("\U0001f600",)
+
+
+def test_half_a_character_is_a_problem_with_its_place() -> None:
+    found = parse({"f": json.dumps(EVERYTHING).replace('"chat"', '"\\ud800"', 1).encode()}, presets())
+    assert [(each.rule, each.line) for each in found.problems] == [("holds half of a surrogate pair", 1)]
+
+
 def test_a_file_of_the_largest_size_is_read() -> None:
     assert len(text_of(b"#" * BYTES_MAX)) == BYTES_MAX
