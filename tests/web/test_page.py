@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.web.chromium import PATIENCE_MS
 from tests.web.story import HERO, TRACES
@@ -123,18 +124,33 @@ def test_every_chart_has_its_numbers_and_its_sql(look: Look) -> None:
         expect(figure.locator("pre")).to_contain_text("slo_counts_1m")
 
 
+def dragged(page: Page, start: float, end: float) -> bool:
+    """Drag over the chart of counts without letting go; tell whether it shows all of what was chosen."""
+    page.mouse.move(0, 0)
+    page.mouse.up()
+    area = page.locator("#counts .u-over")
+    area.hover()
+    box = area.bounding_box()
+    if box is None:
+        return False
+    page.mouse.move(box["x"] + box["width"] * start, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, box["y"] + 40, steps=4)
+    drawn = "width => document.querySelector('#counts .u-select')?.offsetWidth >= width"
+    try:
+        page.wait_for_function(drawn, arg=box["width"] * (end - start) * 0.9, timeout=2_000)
+    except PlaywrightTimeout:
+        return False
+    return True
+
+
 def test_a_time_range_is_in_the_address_and_dragging_over_a_chart_chooses_one(look: Look) -> None:
     with look(OF_HERO) as page:
         page.get_by_role("button", name="24 h").click()
         assert page.url.endswith("&from=-24h")
         expect(page.locator("#counts .summary")).to_contain_text("in steps of 2 min")
-        area = page.locator("#counts .u-over")
-        area.scroll_into_view_if_needed()
-        box = area.bounding_box()
-        assert box
-        page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 40)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 40, steps=4)
+        while not dragged(page, 0.8, 0.9):  # what is live draws the chart anew, under the mouse too
+            pass
         page.mouse.up()
         expect(page.locator("#counts .summary")).to_contain_text("in steps of 1 min")
         chosen = dict(part.split("=", 1) for part in page.url.partition("?")[2].split("&"))
