@@ -27,6 +27,11 @@ UNITS = {"d": (0, 1), "w": (0, 7), "M": (1, 0), "Q": (3, 0), "Y": (12, 0)}
 _CLOCKS_US = 3 * 3_600_000_000
 
 
+def us_of(moment: datetime) -> int:
+    """Microseconds of the epoch. `moment` has a time zone."""
+    return (moment - EPOCH) // MICROSECOND
+
+
 @dataclass(frozen=True)
 class Calendar:
     """Periods of `count` units, one of which begins at `start`, a wall-clock time in `zone`."""
@@ -47,7 +52,7 @@ class Calendar:
     def begins(self, k: int) -> int:
         """Return the microsecond since the epoch at which period k begins."""
         local = _later(self.start, *(part * self.count * k for part in UNITS[self.unit]))
-        return (local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC) - EPOCH) // MICROSECOND
+        return us_of(local.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC))
 
     def period(self, at_us: int) -> tuple[int, int]:
         """Return (start, end) of the period that holds an instant, half open.

@@ -8,7 +8,7 @@ keeps it.
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from pipeline.blocks import decode
 from pipeline.foreign import Flaw, Unusable, schema_id
 from pipeline.framing import Framing
 from pipeline.notices import WATERMARK_US
-from pipeline.periods import EPOCH
+from pipeline.periods import us_of
 from pipeline.records import RecordBlock, UnitFacts
 from pipeline.rows import Rows
 
@@ -260,7 +260,7 @@ def _time_us(text: bytes | None) -> int | None:
         moment = datetime.fromisoformat((text or b"").decode())
     except ValueError:
         return None
-    return (moment - EPOCH) // timedelta(microseconds=1) if moment.tzinfo else None
+    return us_of(moment) if moment.tzinfo else None
 
 
 def _plain(value: Any) -> Any:

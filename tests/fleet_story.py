@@ -3,15 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.database import insert
+
 NOW = datetime.now(UTC)
 MINUTE = NOW.replace(second=0, microsecond=0) - timedelta(minutes=8)
 WINDOW = timedelta(days=30)
 AHEAD = NOW + timedelta(hours=9)  #: judged so far ahead of the story that it does not grow stale while tests run
-
-
-def insert(client: Any, table: str, **row: Any) -> None:
-    """Add one row; what is not said has its column's default."""
-    client.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES", [tuple(row.values())])
 
 
 def judged(client: Any, slo: str, instance: str, good: int, bad: int, **changes: Any) -> None:

@@ -22,7 +22,8 @@ from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse_config import READER
 from pipeline.metrics import CATALOGUE
 from pipeline.standing import standing
-from tests.fleet_story import AHEAD, MINUTE, NOW, burning_fleet, insert, judged
+from tests.database import insert
+from tests.fleet_story import AHEAD, MINUTE, NOW, burning_fleet, judged
 from tests.referee.promtool import PROMTOOL
 
 GRAFANA, ROOT = infra.HOME / "grafana", infra.HOME.parent

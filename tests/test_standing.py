@@ -11,8 +11,8 @@ from pipeline.commands import fleet
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.standing import STANDINGS, Freshness, standing
 from pipeline.web.asking import sql_of
-from tests.fleet_story import insert, judged
-from tests.web.serving import Database
+from tests.database import Database, insert
+from tests.fleet_story import judged
 
 NOW = datetime(2026, 11, 26, 5, 40, tzinfo=UTC)
 WELL: dict[str, Any] = {

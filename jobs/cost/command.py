@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.usable import usable
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:  # imported when it runs: other commands start without it
@@ -66,13 +67,9 @@ def cost(
 
 def _prices(path: Path | None) -> "PriceList":
     from pipeline.controls.price_files import load
-    from pipeline.spec.problems import SpecError
 
-    try:
+    with usable("the prices"):
         return load(path)
-    except SpecError as error:
-        typer.echo(f"the prices cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
 
 
 def _table(told: list[dict[str, Any]], dimensions: list[str], title: str) -> Table:

@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import infra
 from jobs.forecast.regressors import Change
 from jobs.forecast.trying import DAY, HOURS, MINUTES, Series
 from pipeline.controls.forecast import Floats, Grid
+from pipeline.controls.questions import sql_of
 from pipeline.controls.signal import Signal
 
 Ask = Callable[..., list[dict[str, Any]]]
 Row = Mapping[str, Any]
-HOME = infra.HOME / "clickhouse" / "controls"
 SILENT_REQUESTS = 20  #: so many were to be expected, and none came: nothing was measured
 QUANTITIES = {
     "load": ("requests", "requests/s", False),
@@ -57,7 +56,7 @@ class Budget:
 
 def sql(name: str) -> str:
     """Return the SQL of a file."""
-    return (HOME / f"forecast_{name}.sql").read_text("utf-8")
+    return sql_of(f"controls/forecast_{name}")
 
 
 def known(ask: Ask) -> Known | None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
-from pipeline.settings import Settings
+from pipeline.commands.usable import spec_of
 
 if TYPE_CHECKING:  # imported when it runs: other commands start without it
     from pipeline.controls.frontier import FrontierSpec, Measure, Placed
@@ -59,19 +59,16 @@ def command(
 
 def _spec(service: str, latency: str, window: str) -> "FrontierSpec":
     """What the controls of this site look at, with options over it."""
-    from pipeline.controls.files import load, seconds
+    from pipeline.controls.files import seconds
     from pipeline.controls.frontier import FrontierSpec
-    from pipeline.controls.table import CONTROLS
-    from pipeline.spec.problems import Refused, SpecError
+    from pipeline.controls.placing import NAME
+    from pipeline.spec.problems import Refused
 
+    found = spec_of(NAME)
+    assert isinstance(found, FrontierSpec)
     try:
-        found = load(Settings().controls_file, {each.name: each.spec for each in CONTROLS})["frontier"]
-        assert isinstance(found, FrontierSpec)
         window_s = seconds(window) if window else found.window_s
         return replace(found, service=service, latency=latency or found.latency, window_s=window_s)
-    except SpecError as error:
-        typer.echo(f"the file of controls cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
     except Refused as refused:
         raise typer.BadParameter(f"{refused.rule} -> {refused.remedy}", param_hint="--latency, --window") from refused
 

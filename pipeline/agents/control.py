@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -31,6 +30,7 @@ from pipeline.metrics import Reading
 from pipeline.ourselves import Concern
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
 from pipeline.sinks.asker import Asker, Refused, Unavailable
+from pipeline.spec.files import stamp_of
 from pipeline.spec.problems import SpecError
 from pipeline.topics import SIGNALS
 from pipeline.transport import FetchSpec, Step, StepSpec
@@ -70,15 +70,7 @@ class Specs:
             log.error("the file of controls cannot be used; what was in force stays so", problems=str(error))
 
     def _stamp(self) -> tuple[Any, ...]:
-        return tuple(_stamp(file) for file in (self._settings.controls_file, self._settings.gate_policy))
-
-
-def _stamp(file: Path | None) -> tuple[int, ...] | None:
-    try:
-        found = file.stat() if file else None
-    except OSError:
-        return None  # reading it says why
-    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
+        return tuple(stamp_of(file) for file in (self._settings.controls_file, self._settings.gate_policy))
 
 
 def in_thread(work: Callable[[], None]) -> None:
@@ -230,13 +222,15 @@ def control(parts: Parts) -> Agent:
         FetchSpec(request_bytes=4 << 20, block_bytes=1 << 20, read_committed=True),
     )
 
+    def owned() -> ControlFold | None:
+        return folds.get(0) if TP(topic, 0) in agent.step.owned else None
+
     def readings() -> Iterator[Reading]:
-        for tp in list(agent.step.owned):
-            if tp.partition == 0 and (fold := folds.get(0)) is not None:
-                yield from _readings(fold, time.time_ns() // 1000)
+        if (fold := owned()) is not None:
+            yield from _readings(fold, time.time_ns() // 1000)
 
     def concerns() -> list[Concern]:
-        if (fold := folds.get(0)) is None or not any(tp.partition == 0 for tp in list(agent.step.owned)):
+        if (fold := owned()) is None:
             return []
         return quotas.concerns(specs.now[quotas.NAME], dict(fold.published), time.time_ns() // 1000)
 

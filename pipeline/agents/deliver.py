@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,7 +34,7 @@ from pipeline.delivery.silences import COLUMNS, Silence, is_expired, of_alertman
 from pipeline.delivery.words import words
 from pipeline.metrics import Reading
 from pipeline.ourselves import Concern
-from pipeline.periods import EPOCH
+from pipeline.periods import us_of
 from pipeline.settings import SettingsError
 from pipeline.sinks.clickhouse import FAILURES, client
 from pipeline.sinks.contexts import Contexts
@@ -344,4 +343,4 @@ def _silences(connection: Client) -> tuple[Silence, ...]:
 
 def _acknowledged(connection: Client) -> dict[tuple[str, int], str]:
     found = connection.execute(ACKNOWLEDGED_SQL)
-    return {(key, (fired_at - EPOCH) // timedelta(microseconds=1)): who for key, fired_at, who in found}
+    return {(key, us_of(fired_at)): who for key, fired_at, who in found}

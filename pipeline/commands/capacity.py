@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.usable import spec_of, usable
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,17 +62,14 @@ def _spec(window: str) -> "CapacitySpec":
     from dataclasses import replace
 
     from pipeline.controls.capacity import CapacitySpec
-    from pipeline.controls.files import load, seconds
-    from pipeline.controls.table import CONTROLS
-    from pipeline.spec.problems import Refused, SpecError
+    from pipeline.controls.files import seconds
+    from pipeline.controls.headroom import NAME
+    from pipeline.spec.problems import Refused
 
+    found = spec_of(NAME)
+    assert isinstance(found, CapacitySpec)
     try:
-        found = load(Settings().controls_file, {each.name: each.spec for each in CONTROLS})["capacity"]
-        assert isinstance(found, CapacitySpec)
         return replace(found, window_s=seconds(window)) if window else found
-    except SpecError as error:
-        typer.echo(f"the file of controls cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
     except Refused as refused:
         raise typer.BadParameter(f"{window!r} {refused.rule} -> {refused.remedy}", param_hint="--window") from refused
 
@@ -79,14 +77,10 @@ def _spec(window: str) -> "CapacitySpec":
 def _objectives(service: str | None) -> "list[Objective]":
     from pipeline.controls.headroom import is_judged
     from pipeline.spec import load
-    from pipeline.spec.problems import SpecError
 
     home = Settings().slo_dir
-    try:
+    with usable(f"the SLOs of {home}"):
         known = [each.objective for each in load([home]).checked().told.values()] if home.is_dir() else []
-    except SpecError as error:
-        typer.echo(f"the SLOs of {home} cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
     found = [each for each in known if is_judged(each) and service in {None, each.service}]
     if not found:
         about = f"about {service!r}" if service else "that judges single requests"

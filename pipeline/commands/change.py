@@ -15,6 +15,7 @@ from pipeline.commands import change_compare
 from pipeline.commands.alerts_silence import moment
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.periods import us_of
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def add(
     before, after = knobs_of(knobs or [])
     now = datetime.now(UTC)
     told: dict[str, Any] = {
-        "at": _us(moment("--at", at) if at else now), "kind": _kind(kind), "service": service, "title": title,
+        "at": us_of(moment("--at", at) if at else now), "kind": _kind(kind), "service": service, "title": title,
         "request_model": model or None, "variant": variant or None, "region": region or None, "before": before,
-        "after": after, "actor": actor, "url": url or None, "until": _us(moment("--until", until)) if until else None,
+        "after": after, "actor": actor, "url": url or None, "until": us_of(moment("--until", until)) if until else None,
         "config_epoch": epoch or changes.epoch_of(variant, after),
     }  # fmt: skip
     told["change_id"] = name or changes.id_of(told)
-    if (found := changes.flaw(told, _us(now))) is not None:
+    if (found := changes.flaw(told, us_of(now))) is not None:
         raise typer.BadParameter(found.detail, param_hint=OPTIONS.get(found.field, f"--{found.field}"))
     _fits(told)
     send(Settings(), told)
@@ -233,10 +234,6 @@ def _since(text: str) -> datetime:
         return datetime.now(UTC) - timedelta(microseconds=scalars.duration(text))
     except Refused:
         return moment("--since", text)
-
-
-def _us(time: datetime) -> int:
-    return round(time.timestamp() * 1e6)
 
 
 def _time(time_us: int | None) -> datetime | None:

@@ -18,6 +18,7 @@ from rich.table import Table
 from pipeline.commands.alerts_silence import moment
 from pipeline.commands.screen import screen
 from pipeline.commands.status import ask, freshness, question
+from pipeline.commands.usable import usable
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -128,21 +129,17 @@ def _services() -> dict[str, str]:
 
 def _policy(path: Path | None) -> "Policy":
     from pipeline.controls.gate_files import load
-    from pipeline.spec.problems import SpecError
 
-    try:
+    with usable("the policy of the gate"):
         return load(path or Settings().gate_policy)
-    except SpecError as error:
-        typer.echo(f"the policy of the gate cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
 
 
 def _seconds(text: str) -> float:
-    from pipeline.spec import scalars
+    from pipeline.controls.files import seconds
     from pipeline.spec.problems import Refused
 
     try:
-        return scalars.duration(text) / 1e6
+        return seconds(text)
     except Refused as refused:
         raise typer.BadParameter(f"{text!r} {refused.rule} -> {refused.remedy}", param_hint="--wait") from refused
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
-from pipeline.settings import Settings
+from pipeline.commands.usable import spec_of
 
 if TYPE_CHECKING:
     from pipeline.controls.quotas import QuotaSpec, Usage
@@ -56,17 +56,10 @@ def _spec(quota: str) -> "QuotaSpec":
     """The quotas of this site, or one of them."""
     from dataclasses import replace
 
-    from pipeline.controls.files import load
     from pipeline.controls.quotas import NAME, QuotaSpec
-    from pipeline.controls.table import CONTROLS
-    from pipeline.spec.problems import SpecError
     from pipeline.spec.scalars import listed, nearest
 
-    try:
-        spec = load(Settings().controls_file, {each.name: each.spec for each in CONTROLS})[NAME]
-    except SpecError as error:
-        typer.echo(f"the file of controls cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
+    spec = spec_of(NAME)
     assert isinstance(spec, QuotaSpec)
     names = [each.name for each in spec.quotas]
     if not names:

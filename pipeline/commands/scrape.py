@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, shown
+from pipeline.commands.usable import usable
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,14 +40,10 @@ def scrape(
     from pipeline.publishing import Writer
     from pipeline.snapshots import SNAPSHOT
     from pipeline.sources.scrape_targets import load
-    from pipeline.spec.problems import SpecError
     from pipeline.topics import SNAPSHOTS
 
-    try:
+    with usable("the targets"):
         wanted = load(targets)
-    except SpecError as error:
-        typer.echo(f"the targets cannot be used:\n{error}", err=True)
-        raise typer.Exit(2) from error
     writer = None if dry_run else Writer(Settings(), SNAPSHOTS, SNAPSHOT)
     found = asyncio.run(_run(wanted, writer, once, as_json))
     if any(each["error"] for each in found):

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from pipeline.controls.load_curve import Curve, curve_of
 from pipeline.controls.odds import NO_TALLY, NOTHING, Bounds, Counts, Tally, bounds, line
+from pipeline.controls.signal import check_life
 from pipeline.slo import Ratio
 from pipeline.spec.problems import Refused
 
@@ -48,10 +49,7 @@ class CapacitySpec:
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence_ratio < 1:
             raise Refused("confidence must be at least 0.5 and below 1", "write confidence: 0.95")
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ cost that were up, idle time included.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from pipeline.controls.cost import per_1k
 from pipeline.controls.questions import Rows
-from pipeline.controls.signal import UNKNOWN, Signal
-from pipeline.periods import EPOCH
-from pipeline.spec.problems import Refused
+from pipeline.controls.signal import UNKNOWN, Signal, check_life
+from pipeline.periods import us_of
 
 NAME = "cost"
 SPENT, IDLE = "spent", "idle"  #: states: idle, when more than that share of what is paid is
@@ -30,10 +28,7 @@ class CostSpec:
     idle_most_ratio: float = 0.6
 
     def __post_init__(self) -> None:
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
 
 
 def step(spec: CostSpec, previous: Mapping[str, Signal], rows: Rows, now_us: int) -> list[Signal]:
@@ -51,7 +46,7 @@ def _signal(spec: CostSpec, row: Mapping[str, Any], now_us: int) -> Signal:
         unit="USD for 1,000 output tokens", reason=reason(row, told, state), samples=row["requests"], inputs=told,
         details={"basis": "metered" if "usd_per_1k_tokens" in told else "paid" if value is not None else ""},
         evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6),
-        watermark_us=min((row["until"] - EPOCH) // timedelta(microseconds=1), now_us),  # the hour may go on
+        watermark_us=min(us_of(row["until"]), now_us),  # the hour may go on
         window_s=round(spec.window_s),
     )  # fmt: skip
 

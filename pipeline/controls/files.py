@@ -15,7 +15,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import schemas
 from pipeline.spec import scalars
 from pipeline.spec.document import Report, only_document
-from pipeline.spec.problems import FILE_START, Refused, SpecError
+from pipeline.spec.files import bytes_of
+from pipeline.spec.problems import Refused, SpecError
 from pipeline.spec.reading import Field, Language, Reading, joined, read
 
 DEFAULT = schemas.HOME / "controls" / "default.yaml"
@@ -65,12 +66,7 @@ def load(path: Path | None, sections: Mapping[str, type[Any]]) -> dict[str, Any]
     Raises: SpecError with every problem.
     """
     path = path or DEFAULT
-    try:
-        return parse(str(path), path.read_bytes(), sections)
-    except OSError as error:
-        report = Report(str(path))
-        report.add(FILE_START, "", "", f"cannot be read: {error.strerror}", "name a file that can be")
-        raise SpecError(report.all()) from error
+    return parse(str(path), bytes_of(path), sections)
 
 
 def parse(name: str, data: bytes, sections: Mapping[str, type[Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pipeline.controls.files import NOT_WRITTEN
+from pipeline.controls.signal import check_life
 from pipeline.spec.problems import Refused
 
 #: quantiles that are asked for, so that P99 has an interval by ranks: the q-th of n lies between those of q +- 2 errors
@@ -44,10 +45,7 @@ class FrontierSpec:
     def __post_init__(self) -> None:
         if self.latency not in LATENCIES:
             raise Refused(f"latency must be one of {', '.join(LATENCIES)}", "write latency: e2e")
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
 
 
 class Config(NamedTuple):

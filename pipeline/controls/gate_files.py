@@ -11,7 +11,8 @@ import schemas
 from pipeline.controls.gate import DAY, DAYS, Policy, Rule, Span, Verdict
 from pipeline.spec import calendars, scalars
 from pipeline.spec.document import Report, only_document
-from pipeline.spec.problems import FILE_START, Refused, SpecError
+from pipeline.spec.files import bytes_of
+from pipeline.spec.problems import Refused, SpecError
 from pipeline.spec.reading import Field, Language, Reading, read
 from pipeline.spec.scalars import listed, one_of
 
@@ -97,12 +98,7 @@ def load(path: Path | None) -> Policy:
     """
     if path is None:
         return parse("default", DEFAULT.read_bytes())
-    try:
-        return parse(str(path), path.read_bytes())
-    except OSError as error:
-        report = Report(str(path))
-        report.add(FILE_START, "", "", f"cannot be read: {error.strerror}", "name a file that can be")
-        raise SpecError(report.all()) from error
+    return parse(str(path), bytes_of(path))
 
 
 def parse(name: str, data: bytes) -> Policy:

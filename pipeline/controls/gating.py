@@ -22,9 +22,8 @@ from pipeline.controls.gate import (
     minute_of_week,
 )
 from pipeline.controls.questions import Question, files, sql_of
-from pipeline.controls.signal import UNKNOWN, Signal
-from pipeline.periods import EPOCH
-from pipeline.spec.problems import Refused
+from pipeline.controls.signal import UNKNOWN, Signal, check_life
+from pipeline.periods import EPOCH, us_of
 from pipeline.standing import Freshness
 
 if TYPE_CHECKING:
@@ -45,10 +44,7 @@ class GateSpec:
     trailing_s: float = field(default=0.0, metadata=NOT_WRITTEN)  # how far event time trails in any case
 
     def __post_init__(self) -> None:
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
 
 
 def ask(spec: GateSpec, objectives: Sequence["Objective"], now_us: int) -> list[Question]:
@@ -69,7 +65,7 @@ def step(
     blamed = blames(compared(ComparisonSpec(), rows["comparison"]))
     minute = minute_of_week(EPOCH + timedelta(microseconds=now_us), spec.policy.time_zone)
     decided = decide_all(spec.policy, rows["gate"], about, fresh.staleness(spec.trailing_s), minute, blamed)
-    watermark_us = None if fresh.event_time is None else (fresh.event_time - EPOCH) // timedelta(microseconds=1)
+    watermark_us = None if fresh.event_time is None else us_of(fresh.event_time)
     return [
         _signal(spec, service, decision, _figures(rows["gate"], service), watermark_us, now_us)
         for service, decision in sorted(decided.items())

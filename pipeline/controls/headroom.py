@@ -7,14 +7,14 @@ fares the worse the greater the load is, capacity is below all that was met, and
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pipeline.controls.capacity import AT_LEAST, MEASURED, UNKNOWN, UNMET, Capacity, CapacitySpec, capacities
 from pipeline.controls.load_curve import burst_s, served, sustained_ratio
 from pipeline.controls.predicates import WHAT, literal, verdict
 from pipeline.controls.questions import Question, Rows, sql_of
 from pipeline.controls.signal import Signal
-from pipeline.periods import EPOCH
+from pipeline.periods import us_of
 from pipeline.sli import METRICS, OF_SLICES, Kind
 from pipeline.slo import PART, Objective
 
@@ -74,7 +74,7 @@ def _signal(spec: CapacitySpec, found: Capacity, watermark: datetime, age_s: flo
             "unknown": ", ".join(found.named(UNKNOWN)),
         },
         evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6),
-        watermark_us=(watermark - EPOCH) // timedelta(microseconds=1), window_s=round(spec.window_s),
+        watermark_us=us_of(watermark), window_s=round(spec.window_s),
     )  # fmt: skip
 
 

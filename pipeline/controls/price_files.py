@@ -6,18 +6,19 @@ what its whole costs: cached input and cache writes as input, reasoning as outpu
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import schemas
 from pipeline.controls.cost import GpuPrice, Price, PriceList
-from pipeline.periods import EPOCH
+from pipeline.periods import us_of
 from pipeline.slo import Ratio
 from pipeline.spec import scalars
 from pipeline.spec.document import Report, only_document
-from pipeline.spec.problems import FILE_START, Refused, SpecError
+from pipeline.spec.files import bytes_of
+from pipeline.spec.problems import Refused, SpecError
 from pipeline.spec.reading import Field, Language, Reading, read
 from pipeline.spec.scalars import one_of
 
@@ -53,7 +54,7 @@ def moment(value: str) -> int:
         at = datetime.fromisoformat(value)
     except ValueError as error:
         raise Refused("must be a moment", "write 2026-11-01 or 2026-11-01T00:00:00Z") from error
-    found = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // timedelta(microseconds=1)
+    found = us_of(at if at.tzinfo else at.replace(tzinfo=UTC))
     if found < 0:
         raise Refused("must be after 1970", "leave it out for a price that holds from the beginning")
     return found
@@ -98,12 +99,7 @@ def load(path: Path | None) -> PriceList:
     Raises: SpecError with every problem.
     """
     path = path or DEFAULT
-    try:
-        return parse(str(path), path.read_bytes())
-    except OSError as error:
-        report = Report(str(path))
-        report.add(FILE_START, "", "", f"cannot be read: {error.strerror}", "name a file that can be")
-        raise SpecError(report.all()) from error
+    return parse(str(path), bytes_of(path))
 
 
 def parse(name: str, data: bytes) -> PriceList:

@@ -10,15 +10,14 @@ anybody away. Pure.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pipeline.alerts import Kind
 from pipeline.controls.questions import Question, Row, Rows, files
-from pipeline.controls.signal import Signal
+from pipeline.controls.signal import Signal, check_life
 from pipeline.ourselves import NAME as OURSELVES
 from pipeline.ourselves import Concern
-from pipeline.periods import EPOCH
+from pipeline.periods import us_of
 from pipeline.slo import Objective
 from pipeline.spec.problems import Refused
 from pipeline.spec.scalars import listed, money_text
@@ -86,10 +85,7 @@ class QuotaSpec:
         names = [each.name for each in self.quotas]
         if len(set(names)) < len(names):
             raise Refused("names of quotas are taken once", "give each a name of its own")
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
 
 
 class Usage(NamedTuple):
@@ -149,7 +145,7 @@ def usages(quotas: Iterable[Quota], rows: Sequence[Row], seen: Iterable[tuple[st
         return []
     sums = _greatest_vantage(rows)
     periods = {row["period"]: row for row in rows}
-    known_until_us = _us(rows[0]["known_at"])
+    known_until_us = us_of(rows[0]["known_at"])
     found = []
     for quota in quotas:
         period = periods[quota.per]
@@ -158,7 +154,7 @@ def usages(quotas: Iterable[Quota], rows: Sequence[Row], seen: Iterable[tuple[st
         } | {tenant for name, tenant in seen if name == quota.name}
         for tenant in sorted(tenants):
             now, recent = (_sum(sums, quota, tenant, period) for period in (quota.per, RECENT))
-            span = (_us(period["period_start"]), _us(period["period_end"]))
+            span = (us_of(period["period_start"]), us_of(period["period_end"]))
             found.append(Usage(quota, tenant, now[0], recent[0], now[1], *span, known_until_us))
     return found
 
@@ -180,10 +176,6 @@ def _sum(sums: Mapping[tuple[str, str, str], Row], quota: Quota, tenant: str, pe
         if who == tenant and when == period and quota.service in ("", service)
     ]  # fmt: skip
     return sum(row[quota.metric] for row in mine), sum(row["rate_limited"] for row in mine)
-
-
-def _us(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def step(spec: QuotaSpec, previous: Mapping[str, Signal], rows: Rows, now_us: int) -> list[Signal]:

@@ -17,7 +17,7 @@ from pipeline.controls.capacity import AT_LEAST
 from pipeline.controls.loads import CELL_S, greatest, mean, surely, trend
 from pipeline.controls.questions import Question, files
 from pipeline.controls.scaling_facts import COLD_STARTS, Facts, facts_of
-from pipeline.controls.signal import UNKNOWN, Signal, key_of, unknown
+from pipeline.controls.signal import UNKNOWN, Signal, check_life, key_of, unknown
 from pipeline.delivery.words_figures import lasting, many
 from pipeline.spec.problems import Refused
 
@@ -63,10 +63,7 @@ class ScaleSpec:
     pools: tuple[PoolSpec, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
         if self.headroom < 1:
             raise Refused("headroom must be 1 or more", "write headroom: 1.2 to keep a fifth in reserve")
         if not self.window_s <= self.calm_s <= 86_400:

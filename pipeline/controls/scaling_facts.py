@@ -6,13 +6,13 @@ spread over the variants by what they served.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from pipeline.controls.loads import arrivals
 from pipeline.controls.signal import Signal, key_of
-from pipeline.periods import EPOCH
+from pipeline.periods import us_of
 
 #: of the catalogue: what more replicas make better
 LATENCY = frozenset({"e2e", "ttft", "ttfo", "tpot", "queue", "prefill", "decode", "itl_max", "goodput", "shed_rate"})
@@ -163,4 +163,4 @@ def _pool(row: Row) -> Pool:
 
 
 def _micros(at: datetime | None) -> int:
-    return 0 if at is None else (at - EPOCH) // timedelta(microseconds=1)
+    return 0 if at is None else us_of(at)

@@ -12,11 +12,19 @@ from pipeline.controls.files import load
 from pipeline.controls.table import CONTROLS
 
 
+def written(file: Path | None) -> dict[str, Any]:
+    """Read the file of controls alone.
+
+    Raises: SpecError with every problem.
+    """
+    return load(file, {control.name: control.spec for control in CONTROLS})
+
+
 def sections(file: Path | None, gate_policy: Path | None, trailing_s: float) -> dict[str, Any]:
     """Read the spec of every control, by its name.
 
     Raises: SpecError with every problem of the first file that cannot be used.
     """
-    found = load(file, {control.name: control.spec for control in CONTROLS})
+    found = written(file)
     found["gate"] = replace(found["gate"], policy=gate_files.load(gate_policy), trailing_s=trailing_s)
     return found

@@ -16,7 +16,7 @@ from pipeline.controls.class_facts import ClassFacts, Key, Load, Situation, cut_
 from pipeline.controls.classes import DEFAULT, ClassRule, ServiceClass
 from pipeline.controls.limiter import Limit, LimitSpec, burning_class, next_limit, shed_shares
 from pipeline.controls.questions import Question, Rows, files, sql_of
-from pipeline.controls.signal import Signal, key_of, unknown
+from pipeline.controls.signal import Signal, check_life, key_of, unknown
 from pipeline.sli import METRICS, OF_SLICES, Kind
 from pipeline.slo import PART, Objective
 from pipeline.spec.problems import Refused
@@ -64,10 +64,7 @@ class SheddingSpec:
             raise Refused("policy tier needs tiers", "write tiers: [{name: free, tenants: [..]}], of least worth first")
         if self.window_s % CELL_S or not self.window_s:
             raise Refused("window must be a multiple of 10 s, as counts are stored", "write window: 20s")
-        if self.ttl_s < 2 * self.every_s:
-            raise Refused(
-                "ttl must be at least twice as long as every", "what is looked at again must not expire first"
-            )
+        check_life(self.every_s, self.ttl_s)
 
 
 @dataclass(frozen=True)

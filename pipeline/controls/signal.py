@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+from pipeline.spec.problems import Refused
+
 NAMES = ("capacity", "scale", "forecast", "shed", "quota", "gate", "cost", "frontier")
 UNKNOWN = "unknown"  #: the state of what nothing is known of
 SCHEMA = "control_signal"
@@ -90,6 +92,12 @@ class Signal:
 
 def _cut(text: str) -> str:
     return text.encode()[:TEXT_BYTES_MOST].decode(errors="ignore")
+
+
+def check_life(every_s: float, ttl_s: float) -> None:
+    """See that a signal is renewed before it expires. Raises: Refused."""
+    if ttl_s < 2 * every_s:
+        raise Refused("ttl must be at least twice as long as every", "what is looked at again must not expire first")
 
 
 def key_of(service: str, model: str, name: str, scope: str = "") -> str:

@@ -16,7 +16,7 @@ from pipeline.alerts import OWN, Notice
 from pipeline.delivery.holding import Promised
 from pipeline.delivery.notification import Action, AlertEvent
 from pipeline.delivery.routes import Receiver
-from pipeline.periods import EPOCH
+from pipeline.periods import EPOCH, us_of
 
 JSON = (("content-type", "application/json"),)
 SAID_MOST = 300  #: characters of an answer in a message
@@ -91,7 +91,7 @@ def asked_us(answer: Answer, now_us: int) -> int | None:
         return int(text[:9]) * 1_000_000
     try:
         until = parsedate_to_datetime(text)
-        return max((until - EPOCH) // timedelta(microseconds=1) - now_us, 0)
+        return max(us_of(until) - now_us, 0)
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pipeline.sources.engines import all_engines
 from pipeline.spec import scalars
 from pipeline.spec.document import Report, only_document
-from pipeline.spec.problems import FILE_START, Refused, SpecError
+from pipeline.spec.files import bytes_of
+from pipeline.spec.problems import Refused, SpecError
 from pipeline.spec.reading import Field, Language, Reading, read
 
 TARGETS_MOST = 10_000
@@ -83,12 +84,7 @@ LANGUAGE = Language(
 
 def load(path: Path) -> Targets:
     """Read a file. Raises: SpecError with every problem."""
-    try:
-        return parse(str(path), path.read_bytes())
-    except OSError as error:
-        report = Report(str(path))
-        report.add(FILE_START, "", "", f"cannot be read: {error.strerror}", "name a file that can be")
-        raise SpecError(report.all()) from error
+    return parse(str(path), bytes_of(path))
 
 
 def parse(name: str, data: bytes) -> Targets:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import schemas
 from pipeline.spec.build import model_presets, parse, preset
 from pipeline.spec.document import BYTES_MAX
-from pipeline.spec.problems import Problem
+from pipeline.spec.problems import Problem, SpecError
 from pipeline.spec.rules import Presets
 from pipeline.spec.slos import SloSet
 
@@ -98,6 +98,26 @@ def _read(file: Path, texts: dict[str, bytes], problems: list[Problem]) -> None:
         problems.append(_about(file, "does not exist", NONE_YET))
     except OSError as error:
         problems.append(_about(file, f"cannot be read: {error.strerror}", "check the path and its permissions"))
+
+
+def bytes_of(path: Path) -> bytes:
+    """Read a file that somebody named.
+
+    Raises: SpecError.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SpecError([_about(path, f"cannot be read: {error.strerror}", "name a file that can be")]) from error
+
+
+def stamp_of(path: Path | None) -> tuple[int, ...] | None:
+    """What differs once a file is written again; None: there is none, or reading it says why."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _about(path: Path, rule: str, remedy: str) -> Problem:

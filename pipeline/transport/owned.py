@@ -51,12 +51,12 @@ class Owned:
     partitions: int  # of its topic
     fold: Fold
     expected: int
+    due_s: float
     lost: int = 0  # offsets before it that were deleted unread, and are not reported yet
     folded: int = field(init=False)  # every unit below this offset is written or being written
     blocks: list[RecordBlock] = field(default_factory=list)
     queued_bytes: int = 0  # of the blocks and of what is being folded
     held_bytes: int = 0  # of units that are not written yet, where they are as large as their input
-    due_s: float = 0.0
     newest_ms: int = 0  # append time of the newest record
     ended_ms: int = 0  # of the newest one in the last unit
     quiet_since_s: float | None = None  # read to its end and silent
@@ -76,11 +76,6 @@ class Owned:
     def __post_init__(self) -> None:
         """Start at a unit's border."""
         self.folded = self.expected
-
-    @property
-    def turn(self) -> float:
-        """Partitions take turns: the share of them that comes up to this one."""
-        return float(self.tp.partition + 1) / self.partitions
 
     def is_cell_over(self, cell_ms: float, now_ms: int) -> bool:
         """Whether what waits reaches behind the end of a cell of the broker's clock in which the last unit ended.

@@ -146,8 +146,8 @@ class Step:
         first = self._inside(tp, position, *await source.bounds(tp))
         lost = 0 if position is None else first - position
         partitions = source.partition_count(tp.topic)
-        owned = self.owned[tp] = Owned(tp, partitions, fold, first, lost)
-        owned.due_s = time.monotonic() + self.spec.seconds(tp.topic) * owned.turn
+        phase_s = self.spec.seconds(tp.topic) * (tp.partition + 1) / partitions  # partitions take turns
+        self.owned[tp] = Owned(tp, partitions, fold, first, time.monotonic() + phase_s, lost)
 
     def _inside(self, tp: TP, position: int | None, start: int, end: int) -> int:
         """Where the log can be read on from."""

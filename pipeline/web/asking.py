@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_driver import errors
 
 import infra
+from pipeline.controls.predicates import literal as text_literal
 from pipeline.settings import SettingsError
 from pipeline.sinks.clickhouse import FAILURES, client, translated
 
@@ -96,9 +97,7 @@ def literal(value: Any) -> str:
     """Write a value as SQL does."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return repr(value)
+    return text_literal(value) if isinstance(value, str) else repr(value)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from pipeline.controls.comparison import ComparisonSpec, blames, compared
 from pipeline.controls.gate import Policy, decide, facts_of, minute_of_week, promised, services_of
 from pipeline.controls.gate_files import load
 from pipeline.spec import SpecError
+from pipeline.spec.files import stamp_of
 from pipeline.web.answers import Answer, Time
 from pipeline.web.api import Missing
 from pipeline.web.asking import NoAnswer
@@ -82,12 +83,7 @@ def policy_of(file: Path | None) -> Policy:
     Raises: NoAnswer.
     """
     try:
-        stamp = None if file is None else file.stat()
-    except OSError:
-        stamp = None  # reading it says why
-    written = stamp and (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino)
-    try:
-        return _read(file, written)
+        return _read(file, stamp_of(file))
     except SpecError as error:
         raise NoAnswer(f"the policy of the gate cannot be used: {error}") from error
 

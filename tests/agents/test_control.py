@@ -23,9 +23,9 @@ from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import ClickHouse
 from pipeline.spec import load
 from tests.commands.test_gate import AHEAD_US, NOW_S, SLO
+from tests.database import Database
 from tests.recorded import Recorded, block_of
 from tests.sinks.correcting import Site
-from tests.web.serving import Database
 
 pytestmark = pytest.mark.servers
 TOPIC = "slo.signals"
@@ -36,9 +36,8 @@ GATE = tuple(control for control in CONTROLS if control.name == "gate")
 @pytest.fixture(scope="module")
 def database(clickhouse: EmbeddedClickHouse) -> Iterator[Database]:
     """Of these tests alone: the gate looks at how fresh all judgements are."""
-    made = Database(clickhouse)
-    yield made
-    made.drop()
+    with Database(clickhouse) as made:
+        yield made
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.sinks.clickhouse import ClickHouse
+from tests.database import Database
 from tests.sinks.correcting import Site
-from tests.web.serving import Database
 
 MINUTE, WEEK = 60, 7 * 86_400
 NOW_S = int(time.time()) // MINUTE * MINUTE
@@ -65,9 +65,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def database(clickhouse: EmbeddedClickHouse) -> Iterator[Database]:
-    made = Database(clickhouse)
-    yield made
-    made.drop()
+    with Database(clickhouse) as made:
+        yield made
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from pipeline.commands.gate import waited
 from pipeline.controls.gate import Decision, Reason, Verdict
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.sinks.clickhouse import ClickHouse, Unavailable
+from tests.database import Database
 from tests.delivery.told import event
 from tests.recorded import Recorded
 from tests.sinks.correcting import Site
-from tests.web.serving import Database
 
 NOW_S = int(time.time())
 AHEAD_US = (NOW_S + 9 * 3600) * 1_000_000  #: judged so far ahead that it does not grow stale while tests run
@@ -84,9 +84,8 @@ class Service:
 @pytest.fixture(scope="module")
 def database(clickhouse: EmbeddedClickHouse) -> Iterator[Database]:
     """Of these tests alone: the gate looks at how fresh all judgements are."""
-    made = Database(clickhouse)
-    yield made
-    made.drop()
+    with Database(clickhouse) as made:
+        yield made
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What scaling asks ClickHouse, on rows that are known; and what KEDA asks it of what was decided."""
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from clickhouse_driver import Client
 from pipeline.controls import scaling
 from pipeline.controls.scaling_facts import facts_of
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.sinks.migrations import migrate
+from tests.database import Database, insert_rows
 
 pytestmark = pytest.mark.servers
 SPEC = scaling.ScaleSpec()
@@ -21,17 +20,8 @@ CELLS = 30
 @pytest.fixture(scope="module")
 def client(clickhouse: EmbeddedClickHouse) -> Iterator[Client]:
     """A client of a database of its own: what is known of others' topics would be known here too."""
-    name = f"scale{uuid.uuid4().hex}"
-    with clickhouse.client() as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        with clickhouse.client(database=name) as client:
-            migrate(client)
-            yield client
-        admin.execute(f"DROP DATABASE {name} SYNC")
-
-
-def insert(client: Client, table: str, *rows: dict[str, Any]) -> None:
-    client.execute(f"INSERT INTO {table} ({', '.join(rows[0])}) VALUES", [tuple(row.values()) for row in rows])
+    with Database(clickhouse) as made, made.client() as client:
+        yield client
 
 
 def answers(client: Client) -> dict[str, list[dict[str, Any]]]:
@@ -55,7 +45,7 @@ def recent(seconds: int = 20) -> datetime:
 def served(client: Client, at: datetime, variant: str, requests: int, vantage: str = "GATEWAY", **more: int) -> None:
     for tier in ("10s", "1h"):
         start = at if tier == "10s" else at.replace(minute=0, second=0)
-        insert(
+        insert_rows(
             client, f"slices_{tier}",
             {"slice_start": start, "service": "chat", "request_model": "m", "variant": variant, "vantage": vantage,
              "success": requests, **more},
@@ -78,14 +68,14 @@ def fill(client: Client) -> datetime:
         "topic": "slices", "partition": 0, "source_topic": "events", "source_partition": 0, "event_time_max": known,
         "flushed_at": known, "stored_at": known, "idle_us": 0, "counters": {},
     }  # fmt: skip
-    insert(client, "marks", mark)
+    insert_rows(client, "marks", mark)
     served(client, known - timedelta(seconds=10), "a", 60, rate_limited=50, rejected=7)
     served(client, known - timedelta(seconds=10), "b", 30)
     served(client, known - timedelta(seconds=10), "", 0, shed=9)
     served(client, known - timedelta(seconds=300), "a", 210)
     served(client, known - timedelta(seconds=310), "a", 990)  # too long ago
     served(client, known - timedelta(seconds=10), "a", 99, "ENGINE")
-    insert(
+    insert_rows(
         client, "snapshot_records",
         looked(known, 12, "one", 5), looked(known, 2, "one", 7, waiting=3),
         looked(known, 12, "two", 4), looked(known, 1, "two", None),
@@ -101,7 +91,7 @@ def fill(client: Client) -> datetime:
         "counted_at": known - timedelta(seconds=5),
     }  # fmt: skip
     cold = {"cold_start": True, "sample_ratio": 1.0, "sample_weight": 1}
-    insert(
+    insert_rows(
         client, "event_records",
         {**of, "queue_us": 2_000_000, "cold_start": False, "sample_ratio": 0.1, "sample_weight": 3},
         *({**of, "queue_us": second * 1_000_000, **cold} for second in range(20)),
@@ -115,7 +105,7 @@ def fill(client: Client) -> datetime:
             "windows_s": [3600, 300], "windows_good": [9, 9], "windows_bad": [1, 1],
             "windows_coverage_ratio": [1.0, 1.0], "windows_burn_rate": rates,
         }  # fmt: skip
-        insert(client, "statuses", status)
+        insert_rows(client, "statuses", status)
     return known
 
 
@@ -142,7 +132,7 @@ def test_what_is_stored_is_what_scaling_knows(client: Client) -> None:
 
 def told(client: Client, scope: str, ago_s: float, value: float | None, ttl_s: float = 120.0) -> None:
     at = datetime.now(UTC) - timedelta(seconds=ago_s)
-    insert(
+    insert_rows(
         client, "signal_history",
         {"service": "chat", "model": "k", "name": "scale", "scope": scope, "state": "steady" if value else "unknown",
          "value": value, "evaluated_at": at, "expires_at": at + timedelta(seconds=ttl_s), "appended_at": at},

@@ -1,7 +1,6 @@
 """Views and commands of cost, on a real ClickHouse that holds a small story, against sums made by hand."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +15,7 @@ from pipeline.controls.cost import HEADROOM, MONTH_H
 from pipeline.controls.costing import CostSpec, step
 from pipeline.controls.questions import files
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.embedded.clickhouse import HOST
-from pipeline.embedded.clickhouse_config import ADMIN
-from pipeline.sinks.migrations import migrate
-from tests.fleet_story import insert
+from tests.database import Database, insert
 from tests.naive import cost as naive
 
 pytestmark = pytest.mark.servers
@@ -62,16 +58,9 @@ class Site(NamedTuple):
 @pytest.fixture(scope="module")
 def site(clickhouse: EmbeddedClickHouse) -> Iterator[Site]:
     """A database of its own: how far anything is known is a matter of all of one."""
-    name = f"cost_{uuid.uuid4().hex[:8]}"
-    with clickhouse.client() as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        with clickhouse.client(database=name) as client:
-            migrate(client)
-            tell(client)
-            url = f"clickhouse://{ADMIN}@{HOST}:{clickhouse.port}/{name}"
-            password = str(clickhouse.admin_password_file)
-            yield Site(client, {"BURNLINE_CLICKHOUSE_URL": url, "BURNLINE_CLICKHOUSE_PASSWORD_FILE": password})
-        admin.execute(f"DROP DATABASE {name} SYNC")
+    with Database(clickhouse) as made, made.client() as client:
+        tell(client)
+        yield Site(client, made.environment)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`burnline forecast` on a real ClickHouse: what it asks and prints, and what the view shows."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from jobs.forecast.finding import Found, Wanted, find
 from jobs.forecast.telling import rows
 from pipeline.cli import app
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.sinks.migrations import migrate
+from tests.database import Database, insert_rows
 from tests.jobs.test_forecast import HOUR_US, TRIED, season
 
 NOW = datetime.now(UTC)
@@ -26,21 +25,15 @@ HOURS_STORED = 14 * 24
 WANTED = Wanted("chat", "", ("load", "tokens", "cost"), 10, 5, TRIED, 900, 86_400)
 
 
+Server = tuple[Database, Client]
+
+
 @pytest.fixture(scope="module")
-def server(clickhouse: EmbeddedClickHouse) -> Iterator[tuple[EmbeddedClickHouse, str, Client]]:
+def server(clickhouse: EmbeddedClickHouse) -> Iterator[Server]:
     """A database of its own: what is known of others' topics would be known here too."""
-    name = f"forecast{uuid.uuid4().hex}"
-    with clickhouse.client() as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        with clickhouse.client(database=name) as client:
-            migrate(client)
-            tell(client)
-            yield clickhouse, name, client
-        admin.execute(f"DROP DATABASE {name} SYNC")
-
-
-def insert(client: Client, table: str, *found: dict[str, Any]) -> None:
-    client.execute(f"INSERT INTO {table} ({', '.join(found[0])}) VALUES", [tuple(row.values()) for row in found])
+    with Database(clickhouse) as made, made.client() as client:
+        tell(client)
+        yield made, client
 
 
 def tell(client: Client) -> None:
@@ -48,23 +41,23 @@ def tell(client: Client) -> None:
     loads = season(HOURS_STORED, rate=3_600)
     begin = UNTIL - timedelta(hours=HOURS_STORED)
     silent = range(200, 205)
-    insert(client, "slices_1h", *(
+    insert_rows(client, "slices_1h", *(
         {"slice_start": begin + timedelta(hours=hour), "service": "chat", "request_model": "m", "tenant_id": tenant,
          "vantage": vantage, "success": int(load * share), "error": 1, "output_tokens": 10 * int(load),
          "rate_limited": 500, "rejected": 70}
         for hour, load in enumerate(loads) if hour not in silent
         for tenant, vantage, share in (("a", "GATEWAY", 0.75), ("b", "GATEWAY", 0.25), ("a", "ENGINE", 0.5))
     ))  # fmt: skip
-    insert(client, "slices_1m", *(
+    insert_rows(client, "slices_1m", *(
         {"slice_start": UNTIL - timedelta(minutes=minute), "service": "chat", "request_model": "m",
          "vantage": "GATEWAY", "success": 600}
         for minute in range(1, 121)
     ))  # fmt: skip
-    insert(client, "marks", {
+    insert_rows(client, "marks", {
         "topic": "slices", "partition": 0, "source_topic": "events", "source_partition": 0, "event_time_max": UNTIL,
         "flushed_at": UNTIL, "stored_at": UNTIL, "idle_us": 0, "counters": {},
     })  # fmt: skip
-    insert(client, "change_records", {
+    insert_rows(client, "change_records", {
         "change_id": "c1", "at": begin + timedelta(hours=300), "until": begin + timedelta(hours=310), "kind": "NOTE",
         "service": "chat", "title": "a sale", "after": {"campaign": "sale"}, "before": {}, "appended_at": begin,
     })  # fmt: skip
@@ -74,8 +67,8 @@ def tell(client: Client) -> None:
         "window_end": UNTIL, "judged_at": UNTIL, "state": "OK", "severity": "NONE", "good": 99, "bad": 1,
         "budget_events": 100.0, "budget_remaining_ratio": 0.5, "budget_minutes": 144.0,
     }  # fmt: skip
-    insert(client, "statuses", judged)
-    insert(client, "counts_1h", *(
+    insert_rows(client, "statuses", judged)
+    insert_rows(client, "counts_1h", *(
         {"slo": "ttft", "revision": revision, "instance": "", "slice_start": begin + timedelta(hours=hour),
          "good": 1_000, "bad": bad}
         for hour in range(HOURS_STORED) for revision, bad in (("r0", 500), ("r1", 2))
@@ -93,8 +86,8 @@ def asked(client: Client) -> Any:
 
 
 @pytest.fixture(scope="module")
-def found(server: tuple[EmbeddedClickHouse, str, Client]) -> Found:
-    made = find(asked(server[2]), WANTED, NOW_US, lambda *_: None)
+def found(server: Server) -> Found:
+    made = find(asked(server[1]), WANTED, NOW_US, lambda *_: None)
     assert made is not None
     return made
 
@@ -114,9 +107,9 @@ def test_loads_are_asked_by_the_vantage_that_reports_most_and_total_silence_was_
 
 
 @pytest.mark.servers
-def test_changes_and_budgets_are_asked(server: tuple[EmbeddedClickHouse, str, Client], found: Found) -> None:
+def test_changes_and_budgets_are_asked(server: Server, found: Found) -> None:
     begin = UNTIL - timedelta(hours=HOURS_STORED)
-    (campaign,) = asking.changes(asked(server[2]), 0)["chat"]
+    (campaign,) = asking.changes(asked(server[1]), 0)["chat"]
     assert campaign[:2] == ("NOTE", "sale")
     assert (campaign.at_us, campaign.told_us) == (
         round((begin + timedelta(hours=300)).timestamp() * 1e6), round(begin.timestamp() * 1e6),
@@ -129,15 +122,11 @@ def test_changes_and_budgets_are_asked(server: tuple[EmbeddedClickHouse, str, Cl
 
 @pytest.mark.servers
 def test_the_command_prints_what_the_view_shows_once_it_is_published(
-    server: tuple[EmbeddedClickHouse, str, Client],
+    server: Server,
 ) -> None:
-    clickhouse, name, client = server
-    settings = {
-        "BURNLINE_CLICKHOUSE_URL": f"{clickhouse.admin_url.rsplit('/', 1)[0]}/{name}",
-        "BURNLINE_CLICKHOUSE_PASSWORD_FILE": str(clickhouse.admin_password_file),
-    }
+    database, client = server
     options = ["forecast", "--dry-run", "--by", "trend", "--quantity", "load"]
-    done = CliRunner().invoke(app, [*options, "--json"], env=settings)
+    done = CliRunner().invoke(app, [*options, "--json"], env=database.environment)
     assert done.exit_code == 0, done.output
     told = {(row["quantity"], row["horizon"]): row for row in json.loads(done.stdout)}
     assert {("load", "6h"), ("load", "1d"), ("budget", "ttft:")} <= set(told)
@@ -145,7 +134,7 @@ def test_the_command_prints_what_the_view_shows_once_it_is_published(
     made = find(asked(client), WANTED, NOW_US, lambda *_: None)
     assert made is not None
     times = ("evaluated_at", "watermark", "expires_at")
-    insert(client, "signal_records", *(
+    insert_rows(client, "signal_records", *(
         {**each.columns, **{at: _time(each.columns[at]) for at in times}, "appended_at": NOW} for each in made.told
     ))  # fmt: skip
     seen = {(row["quantity"], row["horizon"]): row for row in asked(client)("SELECT * FROM forecast")}
@@ -157,7 +146,9 @@ def test_the_command_prints_what_the_view_shows_once_it_is_published(
     assert (seen["load", "7d"]["q50"], seen["load", "7d"]["watermark"]) == (None, None)
     assert (seen["budget", "ttft:"]["state"], seen["budget", "ttft:"]["soonest_s"]) == ("holds", None)
     _forecasts_again_by_the_same_models(client, made)
-    shown = CliRunner().invoke(app, [*options, "--budgets", "0", "--plot", "--service", "chat"], env=settings)
+    shown = CliRunner().invoke(
+        app, [*options, "--budgets", "0", "--plot", "--service", "chat"], env=database.environment
+    )
     assert "nothing was published" in shown.output and "load in requests/s" in shown.output
 
 

@@ -133,7 +133,7 @@ class Member:
             position = 0 if mark is None else mark + 1
         else:
             position = self.broker.offsets.get((self.step, tp), 0)
-        return Work(Owned(tp, PARTITIONS[tp.topic], fold, position), epoch, position)
+        return Work(Owned(tp, PARTITIONS[tp.topic], fold, position, 0.0), epoch, position)
 
     def _id(self, tp: TP) -> str:
         return f"{self.step}-{tp.topic}-{tp.partition}"

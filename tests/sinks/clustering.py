@@ -21,7 +21,7 @@ from pipeline.sinks.corrections import record
 from pipeline.spec import parse, presets
 from pipeline.spec.correction_versions import steps
 from pipeline.store import STORED, CutSpec
-from tests.fleet_story import insert
+from tests.database import insert
 from tests.recorded import Recorded, block_of
 from tests.sinks.storing import story_of
 from tests.sinks.test_events import events_of, records_of

@@ -21,8 +21,8 @@ from pipeline.controls.signal import Signal
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse import HOST
 from pipeline.embedded.clickhouse_config import ADMIN
-from pipeline.sinks.migrations import migrate
 from pipeline.slo import Indicator, Objective, Ratio
+from tests.database import Database, insert
 
 pytestmark = pytest.mark.servers
 US = 1_000_000
@@ -35,19 +35,10 @@ COUNTERS = ("success", "shed", "rate_limited", "rejected", "input_tokens", "outp
 @pytest.fixture
 def client(clickhouse: EmbeddedClickHouse) -> Iterator[Client]:
     """A database of its own, in which everything is known up to KNOWN."""
-    name = f"q{uuid.uuid4().hex}"
-    with clickhouse.client() as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        with clickhouse.client(database=name) as client:
-            migrate(client)
-            insert(client, "marks", topic="slo.slices", partition=0, source_topic="e", source_partition=0,
-                   event_time_max=KNOWN, flushed_at=KNOWN, stored_at=KNOWN, counters={})  # fmt: skip
-            yield client
-        admin.execute(f"DROP DATABASE {name} SYNC")
-
-
-def insert(client: Client, table: str, **row: Any) -> None:
-    client.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES", [tuple(row.values())])
+    with Database(clickhouse) as made, made.client() as client:
+        insert(client, "marks", topic="slo.slices", partition=0, source_topic="e", source_partition=0,
+               event_time_max=KNOWN, flushed_at=KNOWN, stored_at=KNOWN, counters={})  # fmt: skip
+        yield client
 
 
 def slices(client: Client, at: datetime, tiers: str = "10s", **row: Any) -> None:

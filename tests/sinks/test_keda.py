@@ -1,6 +1,5 @@
 """What autoscalers ask: always one row; fresh: of the last minute; stale: the greatest of the last known day."""
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 from clickhouse_driver import Client
 
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.sinks.migrations import migrate
+from tests.database import Database, insert
 
 pytestmark = pytest.mark.servers
 VIEWS = ("keda_throughput", "keda_concurrency", "keda_queue_delay", "keda_burn_rate")
@@ -19,17 +18,8 @@ STATE = "arrayReduce('quantilesDDState(0.01, 0.5, 0.95, 0.99)', arrayResize([], 
 @pytest.fixture
 def empty(clickhouse: EmbeddedClickHouse) -> Iterator[Client]:
     """A client of a database of its own: what is known of others' topics would be known here too."""
-    name = f"k{uuid.uuid4().hex}"
-    with clickhouse.client() as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        with clickhouse.client(database=name) as client:
-            migrate(client)
-            yield client
-        admin.execute(f"DROP DATABASE {name} SYNC")
-
-
-def insert(client: Client, table: str, **row: Any) -> None:
-    client.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES", [tuple(row.values())])
+    with Database(clickhouse) as made, made.client() as client:
+        yield client
 
 
 def told(client: Client, known_at: datetime, topic: str = "events", partition: int = 0, **more: Any) -> None:

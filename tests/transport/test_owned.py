@@ -22,7 +22,7 @@ class NoFold:
 
 
 def owned(expected: int = 100) -> Owned:
-    return Owned(TP("events", 0), 4, NoFold(), expected)
+    return Owned(TP("events", 0), 4, NoFold(), expected, due_s=0.0)
 
 
 @given(st.lists(st.tuples(st.integers(90, 200), st.integers(1, 30)), max_size=60))

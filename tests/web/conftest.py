@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.settings import Settings
+from tests.database import Database
 from tests.web import story
 from tests.web.chromium import chromium, opened
-from tests.web.serving import Database, Served, serving
+from tests.web.serving import Served, serving
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ from typing import Any
 from playwright.sync_api import expect
 
 from pipeline.embedded import EmbeddedClickHouse
+from tests.database import Database
 from tests.web import story
 from tests.web.chromium import PATIENCE_MS, chromium, opened
-from tests.web.serving import Database, serving
+from tests.web.serving import serving
 
 HOME = Path(__file__).parents[2] / "docs"
 HERO = "/slo/chat-ttft?instance=" + story.HERO.replace("=", "%3D").replace(",", "%2C")

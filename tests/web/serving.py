@@ -2,15 +2,10 @@
 
 import asyncio
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from pipeline.embedded import EmbeddedClickHouse
-from pipeline.embedded.clickhouse_config import DATABASE
 from pipeline.settings import Settings
-from pipeline.sinks.migrations import migrate
 from pipeline.spec import load
 from pipeline.web.server import Endpoints, Health, Server
 from pipeline.web.site import Site
@@ -60,28 +55,3 @@ def serving(settings: Settings, token: str | None = None, slos: Slos | None = No
         yield served
     finally:
         served.stop()
-
-
-class Database:
-    """A migrated database of its own on a server that others use too."""
-
-    def __init__(self, server: EmbeddedClickHouse) -> None:
-        self.server, self.name = server, f"page_{uuid.uuid4().hex[:10]}"
-        with server.client() as client:
-            client.execute(f"CREATE DATABASE {self.name}")
-        with self.client() as client:
-            migrate(client)
-
-    def client(self):  # type: ignore[no-untyped-def]
-        return self.server.client(database=self.name)
-
-    def settings(self, slo_dir: Path) -> Settings:
-        """As somebody would set them who reads from here."""
-        url = self.server.admin_url.removesuffix(DATABASE) + self.name
-        password_file = self.server.admin_password_file
-        # stories are told once and looked at for as long as tests take: event time may trail by hours
-        return Settings(clickhouse_url=url, clickhouse_password_file=password_file, slo_dir=slo_dir, grace_s=9 * 3600)
-
-    def drop(self) -> None:
-        with self.server.client() as client:
-            client.execute(f"DROP DATABASE {self.name} SYNC")

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from pipeline.embedded import EmbeddedClickHouse
-from tests.fleet_story import insert, judged
-from tests.web.serving import Database, Served, serving
+from tests.database import Database, insert
+from tests.fleet_story import judged
+from tests.web.serving import Served, serving
 from tests.web.test_api import get
 
 pytestmark = pytest.mark.servers

@@ -18,10 +18,11 @@ from pipeline.web import live
 from pipeline.web.fleet import listed, row_of
 from pipeline.web.live import View, difference, seen
 from pipeline.web.parameters import FleetQuery
+from tests.database import Database
 from tests.web import story
 from tests.web.fleets import NOW, instance, snapshot
 from tests.web.gate import Gate
-from tests.web.serving import Database, Served, serving
+from tests.web.serving import Served, serving
 
 STATES = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(["OK", "FIRING", "PENDING"]), max_size=6)
 

@@ -12,9 +12,10 @@ from playwright.sync_api import Page, expect
 
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.settings import Settings
+from tests.database import Database
 from tests.web import story
 from tests.web.chromium import PATIENCE_MS, opened
-from tests.web.serving import Database, Served, serving
+from tests.web.serving import Served, serving
 
 Look = Callable[..., AbstractContextManager[Page]]
 FIRST = "burn-grid tr[data-index='0']"
