@@ -9,6 +9,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -50,7 +52,7 @@ from pipeline.topics import (
     faust_config,
     topic_name,
 )
-from pipeline.transport import GroupSpec, Step, run_step, step_app
+from pipeline.transport import GroupSpec, Memberships, Step, leave_for_the_dead, run_step, step_app
 from pipeline.web.server import Endpoints, Health, Server
 from pipeline.web.site import Site
 
@@ -212,7 +214,8 @@ class Worker:
             await agent.run(self.stop)
             return
         assert isinstance(agent.step, Step)
-        group = GroupSpec(self.parts.group(name), settings.session_timeout_s, settings.session_timeout_s / 10)
+        group_name, session_s = self.parts.group(name), settings.session_timeout_s
+        group = GroupSpec(group_name, session_s, session_s / 10, partial(self.parts.joined, group_name))
         app = step_app(
             agent.step, group, settings.kafka_brokers, faust_config(settings), agent.fetch, settings.data_dir
         )
@@ -288,8 +291,13 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> int:
     parts = parts_of(settings)
     if parts.framing is not SINGLE_OBJECT:  # decoders of schemas that only the registry knows
         warm(settings.kernels_dir, parts.framing, parts.slos.objectives)
-    worker = Worker(parts)
+    memberships = Memberships(settings.data_dir / "members")
+    await leave_for_the_dead(memberships.left_behind, parts.kafka)
+    worker = Worker(replace(parts, joined=memberships.note))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop.set)
-    return await worker.run(ready)
+    try:
+        return await worker.run(ready)
+    finally:
+        memberships.close()

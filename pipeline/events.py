@@ -52,6 +52,7 @@ COLUMNS = (
     Column("cost_picousd", optional=True),
     Column("gpu_us", optional=True),
     Column("sample_weight", default=1),
+    Column("stream", default=0),
     Column("ttfo_us", optional=True),
     Column("queue_us", optional=True),
     Column("prefill_us", optional=True),

@@ -71,10 +71,10 @@ class Kind(IntEnum):
 _E, _G, _B, _C, _R, _A, _J, _U, _S, _M = Verdict
 
 #: definition 4.4. A stream that broke keeps what was over before: TTFT, TTFO, queue, prefill. A cancelled request keeps
-#: that too; its e2e, its decode and its longest gap are only known to exceed what had elapsed, and so is a TTFT that
-#: never came. No other duration is expected of every producer, so that none says nothing. What is shed is bad for
-#: goodput and is offered load, whatever its priority: dropping never raises a figure. Every attempt is one, and costs
-#: what it costs, whatever became of it; who was let in met the load there was.
+#: that too; its e2e, its decode and its longest gap are only known to exceed what had elapsed, and so is a stream's
+#: TTFT that never came. No other duration is expected of every producer, so that none says nothing. What is shed is
+#: bad for goodput and is offered load, whatever its priority: dropping never raises a figure. Every attempt is one,
+#: and costs what it costs, whatever became of it; who was let in met the load there was.
 VERDICTS: dict[Case, tuple[Verdict, ...]] = {
     #                     ERRORS E2E TTFT TPOT TTFO QUEUE PREFILL DECODE ITL_MAX
     #                                             SHED ATTEMPT RUNNING GOODPUT SERVED TOKENS COST

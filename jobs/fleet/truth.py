@@ -210,6 +210,7 @@ class _Numbers:
         self._events = events
         self.completed_at = _column(events, "completed_at")
         self.e2e_us, self.ttft_us = _column(events, "e2e_us"), _column(events, "ttft_us")
+        self.waited_us = self.e2e_us * _column(events, "stream")  # at least, where no first token came
         decode = _column(events, "decode_us")
         self.decode_us = np.where(decode == NULL, self.e2e_us - self.ttft_us, decode)
         self.input_tokens, self.output_tokens = (
@@ -375,7 +376,7 @@ def _compared(kind: Kind, rule: Ints, threshold: Ints, at_most: bool, numbers: _
     compared = np.where(value <= limit if at_most else value >= limit, Verdict.GOOD, Verdict.BAD)
     known = numbers.known(kind)
     exceeds, elapsed = (
-        np.where((bound > limit) & at_most, Verdict.BAD, Verdict.EXCLUDED) for bound in (value, numbers.e2e_us)
+        np.where((bound > limit) & at_most, Verdict.BAD, Verdict.EXCLUDED) for bound in (value, numbers.waited_us)
     )
     decided = {
         Verdict.COMPARE: np.where(known, compared, Verdict.EXCLUDED),

@@ -177,7 +177,7 @@ class Deliverer:
         site = f"{prefix}{receiver.name}" if prefix else ""  # one site alone has the keys it always had
         return LaneSpec(
             receiver.name, group, parts.topic(ALERTS), parts.topic(DELIVERIES), parts.kafka, parts.framing,
-            parts.settings.session_timeout_s, site,
+            parts.settings.session_timeout_s, site, partial(parts.joined, group),
         )  # fmt: skip
 
     def _holding(self, receiver: Receiver) -> Holding:

@@ -44,6 +44,7 @@ from pipeline.delivery.notification import AlertEvent, Incident, Notification
 from pipeline.framing import UnknownSchema
 from pipeline.records import OutRecord
 from pipeline.transport import Position, StepCounters
+from pipeline.transport.memberships import member_of
 
 ROUND = 16  #: notifications under way at once
 TICK_S = 1.0  #: between looks at what silences and waits have held back
@@ -137,6 +138,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Take over all partitions, or none; not in here, as aiokafka sends no heartbeats meanwhile."""
         mine = set(assigned)
+        self.spec.joined(member_of(self._consumer))
         await self._let_go()
         self._is_leaving = False
         if mine:

@@ -45,6 +45,7 @@ class LaneSpec:
     framing: Framing
     session_s: float
     site: str = ""  # see GroupingSpec
+    joined: Callable[[str], None] = lambda member: None  # told which member of the group this is
 
 
 class NotOwner(RuntimeError):

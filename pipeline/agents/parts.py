@@ -24,6 +24,7 @@ class Parts:
     framing: Framing
     partitions: Mapping[str, int]  # full topic name -> partitions, as the broker has them
     routes: Routes = Routes()  # noqa: RUF009 - frozen
+    joined: Callable[[str, str], None] = lambda group, member: None  # told which member of which group this worker is
     kafka: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:

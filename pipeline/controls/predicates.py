@@ -107,7 +107,7 @@ def _decided(kind: Kind, threshold: str, at_most: bool) -> dict[Verdict, str]:
     limit, sign = f"{threshold} * ({scale})", "<=" if at_most else ">="
     compared = f"if({value} {sign} {limit}, {GOOD}, {BAD})"
     exceeds, outlasts = (f"if({each}, {BAD}, {EXCLUDED})" if at_most else str(int(EXCLUDED)) for each in (
-        f"{known} AND {value} > {limit}", f"e2e_us > {threshold}"))  # fmt: skip
+        f"{known} AND {value} > {limit}", f"stream AND e2e_us > {threshold}"))  # fmt: skip
     return {
         GOOD: str(int(GOOD)),
         BAD: str(int(BAD)),

@@ -56,6 +56,7 @@ from pipeline.kernels.verdicts import (
     GPU_US,
     HTTP_STATUS,
     INPUT_TOKENS,
+    IS_STREAM,
     OUTCOME,
     OUTPUT_TOKENS,
     PRIORITY,
@@ -209,7 +210,8 @@ def _decide(fold, row, record, lane, keys, used):
     decode, tokens = decode if has_tpot else np.int64(1), written - 1 if has_tpot else np.int64(1)
     mean(values, meant, ERRORS, False, np.int64(0))
     e2e_state = mean(values, meant, E2E, True, e2e)
-    ttft_state = mean(values, meant, TTFT, has_ttft, ttft if has_ttft else e2e)  # no token yet, after e2e
+    waited = e2e * ld_i64(row + IS_STREAM)  # for a first token that never came; who streams nothing waits for none
+    ttft_state = mean(values, meant, TTFT, has_ttft, ttft if has_ttft else waited)
     tpot_state = mean(values, meant, TPOT, has_tpot, decode)
     st_i64(values + VALUE_BYTES * TPOT + 16, tokens)
     if ld_i64(fold + 8 * KINDS_NEEDED) != 0:

@@ -47,9 +47,9 @@ from pipeline.kernels.slots import (
 # row columns, byte offsets; pipeline.events.COLUMNS has the same order
 (RECEIVED_AT, COMPLETED_AT, E2E_US, TTFT_US, DECODE_US, INPUT_TOKENS, OUTPUT_TOKENS, OUTCOME, FAILURE_KIND,
  HTTP_STATUS, PRIORITY, ATTEMPT_NUMBER, FINAL_ATTEMPT, COLD_START, COST_PICOUSD, GPU_US, SAMPLE_WEIGHT,
- TTFO_US, QUEUE_US, PREFILL_US, ITL_MAX_US, ADM_RUNNING, SLO_TTFT_MS, SLO_TPOT_MS,
- SERIES) = range(0, 200, 8)  # fmt: skip
-ROW_BYTES = 200
+ IS_STREAM, TTFO_US, QUEUE_US, PREFILL_US, ITL_MAX_US, ADM_RUNNING, SLO_TTFT_MS, SLO_TPOT_MS,
+ SERIES) = range(0, 208, 8)  # fmt: skip
+ROW_BYTES = 208
 
 CASE_BYTES, KNOWN_BYTES = 64, 32  #: of the table of verdicts: case x (value unknown, value known) x kind
 CASE_COUNTER = 31  #: where a case's outcome counter stands in the table

@@ -5,7 +5,7 @@ caller's.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class GroupSpec:
     name: str
     session_s: float = 30.0
     heartbeat_s: float = 3.0
+    joined: Callable[[str], None] = lambda member: None  # told which member we are, at every assignment
 
 
 def step_app(
@@ -56,7 +57,7 @@ def step_app(
         consumer_metadata_max_age_ms=METADATA_MS,
         **security,
     )
-    app.__dict__["block_step"] = step
+    app.__dict__["block_step"], app.__dict__["block_joined"] = step, group.joined
     for name in step.spec.topics:
         app.agent(block_topic(app, name, fetch), name=f"{step.spec.name} of {name}")(_handing_to(step))
     return app

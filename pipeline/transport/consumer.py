@@ -23,6 +23,7 @@ from faust.types import TP, ConsumerMessage
 from pipeline.kernels import record_batches
 from pipeline.records import RecordBlock
 from pipeline.transport.frames import FrameClient
+from pipeline.transport.memberships import member_of
 from pipeline.transport.record_blocks import BATCH_BYTES_MAX, BLOCK_BYTES_MAX, RawMemoryRecords, RawPartitionRecords
 from pipeline.transport.upstream import rebound
 
@@ -138,6 +139,7 @@ class BlockConsumer(driver.Consumer):
         self._blocks = block_topics(self.app)
         self._read_offset = ReadOffsets(self._blocks)
         self._step = self.app.__dict__.get("block_step")
+        self._joined = self.app.__dict__.get("block_joined", lambda member: None)
         self._has_assignment = False
         record_batches.warm()
 
@@ -189,6 +191,7 @@ class BlockConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """From now on what is listed is ours. No seek follows when that is nothing."""
         self._has_assignment = True
+        self._joined(member_of(self._thread._ensure_consumer()))
         await super().on_partitions_assigned(assigned, generation_id)
         if self._step is not None and not assigned:
             await self._step.own(self)

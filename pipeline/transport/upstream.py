@@ -10,10 +10,13 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import aiokafka
+import aiokafka.admin.client as admin_module
 import aiokafka.client as client_module
 import aiokafka.conn as conn_module
 import aiokafka.consumer.consumer as consumer_module
 import aiokafka.consumer.fetcher as fetcher_module
+import aiokafka.consumer.group_coordinator as group_module
+import aiokafka.protocol.group as protocol_module
 from faust.transport.drivers import aiokafka as driver
 
 FAUST, AIOKAFKA, PYTHON = "faust-streaming", "aiokafka", "Python"
@@ -37,11 +40,14 @@ LEANED_ON = (
         (
             "start", "committed", "seek", "beginning_offsets", "end_offsets", "partitions_for_topic", "highwater",
             "last_stable_offset", "last_poll_timestamp", "_fetch_min_bytes", "_fetch_max_wait_ms", "_fetch_max_bytes",
-            "_max_partition_fetch_bytes", "_isolation_level",
+            "_max_partition_fetch_bytes", "_isolation_level", "_coordinator",
         ),
     ),
     LeanedOn(AIOKAFKA, conn_module.AIOKafkaConnection, ("connect", "_handle_frame")),
     LeanedOn(AIOKAFKA, client_module.AIOKafkaClient, ("_get_conn",)),
+    LeanedOn(AIOKAFKA, group_module.GroupCoordinator, ("member_id",)),
+    LeanedOn(AIOKAFKA, admin_module.AIOKafkaAdminClient, ("find_coordinator", "_send_request_to_node")),
+    LeanedOn(AIOKAFKA, protocol_module, ("LeaveGroupRequest",)),
     LeanedOn(
         PYTHON,
         asyncio.StreamReader,

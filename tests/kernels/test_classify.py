@@ -78,6 +78,7 @@ EVENT: dict[str, Any] = {
     "http_status": None,
     "adm_running": 40,
     "attempt": 1,
+    "stream": True,
 }
 NAMES = ["excluded", "good", "bad"]
 FEWER = list(product(range(len(OUTCOMES)), range(len(FAILURE_KINDS)), (None, 200, 499, 500), (-1, 0)))

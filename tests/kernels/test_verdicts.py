@@ -24,7 +24,7 @@ from tests.naive import events as naive
 EVENT: dict[str, Any] = {
     "event_id": "e", "request_id": "r", "emitted_at": 0, "service": "alone", "request_model": "m",
     "received_at": 0, "completed_at": 5_000_000, "e2e_us": 700_000, "ttft_us": 400_000, "output_tokens": 4,
-    "outcome": "SUCCESS", "attempt": 1, "cost_picousd": None,
+    "outcome": "SUCCESS", "attempt": 1, "cost_picousd": None, "stream": True,
 }  # fmt: skip
 READ = naive.read(naive.write(EVENT)) or {}  #: with every field
 LIMITS = Indicator("goodput", objectives=(("e2e", 700_000), ("tpot", 100_000), ("ttft", 400_000)))
@@ -37,6 +37,7 @@ TOKENS = Indicator("throughput_tps", 1, at_most=False)
 COST = Indicator("cost_per_1k_tokens", 1, final_attempts_only=False)
 GOOD, BAD, LEFT_OUT, NOTHING = (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)
 REPLY = {"stream": False, "ttft_us": None}  # not streamed
+MUTE = {"stream": True, "ttft_us": None}  # streamed, and nothing came
 
 
 LENIENT = Indicator("goodput", objectives=LIMITS.objectives, verdicts=((Case.SHED_SHEDDABLE, Verdict.EXCLUDED),))
@@ -79,8 +80,9 @@ def counted(fold: EventFold, indicator: Indicator, event: dict[str, Any]) -> tup
         pytest.param(LIMITS, {"outcome": "CANCELLED"}, LEFT_OUT, id="broken off in time"),
         pytest.param(LIMITS, {"outcome": "CANCELLED", "e2e_us": 700_001}, BAD, id="broken off too late"),
         pytest.param(LIMITS, {"outcome": "CANCELLED", "ttft_us": 400_001}, BAD, id="broken off after a late token"),
-        pytest.param(LIMITS, {"outcome": "CANCELLED", **REPLY}, BAD, id="broken off, waiting for a token too long"),
-        pytest.param(STRICT, {"outcome": "CANCELLED", **REPLY, "e2e_us": 400_000}, LEFT_OUT, id="broken off before"),
+        pytest.param(LIMITS, {"outcome": "CANCELLED", **MUTE}, BAD, id="broken off, waiting for a token too long"),
+        pytest.param(LIMITS, {"outcome": "CANCELLED", **REPLY}, LEFT_OUT, id="broken off, waiting for no token"),
+        pytest.param(STRICT, {"outcome": "CANCELLED", **MUTE, "e2e_us": 400_000}, LEFT_OUT, id="broken off before"),
         pytest.param(LENIENT, {"outcome": "SHED", "priority": -1}, LEFT_OUT, id="a policy goes first"),
         pytest.param(LENIENT, {"outcome": "SHED"}, BAD, id="and no further"),
         pytest.param(LIMITS, {"final_attempt": False}, NOTHING, id="an attempt that was retried"),

@@ -138,7 +138,7 @@ def judge(event: Event, metric: str, threshold: int | None, at_most: bool) -> st
     elif metric == "ttft":
         seen = event["ttft_us"] is not None
         if what == "cancelled" and not seen:
-            return "bad" if at_most and event["e2e_us"] > threshold else "excluded"
+            return "bad" if at_most and event["stream"] and event["e2e_us"] > threshold else "excluded"
         if not seen or not (what in {"success", "cancelled"} or is_truncated(event)):
             return "excluded"
         value, scale = event["ttft_us"], 1

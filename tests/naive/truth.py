@@ -124,7 +124,8 @@ def verdict(event: dict[str, Any], metric: str, threshold_us: int) -> str:  # no
     if metric == "ttft":
         if what in ("complete", "truncated", "cancelled") and event["ttft_us"] is not None:
             return "good" if event["ttft_us"] <= threshold_us else "bad"
-        return "bad" if what == "cancelled" and event["e2e_us"] > threshold_us else "excluded"
+        is_late = what == "cancelled" and event["stream"] and event["e2e_us"] > threshold_us
+        return "bad" if is_late else "excluded"
     if metric in ("ttfo", "queue", "prefill"):
         over = what in ("complete", "truncated", "cancelled")
         value = event[f"{metric}_us"] if over else None
