@@ -48,7 +48,7 @@ def served(curve: Curve, in_flight: float) -> float:
     for each in curve:
         if in_flight <= each.in_flight:
             share = (in_flight - before.in_flight) / (each.in_flight - before.in_flight)
-            return before.served + share * (each.served - before.served)
+            return min(before.served + share * (each.served - before.served), each.served)  # rounding goes past it
         before = each
     return before.served
 

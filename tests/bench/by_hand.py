@@ -86,7 +86,7 @@ def verdicts(event: Any) -> tuple[int, int, int]:
     if outcome == "TIMEOUT":
         return BAD, BAD, EXCLUDED
     if outcome == "CANCELLED":
-        waited = BAD if ttft is None and e2e > TTFT_US_MAX else seen
+        waited = BAD if ttft is None and event["stream"] and e2e > TTFT_US_MAX else seen
         return EXCLUDED, BAD if e2e > E2E_US_MAX else EXCLUDED, waited
     return BAD if outcome == "SHED" and event["priority"] >= 0 else EXCLUDED, EXCLUDED, EXCLUDED
 

@@ -47,6 +47,10 @@ def told(clickhouse: EmbeddedClickHouse) -> Iterator[EmbeddedClickHouse]:
                     f"{STATE % (e2e_ms * 1000)}, {STATE % (ttft_ms * 1000)}",
                     {"start": start},
                 )
+        _insert(  # what is another service's is nobody's here
+            client, "slices_1m", slice_start=AFTER, service="cook-other", vantage="GATEWAY", tenant_id="cook-yon",
+            request_model="cook-other", success=1, cost_picousd=7 * 10**12,
+        )  # fmt: skip
         for table, instance, start, good, bad in COUNTS:
             row = ("cook-slo", "r1", instance, start, good, bad)
             client.execute(f"INSERT INTO {table} (slo, revision, instance, slice_start, good, bad) VALUES", [row])

@@ -1,7 +1,7 @@
 """What an endpoint serves by its load, and how long a burst lasts: against a clock that ticks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.controls.load_curve import Curve, burst_s, curve_of, served, sustained_ratio
@@ -16,6 +16,7 @@ def batched(growth: float) -> Curve:
 
 
 @given(LOADS)
+@example([(42, 1.375, 1.0), (61, 0.375, 1.0)])
 def test_more_in_flight_never_serves_less(loads: list[tuple[float, float, float]]) -> None:
     curve = curve_of(loads)
     rates = [served(curve, load) for load in range(250)]
