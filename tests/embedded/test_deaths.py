@@ -20,6 +20,7 @@ PARENT = """
 import json, signal, sys
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
 root = sys.argv[1]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
 with EmbeddedKafka(root + "/kafka") as kafka, EmbeddedClickHouse(root + "/clickhouse") as clickhouse:
     ports = [kafka.port, clickhouse.port, clickhouse.http_port]
     print(json.dumps({"pids": [kafka.pid, clickhouse.pid], "ports": ports}), flush=True)
