@@ -53,6 +53,7 @@ from pipeline.topics import (
     topic_name,
 )
 from pipeline.transport import GroupSpec, Memberships, Step, leave_for_the_dead, run_step, step_app
+from pipeline.web import keda_port
 from pipeline.web.server import Endpoints, Health, Server
 from pipeline.web.site import Site
 
@@ -167,7 +168,8 @@ class Worker:
         running = (self._reporter.run(self.facts), self._reloader.run(), self._corrector.run(), self._watcher.run())
         others = [asyncio.create_task(each) for each in running]
         try:
-            ended = await asyncio.gather(*(self._keep(name) for name in settings.step_names))
+            async with keda_port.serving(settings, site.source):
+                ended = await asyncio.gather(*(self._keep(name) for name in settings.step_names))
         finally:
             announcing.cancel()
             for task in others:

@@ -6,10 +6,12 @@ service and its change_id; whoever sends it twice has changed one thing. Pure.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from pipeline.foreign import TIME_END_US, Flaw, Unusable, decoded, too_long
+from pipeline.blocks import encode
+from pipeline.foreign import TIME_END_US, VALUE_BYTES_MOST, Flaw, Unusable, decoded, too_long
 from pipeline.framing import SINGLE_OBJECT, Framing
 
 SCHEMA = "config_change"
@@ -17,6 +19,7 @@ KINDS = ("DEPLOY", "ROLLBACK", "KNOB", "SCALE", "MAINTENANCE", "PRICE", "NOTE") 
 NEEDED = ("change_id", "service", "title")
 SCOPE = ("request_model", "variant", "region")  #: labels that a change may be limited to
 KNOBS_MOST = 100
+KIND_CHARS_SHOWN = 40
 AHEAD_US = 366 * 86_400_000_000  #: maintenance is announced, but not for years
 
 
@@ -33,31 +36,65 @@ def read(value: bytes | None, appended_us: int, framing: Framing = SINGLE_OBJECT
     return columns
 
 
+def drafted(given: Mapping[str, Any], now_us: int) -> tuple[dict[str, Any], list[Flaw]]:
+    """Complete what somebody tells of a change, and say all that is wrong with it; nothing: it may be written.
+
+    `given`: columns but `change_id`, `at` and `config_epoch`, which may be empty or None; `kind` in any case.
+    """
+    columns = {**given, "at": now_us if given["at"] is None else given["at"], "kind": given["kind"].upper()}
+    columns["config_epoch"] = given["config_epoch"] or epoch_of(given["variant"], given["after"])
+    columns["change_id"] = given["change_id"] or id_of({name: columns[name] for name in columns if name != "change_id"})
+    found = [*_flaws_of_kind(given["kind"]), *flaws(columns, now_us)]
+    return columns, found or list(_flaws_of_size(columns))
+
+
 def flaw(columns: Mapping[str, Any], now_us: int) -> Flaw | None:
     """Say what is wrong with a change, if anything; `now_us` negative: nobody knows."""
+    return next(flaws(columns, now_us), None)
+
+
+def flaws(columns: Mapping[str, Any], now_us: int) -> Iterator[Flaw]:
+    """Say all that is wrong with a change."""
     for field in NEEDED:
         if not columns[field].strip():
-            return Flaw("empty_field", f"{field} is empty", field)
+            yield Flaw("empty_field", f"{field} is empty", field)
     for field, text in _texts(columns):
         if (found := too_long(field, text)) is not None:
-            return found
+            yield found
     for field in ("before", "after"):
         if len(columns[field]) > KNOBS_MOST:
-            return Flaw("too_many_knobs", f"{field} has more than {KNOBS_MOST} knobs", field)
-    return _flaw_of_times(columns["at"], columns["until"], now_us)
+            yield Flaw("too_many_knobs", f"{field} has more than {KNOBS_MOST} knobs", field)
+    yield from _flaws_of_times(columns["at"], columns["until"], now_us)
 
 
-def _flaw_of_times(at_us: int, until_us: int | None, now_us: int) -> Flaw | None:
+def _flaws_of_times(at_us: int, until_us: int | None, now_us: int) -> Iterator[Flaw]:
     end_us = min(now_us + AHEAD_US, TIME_END_US) if now_us >= 0 else TIME_END_US
     if at_us < 0:
-        return Flaw("too_old", "at is before 1970", "at")
+        yield Flaw("too_old", "at is before 1970", "at")
     if at_us >= end_us:
-        return Flaw("far_future", "at is more than a year ahead: is it in microseconds?", "at")
+        yield Flaw("far_future", "at is more than a year ahead: is it in microseconds?", "at")
     if until_us is not None and until_us <= at_us:
-        return Flaw("ends_first", "until is not behind at", "until")
+        yield Flaw("ends_first", "until is not behind at", "until")
     if until_us is not None and until_us >= TIME_END_US:
-        return Flaw("far_future", "until is past 2100: is it in microseconds?", "until")
-    return None
+        yield Flaw("far_future", "until is past 2100: is it in microseconds?", "until")
+
+
+def _flaws_of_kind(text: str) -> Iterator[Flaw]:
+    known = [kind.lower() for kind in KINDS]
+    if text.lower() not in known:
+        meant = get_close_matches(text.lower(), known, n=1)
+        remedy = f"did you mean {meant[0]}?" if meant else f"write one of {', '.join(known)}"
+        yield Flaw("no_kind", f"{text[:KIND_CHARS_SHOWN]!r} is no kind of change -> {remedy}", "kind")
+
+
+def _flaws_of_size(columns: Mapping[str, Any]) -> Iterator[Flaw]:
+    """Refuse what is too large for a record, as the store would, behind the writer's back."""
+    length = len(encode(SCHEMA, columns, SINGLE_OBJECT))  # whose header is no shorter than a registry's
+    if length > VALUE_BYTES_MOST:
+        why = (
+            f"all of it has {length:,} bytes, more than {VALUE_BYTES_MOST:,} -> tell of fewer knobs, or of shorter ones"
+        )
+        yield Flaw("too_large", why, "after")
 
 
 def _texts(columns: Mapping[str, Any]) -> list[tuple[str, str]]:

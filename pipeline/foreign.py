@@ -12,7 +12,8 @@ from pipeline.framing import CONFLUENT_MAGIC, SINGLE_OBJECT, SINGLE_OBJECT_MAGIC
 
 VALUE_BYTES_MOST = 64 << 10  #: of a record
 TEXT_BYTES_MOST = 1 << 10  #: of a text
-BEHIND_US, AHEAD_US = 86_400_000_000, 3_600_000_000  #: how far clocks may go apart, and how long a record may wait
+BEHIND_US = 86_400_000_000  #: so long a record may wait until it is sent
+AHEAD_US = 60_000_000  #: so far a clock may be ahead: for so long what it says would outdo what others say of now
 TIME_END_US = 4_102_444_800_000_000  #: 2100: times that ClickHouse can add a retention to
 
 

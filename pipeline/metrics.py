@@ -1,7 +1,7 @@
 """Our own metrics: one catalogue, a sentence each, and their text in Prometheus' form or in OpenMetrics'.
 
 Pure. Values are read from plain counters when somebody asks; nothing is counted here. Law: however many labels there
-are, a metric has at most SERIES_MOST series; what is past that is one more, named `other`.
+are, a metric has at most `most` series, which is SERIES_MOST; what is past that is one more, named `other`.
 """
 
 import re
@@ -15,6 +15,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 PLAIN_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 SERIES_MOST = 1_000  #: of one metric: partitions are the most numerous of our labels
+SIGNAL_SERIES_MOST = 10_000  #: of one metric of signals, whose number has a limit of its own
 OTHER = "other"
 
 
@@ -24,6 +25,7 @@ class MetricSpec(NamedTuple):
     kind: Literal["counter", "gauge"]
     help: str
     labels: tuple[str, ...] = ()
+    most: int = SERIES_MOST
 
 
 class Reading(NamedTuple):
@@ -37,6 +39,7 @@ class Reading(NamedTuple):
 STEP, PARTITION = ("step",), ("partition",)
 RECEIVER, HELD = ("receiver",), ("receiver", "reason")
 CONTROL = ("control",)
+SIGNAL = (("service", "model", "name", "scope"), SIGNAL_SERIES_MOST)
 
 CATALOGUE: dict[str, MetricSpec] = {
     "burnline_blocks": MetricSpec("counter", "Blocks of records taken from Kafka.", STEP),
@@ -102,6 +105,13 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_signals_published": MetricSpec("counter", "Signals published: news, and repetitions in time.", CONTROL),
     "burnline_signals_refused": MetricSpec("counter", "Signals past BURNLINE_LIMIT_SIGNALS, left out.", CONTROL),
     "burnline_signals_unreadable": MetricSpec("counter", "Records of slo.signals that could not be read."),
+    "burnline_signals_not_kept": MetricSpec("counter", "Signals left out for want of room: all others are in force."),
+    "burnline_signals_forgotten": MetricSpec("counter", "Signals that expired, taken out of memory and topic."),
+    "burnline_signal_value": MetricSpec("gauge", "What a signal says, in its unit, while it is in force.", *SIGNAL),
+    "burnline_signal_confidence_ratio": MetricSpec("gauge", "How sure a signal in force is, of 1.", *SIGNAL),
+    "burnline_signal_evaluated_timestamp_seconds": MetricSpec("gauge", "When a signal in force was decided.", *SIGNAL),
+    "burnline_signal_expiry_timestamp_seconds": MetricSpec("gauge", "From when on it says nothing any more.", *SIGNAL),
+    "burnline_signal_series_left_out": MetricSpec("gauge", "Signals in force past BURNLINE_LIMIT_SIGNAL_SERIES."),
     "burnline_control_unanswered": MetricSpec("counter", "Times ClickHouse gave a control no answer.", CONTROL),
     "burnline_control_failures": MetricSpec("counter", "Times a control failed; its signals expire.", CONTROL),
     "burnline_control_seconds": MetricSpec("counter", "Seconds spent asking and deciding.", CONTROL),
@@ -110,7 +120,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_slo_reloads": MetricSpec("counter", "Times other SLO files were put in force without a restart."),
     "burnline_slo_reload_failed": MetricSpec("gauge", "1: SLO files are refused, and the former ones stay in force."),
     "burnline_resident_bytes": MetricSpec("gauge", "Resident memory of this process."),
-    "burnline_folded_series": MetricSpec("gauge", "Series of metrics past 1,000 labels, added up as `other`."),
+    "burnline_folded_series": MetricSpec("gauge", "Series of metrics past their limit, added up as `other`."),
 }  # fmt: skip
 
 
@@ -119,7 +129,7 @@ class _Collector:
         self._readings: dict[str, list[Reading]] = {name: [] for name in CATALOGUE}
         for reading in readings:
             self._readings[reading.name].append(reading)
-        folded = sum(max(len(mine) - SERIES_MOST, 0) for mine in self._readings.values())
+        folded = sum(max(len(mine) - CATALOGUE[name].most, 0) for name, mine in self._readings.items())
         self._readings["burnline_folded_series"] = [Reading("burnline_folded_series", folded)]
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
@@ -134,8 +144,8 @@ class _Collector:
 
 
 def _within(readings: list[Reading], spec: MetricSpec) -> list[Reading]:
-    """At most SERIES_MOST readings as they are, and the rest as one: counters add up, of gauges the greatest counts."""
-    kept, rest = readings[:SERIES_MOST], [reading.value for reading in readings[SERIES_MOST:]]
+    """At most so many readings as they are, and the rest as one: counters add up, of gauges the greatest counts."""
+    kept, rest = readings[: spec.most], [reading.value for reading in readings[spec.most :]]
     if not rest:
         return kept
     folded = sum(rest) if spec.kind == "counter" else max(rest)

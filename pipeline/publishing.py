@@ -1,4 +1,4 @@
-"""Writes records of one topic from outside of a worker: signals of jobs, snapshots of engines.
+"""Writes records of one topic from outside of a worker's steps: signals of jobs, snapshots of engines, changes.
 
 Blocking, and idempotent as Kafka's producer is. Raises TopicsError alone, whose message says what to do.
 """
@@ -6,11 +6,12 @@ Blocking, and idempotent as Kafka's producer is. Raises TopicsError alone, whose
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipeline import grants
 from pipeline.blocks import encode
 from pipeline.controls.signal import SCHEMA, Signal
 from pipeline.framing import SINGLE_OBJECT, Framing
 from pipeline.sources import registry
-from pipeline.topics import SIGNALS, TopicsError, cluster, confluent_config, topic_name
+from pipeline.topics import SIGNALS, TIMEOUT_S, TopicsError, cluster, confluent_config, topic_name
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -21,16 +22,26 @@ ACK_S = 20.0
 class Writer:
     """A producer of one topic, for as long as somebody writes."""
 
-    def __init__(self, settings: "Settings", base: str, schema: str) -> None:
-        """Look whether the topic is there. Raises: TopicsError."""
+    def __init__(
+        self, settings: "Settings", base: str, schema: str, needed: Iterable[grants.Grant] = (),
+        ack_s: float = ACK_S, timeout_s: float = TIMEOUT_S,
+    ) -> None:  # fmt: skip
+        """Look whether we may write at all: the client would try for long, and not say why.
+
+        `needed`: what has to be granted; `ack_s`: for the broker to take a record; `timeout_s`: to find a broker.
+        Raises: TopicsError.
+        """
         from confluent_kafka import Producer
 
-        self._topic, self._schema = topic_name(settings, base), schema
-        _, seen = cluster(settings)
+        self._topic, self._schema, self._ack_s = topic_name(settings, base), schema, ack_s
+        admin, seen = cluster(settings, timeout_s)
+        if refused := grants.missing(admin, needed) if needed else []:
+            raise TopicsError(grants.refusal(refused))
         if self._topic not in seen.topics:
             raise TopicsError(f"topics are missing: {self._topic}. Run `burnline migrate`")
         self._framing = _framing(settings, self._topic, schema)
-        options = {"enable.idempotence": True, "message.timeout.ms": round(ACK_S * 1000)}
+        options = {"enable.idempotence": True, "message.timeout.ms": round(ack_s * 1000)}
+        options["log_level"] = 0  # what is wrong is raised; the client would repeat it on stderr as long as it lives
         self._producer = Producer({**confluent_config(settings), **options})
 
     def write(self, records: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
@@ -43,8 +54,8 @@ class Writer:
             )  # fmt: skip
             self._producer.poll(0)
             count += 1
-        if self._producer.flush(2 * ACK_S):
-            refusals.append(f"no answer within {2 * ACK_S:.0f} s")
+        if self._producer.flush(2 * self._ack_s):
+            refusals.append(f"no answer within {2 * self._ack_s:.0f} s")
         if refusals:
             raise TopicsError(f"{self._topic} does not take what is written: {refusals[0]}")
         return count

@@ -7,6 +7,7 @@ that cannot work, and says which variable to set; refuses to know who uses which
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,7 +16,9 @@ PREFIX = "BURNLINE_"
 STEPS = ("ingest", "judge", "store", "deliver", "control")
 
 
-Secret = Literal["kafka_sasl_password", "clickhouse_password", "clickhouse_admin_password", "http_token"]
+Secret = Literal[
+    "kafka_sasl_password", "clickhouse_password", "clickhouse_admin_password", "http_token", "http_write_token"
+]
 
 
 class SettingsError(ValueError):
@@ -167,6 +170,14 @@ class Settings(BaseSettings):
     )
     limit_dead_letter_window_s: float = Field(60.0, ge=1, description="span within which that ratio is judged")
     limit_signals: int = Field(10_000, gt=0, description="signals that one control may publish; more are left out")
+    limit_signals_kept: int = Field(
+        50_000,
+        gt=0,
+        description="signals kept in memory, for 2.5 KB each, and in their topic; of more, what expired first goes",
+    )
+    limit_signal_series: int = Field(
+        1_000, ge=0, le=10_000, description="signals that are series of /metrics; those of tenants are left out first"
+    )
     limit_failures: int = Field(
         5, gt=0, description="failures of a step within two minutes that end the worker; fewer make the step anew"
     )
@@ -189,9 +200,35 @@ class Settings(BaseSettings):
     receivers_allow: str = Field(
         "", description="networks, comma separated, in which receivers may be though they are not public"
     )
+    site_zone: str = Field(
+        "UTC", description="time zone by whose clock load repeats itself, as Europe/Berlin, for forecasts"
+    )
+    site_country: str = Field(
+        "",
+        pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$",
+        description="country whose holidays forecasts know, as DE, or DE-BW; empty: none",
+    )
     http_bind: str = Field("127.0.0.1:0", description="address of metrics and health; port 0: any free one")
     http_token: SecretStr | None = Field(None, description="bearer token, needed off loopback; prefer the file")
     http_token_file: Path | None = Field(None, description="file that holds the bearer token")
+    http_write_token: SecretStr | None = Field(
+        None, description="bearer token of who may tell of changes over HTTP; prefer the file"
+    )
+    http_write_token_file: Path | None = Field(
+        None, description="file that holds the token of who may tell of changes over HTTP; unset: nobody may"
+    )
+    http_write_on_loopback: bool = Field(
+        False, description="whoever is on this machine may tell of changes, where no token is set at all"
+    )
+
+    keda_bind: str = Field(
+        "", description="host:port at which KEDA's external scaler is served over gRPC; empty: it is not"
+    )
+    keda_tls_certfile: Path | None = Field(None, description="certificate of that port; unset: it speaks no TLS")
+    keda_tls_keyfile: Path | None = Field(None, description="its key")
+    keda_tls_cafile: Path | None = Field(
+        None, description="certificates by which clients of that port are known, instead of the HTTP token"
+    )
 
     @property
     def kernels_dir(self) -> Path:
@@ -216,6 +253,13 @@ class Settings(BaseSettings):
     def has_receivers(self) -> bool:
         """Whether somebody is to be told of alerts."""
         return any((self.alert_routes, self.alertmanager_url, self.pagerduty_routing_key_file, self.webhook_url))
+
+    @property
+    def takes_changes(self) -> bool:
+        """Whether somebody may tell of changes over HTTP: who has the token, or anybody here where there is none."""
+        has_token = bool(self.http_write_token or self.http_write_token_file)
+        is_guarded = bool(self.http_token or self.http_token_file)
+        return has_token or (self.http_write_on_loopback and not is_guarded)
 
     def secret(self, name: Secret) -> str:
         """Return a secret: its file's when there is one, else the variable's, else nothing.
@@ -265,6 +309,14 @@ class Settings(BaseSettings):
         return bool(self.kafka_sasl_username and (self.kafka_sasl_password or self.kafka_sasl_password_file))
 
     @model_validator(mode="after")
+    def _zone_is_known(self) -> Self:
+        try:
+            ZoneInfo(self.site_zone)
+        except (KeyError, ValueError, OSError) as error:  # nothing of that name; no name; a directory
+            raise ValueError(f"{PREFIX}SITE_ZONE is {self.site_zone!r}: write a name such as Europe/Berlin") from error
+        return self
+
+    @model_validator(mode="after")
     def _addresses_hold_no_password(self) -> Self:
         if urlsplit(self.clickhouse_url).password:
             raise ValueError(
@@ -277,6 +329,12 @@ class Settings(BaseSettings):
     def _certificate_has_a_key(self) -> Self:
         if (self.kafka_ssl_certfile is None) != (self.kafka_ssl_keyfile is None):
             raise ValueError(f"set both {PREFIX}KAFKA_SSL_CERTFILE and {PREFIX}KAFKA_SSL_KEYFILE, or neither")
+        if (self.keda_tls_certfile is None) != (self.keda_tls_keyfile is None):
+            raise ValueError(f"set both {PREFIX}KEDA_TLS_CERTFILE and {PREFIX}KEDA_TLS_KEYFILE, or neither")
+        if self.keda_tls_cafile and not self.keda_tls_certfile:
+            raise ValueError(
+                f"{PREFIX}KEDA_TLS_CAFILE needs {PREFIX}KEDA_TLS_CERTFILE: without TLS nobody is known by it"
+            )
         return self
 
 

@@ -53,11 +53,33 @@ def rows(events: EventColumns, objectives: Sequence[Objective], ratio: float, se
         groups[service, model, variant, key[3]] = chosen[order[start : int(ends[number])]]
     minutes = np.asarray(events["completed_at"]) // MINUTE_US
     e2e = np.asarray(events["e2e_us"])
-    return [
-        _row(key, weight[mine], in_flight[mine], minutes[mine], e2e[mine], verdicts[:, mine], objectives)
-        for key, mine in groups.items()
-        if any(each.service == key[0] for each in objectives)
-    ]
+    cells = [_cells(np.asarray(events["ttft_us"]), each, verdicts[n]) for n, each in enumerate(objectives)]
+    found = []
+    for key, mine in groups.items():
+        if any(each.service == key[0] for each in objectives):
+            row = _row(key, weight[mine], in_flight[mine], minutes[mine], e2e[mine], verdicts[:, mine], objectives)
+            asked = [n for n, each in enumerate(objectives) if each.service == key[0]]
+            row["spreads"] = [_spread(cells[n], mine, weight[mine]) for n in asked]
+            found.append(row)
+    return found
+
+
+def _cells(ttft_us: NDArray[Any], objective: Objective, verdict: NDArray[Any]) -> NDArray[np.int64] | None:
+    """Cells of log time over the threshold, a twentieth each; None: the SLO is about something else."""
+    if objective.indicator.metric != "ttft":
+        return None
+    ratio = np.log(np.maximum(ttft_us, 1) / objective.indicator.threshold)
+    cell = np.clip(np.ceil(ratio / 0.05) - 1, -120, 119).astype(np.int64)
+    cell = np.where(verdict == Verdict.GOOD, np.minimum(cell, -1), np.where(ratio > 0, np.maximum(cell, 0), 120))
+    return np.where((verdict == Verdict.GOOD) | (verdict == Verdict.BAD), cell, 99)
+
+
+def _spread(cells: NDArray[np.int64] | None, mine: NDArray[np.int64], weight: NDArray[Any]) -> tuple[Any, ...]:
+    if cells is None:
+        return [], [], []
+    own = cells[mine]
+    keys = np.unique(own[own != 99])
+    return keys.tolist(), *([float((weight**power)[own == key].sum()) for key in keys] for power in (1, 2))
 
 
 def _least(in_flight: NDArray[np.int64]) -> NDArray[np.int64]:

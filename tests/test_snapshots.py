@@ -77,6 +77,7 @@ UNUSABLE = [
     pytest.param(SNAPSHOTS, snapshot(snapshot_at=NOW_US + AHEAD_US + 1), "far_away", id="ahead"),
     pytest.param(SNAPSHOTS, snapshot(snapshot_at=NOW_US - BEHIND_US - 1), "far_away", id="long ago"),
     pytest.param(SNAPSHOTS, snapshot(started_at=-1), "no_time", id="started before 1970"),
+    pytest.param(SIGNALS, published(evaluated_at=NOW_US + AHEAD_US + 1), "far_away", id="decided by a clock ahead"),
     pytest.param(SIGNALS, published(value=float("inf")), "not_finite", id="infinite"),
     pytest.param(SIGNALS, published(inputs={"x": float("nan")}), "not_finite", id="an input"),
     pytest.param(SIGNALS, published(inputs=dict.fromkeys(map(str, range(101)), 1.0)), "too_many", id="many inputs"),

@@ -1,10 +1,11 @@
-"""Asks Burnline what is in force for a model. Plain Python, without anything to install; the examples beside it use it.
+"""Asks Burnline what is in force for a model, and tells it what was done about it. Plain Python, nothing to install.
 
 Whoever cannot be asked, and whatever is expired or unknown, is an empty answer: hold what you have.
 """
 
 import json
 import os
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,6 +26,26 @@ def in_force(address: str, service: str, model: str) -> dict[str, Any]:
             return found
     except (urllib.error.URLError, TimeoutError, ValueError):
         return NOTHING
+
+
+def tell(address: str, change: dict[str, Any]) -> str | None:
+    """Send a change to /api/v1/changes; return its name, or None, after saying why, when it is not taken.
+
+    A token is taken from BURNLINE_HTTP_WRITE_TOKEN. Sent again with the same `change_id` it is the same change.
+    """
+    request = urllib.request.Request(
+        f"{address.rstrip('/')}/api/v1/changes", json.dumps(change).encode(), {"Content-Type": "application/json"}
+    )
+    if token := os.environ.get("BURNLINE_HTTP_WRITE_TOKEN"):
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return str(json.load(answer)["change_id"])
+    except urllib.error.HTTPError as error:
+        sys.stderr.write(f"the change was not taken: {error.read().decode(errors='replace')}\n")
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        sys.stderr.write(f"the change was not told: {error}\n")
+    return None
 
 
 def signal(answer: dict[str, Any], name: str, scope: str = "") -> dict[str, Any] | None:

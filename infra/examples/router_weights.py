@@ -4,15 +4,16 @@
 
 Prints JSON: variant -> share, which add up to 1. A variant's capacity is what the signal `capacity` says of it; while
 that is not known of one of them the shares of before stay, which --before names; without any, replicas count alike.
-With --tell the new shares come back to Burnline as a change, so that what follows can be compared with what was before.
+With --tell the new shares come back to Burnline as a change, so that what follows can be compared with what was before:
+its port wants the token of BURNLINE_HTTP_WRITE_TOKEN for that. A router goes on whether or not it is told.
 """
 
 import argparse
 import json
-import subprocess
 import sys
+from typing import Any
 
-from asking import in_force
+from asking import in_force, tell
 
 
 def weights(capacities: dict[str, float], replicas: dict[str, int], before: dict[str, float]) -> dict[str, float]:
@@ -43,15 +44,16 @@ def main() -> None:
     shares = weights(capacities, {name: int(n) for name, n in pairs(given.replicas).items()}, before)
     sys.stdout.write(json.dumps(shares) + "\n")
     if given.tell and shares != before:
-        subprocess.run(["burnline", *change(given.service, given.model, shares, before)], check=True)
+        tell(given.address, change(given.service, given.model, shares, before))
 
 
-def change(service: str, model: str, shares: dict[str, float], before: dict[str, float]) -> list[str]:
-    """Write the command that tells Burnline what was decided."""
-    was = {name: f"{before[name]}:" if name in before else "" for name in shares}
-    knobs = [word for name, share in shares.items() for word in ("--set", f"weight.{name}={was[name]}{share}")]
-    said = ["--service", service, "--model", model, "--kind", "knob", "--title", "router weights"]
-    return ["change", "add", *said, *knobs]
+def change(service: str, model: str, shares: dict[str, float], before: dict[str, float]) -> dict[str, Any]:
+    """Write what was decided as Burnline takes it: a knob for each variant."""
+    return {
+        "service": service, "request_model": model, "kind": "knob", "title": "router weights", "actor": "router",
+        "before": {f"weight.{name}": str(share) for name, share in before.items()},
+        "after": {f"weight.{name}": str(share) for name, share in shares.items()},
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.commands.screen import screen
+from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown
 from pipeline.commands.usable import usable
 from pipeline.settings import Settings
@@ -59,6 +59,7 @@ def cost(
     listed = _prices(prices)
     answer = rows(sql(dimensions), start=found.start_s, end=found.end_s, service=service)
     told = [each.told for each in spendings(answer, dimensions, listed.overhead)]
+    _announce(listed, service, found.start_s)
     if as_json:
         print_json(told)
         return
@@ -70,6 +71,14 @@ def _prices(path: Path | None) -> "PriceList":
 
     with usable("the prices"):
         return load(path)
+
+
+def _announce(prices: "PriceList", service: str, start_s: int) -> None:
+    """Say beside the answer, on stderr, which price changes the list does not know."""
+    from jobs.cost.spending import ANNOUNCED_SQL, notes
+
+    for line in notes(prices, rows(ANNOUNCED_SQL, service=service), start_s):
+        typer.echo(harmless(line), err=True)
 
 
 def _table(told: list[dict[str, Any]], dimensions: list[str], title: str) -> Table:
@@ -120,7 +129,8 @@ def what_if(
 
     asked = [(metric, limit, share) for limit in threshold or [""] for share in target or ["0.99"]]
     try:
-        found = _outcomes(service, asked, window, replica_hour, _prices(prices))
+        listed = _prices(prices)
+        found = _outcomes(service, asked, window, replica_hour, listed)
     except SpecError as error:
         typer.echo(f"this is no objective:\n{error}", err=True)
         raise typer.Exit(2) from error
@@ -128,6 +138,7 @@ def what_if(
         raise typer.BadParameter(
             f"{refused.rule} -> {refused.remedy}", param_hint="--window, --replica-hour"
         ) from refused
+    _announce(listed, service, int(time.time()))
     if as_json:
         print_json([each.told for each in found])
         return

@@ -6,14 +6,24 @@ of nothing is None.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.controls.cost import Announced, PriceList, unlisted
 from pipeline.controls.costing import figures
+from pipeline.periods import us_of
 from pipeline.slo import Ratio
 
 #: what people say -> column of the view
 BY = {"service": "service", "model": "request_model", "tenant": "tenant_id", "variant": "variant"}
 HOUR_S = 3_600
+SHOWN_MOST = 5
+
+ANNOUNCED_SQL = """\
+SELECT service, request_model AS model, at, until, title, knobs, ifNull(config_epoch, '') AS epoch
+FROM config_changes
+WHERE kind = 'PRICE' AND ({service:String} = '' OR service = {service:String})
+ORDER BY at DESC LIMIT 1000"""
 
 
 def sql(by: Sequence[str]) -> str:
@@ -70,3 +80,30 @@ class Spending:
 def spendings(rows: Sequence[Mapping[str, Any]], by: Sequence[str], overhead: Ratio) -> list[Spending]:
     """Read the answer."""
     return [Spending({name: row[name] for name in by}, row, overhead) for row in rows]
+
+
+def notes(prices: PriceList, rows: Sequence[Mapping[str, Any]], start_s: int) -> list[str]:
+    """Say of each announced price change that the list does not know what it is, and what to do."""
+    told = [
+        Announced(
+            row["service"], row["model"], us_of(row["at"]), None if row["until"] is None else us_of(row["until"]),
+            row["title"], tuple(row["knobs"]), row["epoch"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    found = unlisted(prices, told, start_s * 1_000_000)
+    said = [
+        f"prices {prices.version} do not know what was announced {_announced(each)}" for each in found[-SHOWN_MOST:]
+    ]
+    said += [f".. nor {len(found) - SHOWN_MOST} before these"] if len(found) > SHOWN_MOST else []
+    remedy = (
+        "-> metered costs are what events were sent with. Write the price into a list with its `from`, and have "
+        "`burnline cost rerate` rate what came since; or tell of the change with --epoch and the list's version"
+    )
+    return [*said, remedy] if said else []
+
+
+def _announced(told: Announced) -> str:
+    at = datetime.fromtimestamp(told.at_us / 1e6, UTC)
+    knobs = f" ({', '.join(told.knobs)})" if told.knobs else ""
+    return f"for {at:%Y-%m-%d %H:%M} UTC: {told.service}, {told.model or 'all models'}: {told.title}{knobs}"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jobs.forecast.calendars import Clock
 from jobs.forecast.regressors import Regressors
 from pipeline.controls import forecast
 from pipeline.controls.forecast import Floats
@@ -20,6 +21,7 @@ TREND_BENDS, TREND_UNTIL = 12, 0.8  #: where the trend may bend: over the first 
 HARMONICS = (8, 24)  #: of the shorter and of the longer season
 RIDGE = 1.0
 LOG_FLOOR_RATIO = 0.05  #: of the mean: logarithms of next to nothing are not worth fitting
+UNIVERSAL = "seasonal_naive_utc"
 NAMES = ("arima", "mstl", "trend", "boosted")  #: beside the naive ones
 BLENDED = (forecast.SEASONAL_NAIVE, "arima", "mstl", "trend")  #: models whose mean is one more
 BOOSTED_ROWS = 6_000
@@ -35,6 +37,7 @@ class Past(NamedTuple):
     seasons: tuple[int, ...]  # those that the history holds twice
     season: int  # the one that it repeats itself in best; 1: none
     steps: int  # to be forecast
+    clock: Clock | None = None  # that all of it is laid out by; None: UTC does
 
     @property
     def numbers(self) -> tuple[Floats, Floats]:
@@ -54,6 +57,14 @@ def seasonal_naive(past: Past) -> Floats:
 def naive(past: Past) -> Floats:
     """The last value again."""
     return np.full(past.steps, past.values[-1])
+
+
+def universal(past: Past) -> Floats:
+    """The last season again by UTC, whatever clocks show: how much worse it is says what they are worth."""
+    if past.clock is None:
+        return np.full(past.steps, np.nan)
+    path = forecast.seasonal_naive(past.clock.values, past.season, len(past.clock.future))
+    return forecast.filled(past.clock.ahead(path), past.season)
 
 
 class _Logarithm(NamedTuple):
@@ -230,14 +241,22 @@ def _rows(past: Past, starts: Any) -> _Rows:
 def every(again_after: int, names: Collection[str]) -> dict[str, Model]:
     """Make models for one series; the naive ones are always among them."""
     made: dict[str, Model] = {
-        forecast.SEASONAL_NAIVE: seasonal_naive, "naive": naive, "arima": Arima(), "mstl": mstl, "trend": trend,
-        "boosted": Boosted(again_after),
+        forecast.SEASONAL_NAIVE: seasonal_naive, UNIVERSAL: universal, "naive": naive, "arima": Arima(), "mstl": mstl,
+        "trend": trend, "boosted": Boosted(again_after),
     }  # fmt: skip
     return {name: model for name, model in made.items() if name in names or name not in NAMES}
 
 
 def path_of(model: Model, past: Past) -> Floats:
-    """Run a model; one that cannot be fitted to this history gives no forecast, and so is not chosen."""
+    """Run a model; one that cannot be fitted to this history gives no forecast, and so is not chosen.
+
+    Its path is over the steps of UTC, whatever the clock has shown.
+    """
+    path = _path(model, past)
+    return path if past.clock is None else past.clock.back(past.values, path)
+
+
+def _path(model: Model, past: Past) -> Floats:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:

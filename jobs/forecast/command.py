@@ -43,7 +43,8 @@ def command(
     """Forecast load, tokens, cost and budgets, from 5 minutes to a week ahead, and publish that as signals.
 
     Every model is tried on the past of each series; one is used where it beat last season's values, else these are.
-    What was chosen is used for a day, by what is published; budgets are forecast by quick models alone.
+    What was chosen is used for a day, by what is published; budgets are forecast by quick models alone. Days and weeks
+    are those of the clock of BURNLINE_SITE_ZONE, and holidays those of BURNLINE_SITE_COUNTRY.
 
     \b
     burnline forecast --service chat --plot --dry-run
@@ -52,12 +53,14 @@ def command(
     """
     quantities, models = _among("--quantity", quantity, QUANTITIES), _among("--by", by, MODELS)
     again_s = 0.0 if plot else again_s
-    found = _found(service, model, quantities, most, budgets, models, every_s * TIMES_TTL, again_s)
+    settings = Settings()
+    site = (settings.site_zone, settings.site_country)
+    found = _found(service, model, quantities, most, budgets, models, every_s * TIMES_TTL, again_s, *site)
     told = found.told
     if not dry_run:
         from pipeline.publishing import publish
 
-        publish(Settings(), told)
+        publish(settings, told)
     if as_json:
         from jobs.forecast.telling import rows
 
@@ -84,6 +87,7 @@ def _found(*wanted: Any) -> "Found":
     from pipeline.sinks.clickhouse import Refused, Unavailable
 
     try:
+        from jobs.forecast.calendars import UnknownCountry
         from jobs.forecast.finding import Wanted, find
 
         with _progress() as progress:
@@ -92,6 +96,8 @@ def _found(*wanted: Any) -> "Found":
         _fail(f"forecasts need {error.name}: pip install 'burnline[forecast]'")
     except (Unavailable, Refused) as error:
         _fail(f"{error}\n  -> `burnline doctor` says what is wrong with the set-up")
+    except UnknownCountry as error:
+        _fail(str(error))
     if found is None:
         _fail("no data: nothing is stored yet; `burnline doctor` says whether anything is wrong")
     return found

@@ -1,9 +1,11 @@
 """Finding all that is wanted: asks for what it takes, and forecasts series by series."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from jobs.forecast import asking
+from jobs.forecast.calendars import Calendar, calendar_of
 from jobs.forecast.renewing import renewed
 from jobs.forecast.spending import Spending, spending
 from jobs.forecast.telling import budget_signal, signals
@@ -26,6 +28,8 @@ class Wanted(NamedTuple):
     models: tuple[str, ...]
     ttl_s: float
     again_s: float  # models that were chosen so long ago are tried again
+    zone: str = "UTC"  # of the site
+    country: str = ""  # whose holidays it has; empty: none
 
 
 class Found(NamedTuple):
@@ -41,6 +45,7 @@ def find(ask: asking.Ask, wanted: Wanted, now_us: int, progress: Callable[[str, 
     known = asking.known(ask)
     if known is None:
         return None
+    calendar = _calendar(wanted, known)
     changes = asking.changes(ask, known.until_s - HOURS.history * HOURS.step_s)
     last = asking.last(ask) if wanted.again_s > 0 else {}
     work = list(_series(ask, wanted, known))
@@ -49,17 +54,24 @@ def find(ask: asking.Ask, wanted: Wanted, now_us: int, progress: Callable[[str, 
     for index, (series, grid) in enumerate(work):
         progress(f"{series.service} {series.model} {series.quantity}, {grid.name}", index, len(work) + len(owed))
         mine = [each for each in changes.get(series.service, ()) if each.model in {"", series.model}]
-        told = renewed(series, grid, mine, last, wanted.again_s, now_us, wanted.ttl_s)
+        told = renewed(series, grid, mine, last, wanted.again_s, now_us, wanted.ttl_s, calendar)
         if told is None:
-            found.tried.append(tried(series, grid, mine, wanted.models))
+            found.tried.append(tried(series, grid, mine, wanted.models, calendar))
             told = list(signals(found.tried[-1], now_us, wanted.ttl_s))
         found.told.extend(told)
     quick = tuple(name for name in wanted.models if name in QUICK)
     for index, budget in enumerate(owed, len(work)):
         progress(f"budget of {budget.slo} {budget.instance}", index, len(work) + len(owed))
-        found.budgets.append(spending(budget, changes.get(budget.service, ()), quick))
+        found.budgets.append(spending(budget, changes.get(budget.service, ()), quick, calendar))
         found.told.append(budget_signal(found.budgets[-1], now_us, wanted.ttl_s))
     return found
+
+
+def _calendar(wanted: Wanted, known: asking.Known) -> Calendar:
+    """The site's calendar over all that is looked back at, and ahead to."""
+    reach_s = (known.until_s - HOURS.history * HOURS.step_s, known.until_s + HOURS.steps * HOURS.step_s)
+    first, last = (datetime.fromtimestamp(each, UTC).date() for each in reach_s)
+    return calendar_of(wanted.zone, wanted.country, first, last)
 
 
 def _series(ask: asking.Ask, wanted: Wanted, known: asking.Known) -> Iterator[tuple[Series, Grid]]:

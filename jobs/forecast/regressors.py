@@ -1,7 +1,7 @@
 """Regressors: what was changed or announced, as columns beside a series, by what was known at the time of the forecast.
 
-Law: nothing that was told after `known_us` is in a column. A campaign or a maintenance that has no past has no effect
-that could be learned, so it has no column. Pure.
+Law: nothing that was told after `known_us` is in a column. A campaign, a maintenance or a holiday that has no past has
+no effect that could be learned, so it has no column. Pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.controls.forecast import Floats
 
-SPANS = ("MAINTENANCE", "NOTE")  #: what begins and ends
+SPANS = ("MAINTENANCE", "NOTE", "HOLIDAY")  #: what begins and ends
 STEPS = ("DEPLOY", "ROLLBACK", "KNOB", "PRICE")  #: what lasts until the next one
 CAMPAIGN = "campaign"  #: the knob of a note that names one: what has the same name has the same effect
 STEPS_MOST = 3  #: the newest

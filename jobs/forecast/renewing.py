@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jobs.forecast import candidates
+from jobs.forecast.calendars import SIMPLE, Calendar
 from jobs.forecast.regressors import Change
 from jobs.forecast.telling import NAME, in_words, unknowns
 from jobs.forecast.trying import Series, futures, past_at
@@ -17,7 +18,7 @@ from pipeline.controls.signal import Signal, key_of
 
 def renewed(
     series: Series, grid: Grid, changes: Sequence[Change], last: Mapping[str, Signal], again_s: float, now_us: int,
-    ttl_s: float,
+    ttl_s: float, calendar: Calendar = SIMPLE,
 ) -> list[Signal] | None:  # fmt: skip
     """Forecast with the models of the signals published last; None: they do not tell, or were chosen too long ago."""
     horizons = grid.within(len(series.values))
@@ -25,7 +26,7 @@ def renewed(
     known = [last[key] for key in keys if key in last]
     if not horizons or len(known) < len(horizons) or not all(_is_usable(each, grid, again_s, now_us) for each in known):
         return None
-    past = past_at(series, grid, changes, len(series.values), horizons[-1].steps)
+    past = past_at(series, grid, changes, len(series.values), horizons[-1].steps, calendar)
     chosen = {each.details["model"] for each in known}
     future = futures(chosen, candidates.every(1, candidates.NAMES), past, series.is_total)
     end_us = series.start_us + len(series.values) * grid.step_s * 1_000_000

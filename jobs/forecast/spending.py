@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jobs.forecast.asking import Budget
+from jobs.forecast.calendars import SIMPLE, Calendar
 from jobs.forecast.candidates import NAMES
 from jobs.forecast.regressors import Change
 from jobs.forecast.trying import HOURS, Series, Tried, tried
@@ -38,12 +39,15 @@ class Spending(NamedTuple):
         return "exhausts" if self.likely_s is not None else "at_risk" if self.soonest_s is not None else "holds"
 
 
-def spending(budget: Budget, changes: Sequence[Change], names: Collection[str] = NAMES) -> Spending:
+def spending(
+    budget: Budget, changes: Sequence[Change], names: Collection[str] = NAMES, calendar: Calendar = SIMPLE
+) -> Spending:
     """Forecast when a budget will be spent."""
     start_us = budget.start_hour * HOUR_S * 1_000_000
     of = (budget.service, f"{budget.slo} {budget.instance}".strip())
-    eligible = tried(Series(*of, "eligible", "events", start_us, budget.eligible, True), HOURS, changes, names)
-    bad = tried(Series(*of, "bad", "events", start_us, budget.bad, True), HOURS, changes, names)
+    beside = (HOURS, changes, names, calendar)
+    eligible = tried(Series(*of, "eligible", "events", start_us, budget.eligible, True), *beside)
+    bad = tried(Series(*of, "bad", "events", start_us, budget.bad, True), *beside)
     paths, offered = cumulated(bad), cumulated(eligible)
     if paths is None or offered is None:
         return Spending(budget, bad, 0, None, None, None)

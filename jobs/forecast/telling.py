@@ -8,7 +8,7 @@ from typing import Any
 from jobs.forecast.spending import HOUR_S, Spending
 from jobs.forecast.trying import Outlook, Series, Tried
 from pipeline.controls.forecast import Grid
-from pipeline.controls.signal import Signal, unknown
+from pipeline.controls.signal import Signal, every, unknown
 
 NAME = "forecast"
 FORECAST, FALLBACK = "forecast", "fallback"  #: states: by a model that proved itself; by seasonal-naive
@@ -16,8 +16,7 @@ FORECAST, FALLBACK = "forecast", "fallback"  #: states: by a model that proved i
 
 def signals(found: Tried, now_us: int, ttl_s: float) -> Iterator[Signal]:
     """Tell what was forecast of a series, one signal a horizon."""
-    for outlook in found.outlooks:
-        yield _signal(found, outlook, now_us, ttl_s)
+    yield from every(lambda outlook: _signal(found, outlook, now_us, ttl_s), found.outlooks)
     yield from unknowns(found.series, found.grid, now_us, ttl_s)
 
 

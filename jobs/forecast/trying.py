@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jobs.forecast import candidates
-from jobs.forecast.regressors import Change, regressors
+from jobs.forecast.calendars import SIMPLE, Calendar, Clock, clock_of
+from jobs.forecast.regressors import Change, Regressors, regressors
 from pipeline.controls.forecast import (
     BLEND,
     SEASONAL_NAIVE,
@@ -82,6 +83,7 @@ class Tried:
 
 def tried(
     series: Series, grid: Grid, changes: Sequence[Change] = (), names: Collection[str] = candidates.NAMES,
+    calendar: Calendar = SIMPLE,
 ) -> Tried:  # fmt: skip
     """Try models on a series, choose one for each horizon, and forecast."""
     horizons = grid.within(len(series.values))
@@ -92,14 +94,14 @@ def tried(
     actual = np.array([series.values[at : at + steps] for at in starts]).reshape(len(starts), steps)
     paths = {name: np.full_like(actual, np.nan) for name in every}
     for index, at in enumerate(starts):
-        past = past_at(series, grid, changes, int(at), steps)
+        past = past_at(series, grid, changes, int(at), steps, calendar)
         for name, model in every.items():
             paths[name][index] = candidates.path_of(model, past)
     paths[BLEND] = blended({name: paths[name] for name in candidates.BLENDED if name in paths})
     backtest = Backtest(starts, actual, paths, _scale(series, grid, starts))
     if not steps:
         return Tried(series, grid, backtest, ())
-    past = past_at(series, grid, changes, len(series.values), steps)
+    past = past_at(series, grid, changes, len(series.values), steps, calendar)
     looked = backtest.cumulated() if series.is_total else backtest
     chosen = {each: choose(looked, grid.band(each)) for each in horizons}
     future = futures({choice.model for choice in chosen.values()}, every, past, series.is_total)
@@ -107,14 +109,32 @@ def tried(
     return Tried(series, grid, backtest, outlooks, past.regressors.coming)
 
 
-def past_at(series: Series, grid: Grid, changes: Sequence[Change], at: int, steps: int) -> candidates.Past:
-    """Return what is known of a series before step `at`."""
+def past_at(
+    series: Series, grid: Grid, changes: Sequence[Change], at: int, steps: int, calendar: Calendar = SIMPLE
+) -> candidates.Past:
+    """Return what is known of a series before step `at`, laid out as the site's clock shows it."""
     step_us = grid.step_s * 1_000_000
     known = series.values[:at]
     season = season_of(known, grid.seasons)
-    beside = regressors(changes, series.start_us, step_us, at, steps, series.start_us + at * step_us)
+    told = [*changes, *calendar.holidays]
+    beside = regressors(told, series.start_us, step_us, at, steps, series.start_us + at * step_us)
     held = tuple(each for each in grid.seasons if at >= 2 * each)
-    return candidates.Past(filled(known, season), beside, series.start_us // step_us, held, season, steps)
+    clock = clock_of(calendar.zone, series.start_us, step_us, known, steps)
+    if clock is None:
+        return candidates.Past(filled(known, season), beside, series.start_us // step_us, held, season, steps)
+    values = filled(clock.shown(known), season)
+    return candidates.Past(values, _shown(beside, clock), clock.first, held, season, clock.steps, clock)
+
+
+def _shown(beside: Regressors, clock: Clock) -> Regressors:
+    """Lay columns out by a clock; in what it skips they are as before."""
+    return Regressors(beside.names, _held(clock.shown(beside.past)), _held(clock.ahead(beside.future)))
+
+
+def _held(columns: Floats) -> Floats:
+    is_known = np.isfinite(columns).all(axis=1)
+    before = np.maximum.accumulate(np.where(is_known, np.arange(len(columns)), -1))
+    return np.asarray(np.where(before[:, None] >= 0, columns[before], 0.0), np.float64)
 
 
 def _scale(series: Series, grid: Grid, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> float:

@@ -15,7 +15,8 @@ from jobs.loop.plant import PlantSpec
 from jobs.loop.seen import Orders, Seen
 from jobs.loop.yesterday import STEP_S
 from pipeline.controls.loads import CELL_S, TREND_S
-from pipeline.controls.scaling import ScaleSpec, step
+from pipeline.controls.pooling import step
+from pipeline.controls.scaling import ScaleSpec
 from pipeline.controls.signal import Signal
 from pipeline.periods import EPOCH
 

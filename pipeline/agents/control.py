@@ -18,14 +18,16 @@ import structlog
 from faust.types import TP
 
 from pipeline import snapshots
+from pipeline.agents import signal_gauges
 from pipeline.agents.parts import Agent, Parts
+from pipeline.agents.signal_memory import Memory
 from pipeline.blocks import encode
 from pipeline.controls import quotas
-from pipeline.controls.questions import SLOS, Row, Rows
+from pipeline.controls.questions import SLOS, Rows, answers
 from pipeline.controls.sections import sections
 from pipeline.controls.signal import SCHEMA, Signal, Untellable, due
 from pipeline.controls.table import CONTROLS, Control
-from pipeline.foreign import Unusable
+from pipeline.foreign import AHEAD_US, Unusable
 from pipeline.metrics import Reading
 from pipeline.ourselves import Concern
 from pipeline.records import OutRecord, RecordBlock, Unit, UnitFacts
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 
 UNIT_S = 0.25  #: between looks at what is due, and what was answered
 ASKING_MOST = 3  #: controls that ask at once
-FORGET_US = 7 * 86_400_000_000  #: behind its expiry a signal is taken out of the topic
-FORGET_EVERY_US = 3_600_000_000
 LOOK_US = 10_000_000  #: between looks at the file
 
 log = structlog.get_logger()
@@ -89,43 +89,45 @@ class ControlFold:
         begin: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         """`begin` has some work done, now or later."""
-        self.published: dict[str, Signal] = {}
+        self.memory = Memory(parts.settings.limit_signals_kept)
+        self.published: Mapping[str, Signal] = self.memory.published
         self.counters: defaultdict[tuple[str, str], float] = defaultdict(float)  # (metric, control)
         self._parts, self._specs, self._controls, self._begin = parts, specs, controls, begin
         self._askers = {control.name: Asker(parts.settings) for control in controls}
         self._asking: dict[str, Future[Rows]] = {}  # by control
         self._topic = parts.topic(SIGNALS)
         self._due_us = {control.name: 0 for control in controls}
-        self._forget_us = 0
         self._unanswered: set[str] = set()  # controls whose last question had no answer
 
     # -- what is published
     def restore(self, key: bytes, value: bytes | None) -> None:
-        self._note((key or b"").decode("utf-8", "replace"), value)
+        self._note((key or b"").decode("utf-8", "replace"), value, time.time_ns() // 1000)
 
-    def _note(self, key: str, value: bytes | None) -> None:
+    def _note(self, key: str, value: bytes | None, now_us: int) -> None:
         if value is None:
-            self.published.pop(key, None)
+            self.memory.drop(key)
             return
         try:
             signal = Signal.read(snapshots.read(snapshots.SIGNAL, value, -1, self._parts.framing))
+            if (ahead_us := signal.evaluated_at_us - now_us) > AHEAD_US:  # it would stay until that time has come
+                raise Untellable(f"decided {ahead_us / 1e6:,.0f} s from now: is the clock right of who published it?")
         except (Unusable, Untellable) as error:
             self.counters["burnline_signals_unreadable", ""] += 1
             log.error("a signal cannot be read", key=key, error=str(error))
             return
         last = self.published.get(signal.key)
         if last is None or last.evaluated_at_us <= signal.evaluated_at_us:
-            self.published[signal.key] = signal
+            self.memory.keep(signal, now_us)
 
     # -- what is due
     def fold(self, blocks: list[RecordBlock], facts: UnitFacts) -> Unit:
         """Take what others have published; ask what is due; decide on what was answered."""
+        now_us = facts.flushed_at_us
         for block in blocks:
             for index in range(len(block)):
-                self._note((block.key(index) or b"").decode("utf-8", "replace"), block.value(index))
-        now_us = facts.flushed_at_us
+                self._note((block.key(index) or b"").decode("utf-8", "replace"), block.value(index), now_us)
         self._specs.look(now_us)
-        records = self._forgotten(now_us)
+        records = [OutRecord(self._topic, None, key.encode(), 0) for key in self.memory.gone(now_us)]
         self._ask(now_us)
         for control in self._controls:
             if (answered := self._asking.get(control.name)) is not None and answered.done():
@@ -148,18 +150,24 @@ class ControlFold:
         """In a thread."""
         began_s, slos = time.monotonic(), self._parts.slos
         try:
-            rows: dict[str, Sequence[Row]] = {SLOS: promised(slos)}
-            for question in control.ask(spec, slos.objectives, now_us):
-                rows[question.name] = [*rows.get(question.name, ()), *self._askers[control.name].rows(question)]
+            questions = control.ask(spec, slos.objectives, now_us)
+            rows = {SLOS: promised(slos), **answers(questions, self._askers[control.name].rows, self._partly(control))}
             self.counters["burnline_control_seconds", control.name] += time.monotonic() - began_s
             future.set_result(rows)
         except Exception as error:
             future.set_exception(error)
 
+    def _partly(self, control: Control) -> Callable[[str, Exception], None]:
+        def tell(part: str, error: Exception) -> None:
+            self.counters["burnline_control_unanswered", control.name] += 1
+            log.warning("a control has no answer of a service", control=control.name, part=part, error=str(error))
+
+        return tell
+
     def _told(self, control: Control, answered: "Future[Rows]", now_us: int) -> list[OutRecord]:
         """What is worth publishing of what a control decides."""
-        told = due(self._decided(control, answered, now_us), self.published, now_us)
-        self.published |= {signal.key: signal for signal in told}
+        worth = due(self._decided(control, answered, now_us), self.published, now_us)
+        told = [signal for signal in worth if self.memory.keep(signal, now_us)]
         self.counters["burnline_signals_published", control.name] += len(told)
         return [self._record(signal) for signal in told]
 
@@ -181,16 +189,6 @@ class ControlFold:
         most = self._parts.settings.limit_signals
         self.counters["burnline_signals_refused", control.name] += max(len(signals) - most, 0)
         return signals[:most]
-
-    def _forgotten(self, now_us: int) -> list[OutRecord]:
-        """Take what expired long ago out of the topic."""
-        if now_us < self._forget_us:
-            return []
-        self._forget_us = now_us + FORGET_EVERY_US
-        gone = [key for key, signal in self.published.items() if now_us - signal.expires_at_us > FORGET_US]
-        for key in gone:
-            del self.published[key]
-        return [OutRecord(self._topic, None, key.encode(), 0) for key in gone]
 
     def _record(self, signal: Signal) -> OutRecord:
         return OutRecord(self._topic, encode(SCHEMA, signal.columns, self._parts.framing), signal.key.encode(), 0)
@@ -227,7 +225,7 @@ def control(parts: Parts) -> Agent:
 
     def readings() -> Iterator[Reading]:
         if (fold := owned()) is not None:
-            yield from _readings(fold, time.time_ns() // 1000)
+            yield from _readings(fold, time.time_ns() // 1000, parts.settings.limit_signal_series)
 
     def concerns() -> list[Concern]:
         if (fold := owned()) is None:
@@ -238,8 +236,11 @@ def control(parts: Parts) -> Agent:
     return agent
 
 
-def _readings(fold: ControlFold, now_us: int) -> Iterator[Reading]:
+def _readings(fold: ControlFold, now_us: int, series_most: int) -> Iterator[Reading]:
     for (name, which), value in list(fold.counters.items()):
         yield Reading(name, value, (which,) if which else ())
+    yield Reading("burnline_signals_not_kept", fold.memory.refused)
+    yield Reading("burnline_signals_forgotten", fold.memory.forgotten)
     known: Mapping[str, Signal] = dict(fold.published)
     yield Reading("burnline_signals", sum(not each.is_expired(now_us) for each in known.values()))
+    yield from signal_gauges.readings(known.values(), now_us, series_most)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.commands.screen import screen
-from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.screen import harmless, screen
+from pipeline.commands.status import Json, ask, or_exit, print_json, shown
 from pipeline.commands.usable import spec_of, usable
 from pipeline.settings import Settings
 
@@ -42,19 +42,40 @@ def capacity(
     burnline capacity --json | jq '.[] | select(.inputs.headroom_ratio < 0) | .model'
     """
     from pipeline.controls.capacity import capacities
-    from pipeline.controls.headroom import NAME, ask, step
+    from pipeline.controls.headroom import NAME, step
 
     spec, objectives = _spec(window), _objectives(service)
-    found = [row for each in ask(spec, objectives, 0) for row in rows(each.sql, **each.values)]
+    found, missing = _rows(spec, objectives)
     found = [row for row in found if model in {"", row["model"]} and variant in {"", row["variant"]}]
+    signals = [] if bins else step(spec, {}, {NAME: found}, time.time_ns() // 1000)
     if bins:
         _bins(spec, found, [each for each in capacities(spec, found) if variant in {"", each.variant}], as_json)
-        return
-    signals = step(spec, {}, {NAME: found}, time.time_ns() // 1000)
-    if as_json:
+    elif as_json:
         print_json([each.columns for each in signals])
-        return
-    screen().print(_table(signals) if signals else "[dim]no data: no event that is kept has adm_running[/dim]")
+    else:
+        screen().print(_table(signals) if signals else "[dim]no data: no event that is kept has adm_running[/dim]")
+    for part, why in missing.items():
+        typer.echo(harmless(f"of {part} nothing is known: {why}"), err=True)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _rows(spec: "CapacitySpec", objectives: "list[Objective]") -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Ask of every service; return what is answered, and why of a service nothing is, while others are answered.
+
+    Raises: typer.Exit with 1, after saying why, when nothing is answered.
+    """
+    from pipeline.controls.headroom import NAME
+    from pipeline.controls.headroom import ask as questions
+    from pipeline.controls.questions import answers
+
+    missing: dict[str, str] = {}
+    with or_exit():
+        found = answers(
+            questions(spec, objectives, 0), lambda each: ask(each.sql, **each.values),
+            lambda part, error: missing.update({part: str(error)}),
+        )  # fmt: skip
+    return [dict(row) for row in found.get(NAME, ())], missing
 
 
 def _spec(window: str) -> "CapacitySpec":

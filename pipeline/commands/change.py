@@ -4,9 +4,9 @@ A change is a record of inference.changes, as anybody else may write one. It is 
 keeps it within seconds. Told again with the same name it is the same change, so a pipeline that runs twice may say so.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -18,10 +18,6 @@ from pipeline.commands.status import Json, print_json, rows, shown
 from pipeline.periods import us_of
 from pipeline.settings import Settings
 
-if TYPE_CHECKING:
-    from pipeline.framing import Framing
-
-ACK_S = 30.0  #: the broker takes a record within so long, or the command fails
 COLON = "\0"  #: stands for an escaped one
 
 LIST_SQL = """\
@@ -61,45 +57,27 @@ def add(
     burnline change add --service chat --kind knob --title "larger batches" --set max_num_seqs=256:512
     burnline change add --service chat --kind maintenance --title "new switch" --until 2026-11-26T04:00Z
     """
-    from pipeline import changes
+    from pipeline import changes, grants
+    from pipeline.publishing import Writer
+    from pipeline.topics import CHANGES
 
     before, after = knobs_of(knobs or [])
-    now = datetime.now(UTC)
-    told: dict[str, Any] = {
-        "at": us_of(moment("--at", at) if at else now), "kind": _kind(kind), "service": service, "title": title,
-        "request_model": model or None, "variant": variant or None, "region": region or None, "before": before,
-        "after": after, "actor": actor, "url": url or None, "until": us_of(moment("--until", until)) if until else None,
-        "config_epoch": epoch or changes.epoch_of(variant, after),
-    }  # fmt: skip
-    told["change_id"] = name or changes.id_of(told)
-    if (found := changes.flaw(told, us_of(now))) is not None:
-        raise typer.BadParameter(found.detail, param_hint=OPTIONS.get(found.field, f"--{found.field}"))
-    _fits(told)
-    send(Settings(), told)
+    told, flaws = changes.drafted({
+        "change_id": name, "at": us_of(moment("--at", at)) if at else None, "kind": kind, "service": service,
+        "title": title, "request_model": model or None, "variant": variant or None, "region": region or None,
+        "before": before, "after": after, "actor": actor, "url": url or None,
+        "until": us_of(moment("--until", until)) if until else None, "config_epoch": epoch or None,
+    }, us_of(datetime.now(UTC)))  # fmt: skip
+    if flaws:
+        raise typer.BadParameter(flaws[0].detail, param_hint=OPTIONS.get(flaws[0].field, f"--{flaws[0].field}"))
+    settings = Settings()
+    Writer(settings, CHANGES, changes.SCHEMA, grants.change_writer(settings)).write([(service, told)])
     if as_json:
         print_json([{**told, "at": _time(told["at"]), "until": _time(told["until"])}])
         return
     typer.echo(
         harmless(f"{told['change_id']}: {kind.lower()} of {service} from {shown(_time(told['at']))} UTC on: {title}")
     )
-
-
-def _fits(told: Mapping[str, Any]) -> None:
-    """Refuse what is too large for a record, as ingest would, behind our back.
-
-    Raises: typer.BadParameter.
-    """
-    from pipeline.blocks import encode
-    from pipeline.changes import SCHEMA
-    from pipeline.foreign import VALUE_BYTES_MOST
-    from pipeline.framing import SINGLE_OBJECT
-
-    length = len(encode(SCHEMA, told, SINGLE_OBJECT))  # whose header is no shorter than a registry's
-    if length > VALUE_BYTES_MOST:
-        why = (
-            f"all of it has {length:,} bytes, more than {VALUE_BYTES_MOST:,} -> tell of fewer knobs, or of shorter ones"
-        )
-        raise typer.BadParameter(why, param_hint="--set")
 
 
 #: field -> option, where they differ
@@ -155,75 +133,6 @@ def knobs_of(given: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
             before[knob] = first.replace(COLON, ":")
         after[knob] = (rest[0] if rest else first).replace(COLON, ":")
     return before, after
-
-
-def send(settings: Settings, told: Mapping[str, Any]) -> None:
-    """Write a change, and wait until the broker has it.
-
-    Raises: TopicsError when Kafka cannot be used; typer.Exit with 1, after saying why, when it does not take it.
-    """
-    from confluent_kafka import Producer
-
-    from pipeline.blocks import encode
-    from pipeline.changes import SCHEMA
-    from pipeline.topics import confluent_config
-
-    topic, refusals = _topic(settings), list[str]()
-    options = {"enable.idempotence": True, "message.timeout.ms": round(ACK_S * 1000), "client.id": "burnline-change"}
-    producer = Producer({**confluent_config(settings), **options})
-    producer.produce(
-        topic, encode(SCHEMA, told, _framing(settings, topic)), told["service"].encode(),
-        on_delivery=lambda error, _: refusals.append(error.str()) if error else None,
-    )  # fmt: skip
-    if producer.flush(2 * ACK_S):
-        refusals.append(f"no answer within {2 * ACK_S:.0f} s")
-    if refusals:
-        _fail(f"{topic} does not take the change: {refusals[0]}")
-
-
-def _topic(settings: Settings) -> str:
-    """Look whether we may write there at all: the client would try for long, and not say why.
-
-    Raises: TopicsError.
-    """
-    from pipeline import grants, topics
-
-    topic = topics.topic_name(settings, topics.CHANGES)
-    admin, seen = topics.cluster(settings)
-    if refused := grants.missing(admin, grants.change_writer(settings)):
-        raise topics.TopicsError(grants.refusal(refused))
-    if topic not in seen.topics:
-        raise topics.TopicsError(f"topics are missing: {topic}. Run `burnline migrate`")
-    return topic
-
-
-def _framing(settings: Settings, topic: str) -> "Framing":
-    from pipeline.changes import SCHEMA
-    from pipeline.framing import SINGLE_OBJECT
-    from pipeline.sources import registry
-
-    url = settings.schema_registry_url
-    try:
-        return registry.framing(url, topic, {topic: SCHEMA}) if url else SINGLE_OBJECT
-    except registry.RegistryError as error:
-        _fail(str(error))
-
-
-def _fail(why: str) -> NoReturn:
-    typer.echo(f"{why}\n  -> `burnline doctor` says what is wrong with the set-up", err=True)
-    raise typer.Exit(1)
-
-
-def _kind(text: str) -> str:
-    from pipeline.changes import KINDS
-    from pipeline.spec.scalars import listed, nearest
-
-    if text.upper() in KINDS:
-        return text.upper()
-    known = [kind.lower() for kind in KINDS]
-    meant = nearest(text.lower(), known)
-    remedy = f"did you mean {meant}?" if meant else f"write one of {listed(known)}"
-    raise typer.BadParameter(f"{text!r} is no kind of change -> {remedy}", param_hint="--kind")
 
 
 def _since(text: str) -> datetime:

@@ -70,7 +70,8 @@ def check_permissions(settings: Settings) -> Finding:
     from pipeline import grants
     from pipeline.topics import cluster
 
-    refused = grants.missing(cluster(settings, WAIT_S)[0], grants.worker(settings))
+    wanted = [*grants.worker(settings), *(grants.change_writer(settings) if settings.takes_changes else ())]
+    refused = grants.missing(cluster(settings, WAIT_S)[0], wanted)
     if refused:
         return Finding(
             "permissions", False, f"a worker would need: {'; '.join(map(str, refused))}", f"see {grants.DOCUMENT}"

@@ -33,7 +33,10 @@ def web(
         bool, typer.Option("--json", help="one line of JSON once ready, nothing else on stdout")
     ] = False,
 ) -> None:
-    """Serve the web page and its JSON API from what ClickHouse has; no Kafka and no worker needed."""
+    """Serve the web page and its JSON API from what ClickHouse has; no Kafka and no worker needed.
+
+    Where BURNLINE_KAFKA_BROKERS and BURNLINE_HTTP_WRITE_TOKEN_FILE are set, it takes changes too: POST /api/v1/changes.
+    """
     settings = Settings(http_token_file=token_file) if token_file else Settings()
     chosen = bind or (settings.http_bind if "http_bind" in settings.model_fields_set else BIND)
 
@@ -59,11 +62,12 @@ async def _serve(settings: Settings, bind: str, ready: Callable[[str], None]) ->
 
     Raises: OSError when the port is not to be had, ValueError when it is none.
     """
+    from pipeline.web import keda_port
     from pipeline.web.server import Endpoints, Server
     from pipeline.web.site import Site
 
     stop, files = asyncio.Event(), SloFiles(settings)
-    site = Site(settings, lambda: files.slos)
+    site = Site(settings, lambda: files.slos, has_brokers="kafka_brokers" in settings.model_fields_set)
     server = Server(
         Endpoints(None, _alive, lambda: _ready(site), site), bind, settings.secret("http_token") or None
     )  # a token that cannot be used is said before anything listens
@@ -72,8 +76,9 @@ async def _serve(settings: Settings, bind: str, ready: Callable[[str], None]) ->
     await server.start()
     looking = [asyncio.create_task(each) for each in (files.run(), _look(site))]
     try:
-        ready(server.address)
-        await stop.wait()
+        async with keda_port.serving(settings, site.source):
+            ready(server.address)
+            await stop.wait()
     finally:
         for task in looking:
             task.cancel()

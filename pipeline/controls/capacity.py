@@ -7,25 +7,29 @@
                               capacity  broken at
 
 Law: capacity is the end of the highest bin in which every SLO's lower bound is at its target or above; what too few
-events tell of says nothing. A bin is bounded by a line of log odds over log load through the bins around it, and by its
-own events alone where the line does not run through them (pipeline/controls/odds.py). Pure.
+events tell of says nothing. A bin is bounded by a line of log odds over log load through the bins around it, or by how
+long requests took at these, put to its own load (pipeline/controls/shift.py), whichever is surer; and by its own events
+alone where neither agrees with them (pipeline/controls/odds.py). Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import takewhile
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import log
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pipeline.controls.load_curve import Curve, curve_of
-from pipeline.controls.odds import NO_TALLY, NOTHING, Bounds, Counts, Tally, bounds, line
+from pipeline.controls.odds import NO_TALLY, NOTHING, Bounds, Counts, Line, Tally, bounds, line
+from pipeline.controls.shift import Shifts, Spread
 from pipeline.controls.signal import check_life
 from pipeline.slo import Ratio
 from pipeline.spec.problems import Refused
 
 BAD_LEAST = 5  #: of fewer bad events no line is drawn
 Z_MISFIT = 3.0  #: what is so far from a line is not on it
+NEIGHBOURS = 0.1  #: bins are 3 to 6 % apart; from one to the next shares change evenly
+BENT = 1.25  #: where a curve is nearly flat its bend counts for more, and a line seems surer than it is
 ALL = Bounds(0.0, 1.0)
 MEASURED, AT_LEAST, UNMET, UNKNOWN = "measured", "at_least", "unmet", "unknown"
 
@@ -66,6 +70,12 @@ class Load:
     requests_run: float
     residence_s_sum: float
     tallies: Mapping[str, Tally]
+    spreads: Mapping[str, Spread] = field(default_factory=dict)  # of SLOs whose times all change alike with the load
+
+    @property
+    def mean(self) -> float:
+        """Mean in flight."""
+        return self.in_flight_sum / self.requests if self.requests else float(self.least)
 
     def __add__(self, other: "Load") -> "Load":
         """Take two variants together; minutes may be the same ones."""
@@ -73,9 +83,13 @@ class Load:
             slo: self.tallies.get(slo, NO_TALLY) + other.tallies.get(slo, NO_TALLY)
             for slo in {**self.tallies, **other.tallies}
         }
+        spreads = dict(other.spreads)
+        for slo, each in self.spreads.items():
+            spreads[slo] = each + spreads[slo] if slo in spreads else each
         sums = ("requests", "in_flight_sum", "requests_now", "in_flight_now", "requests_run", "residence_s_sum")
         return replace(
             self, most=max(self.most, other.most), minutes=max(self.minutes, other.minutes), tallies=tallies,
+            spreads=spreads,
             **{name: getattr(self, name) + getattr(other, name) for name in sums},
         )  # fmt: skip
 
@@ -136,9 +150,20 @@ def held(spec: CapacitySpec, loads: Sequence[Load], slo: str, target: Ratio) -> 
     kept_at = max((load.most for load, each in found if each.least >= aim), default=None)
     above = [(load, each) for load, each in found if kept_at is None or load.least > kept_at]
     broken_at = min((load.least for load, each in above if each.most < aim), default=None)
-    likely = takewhile(lambda told: told[1].likely is not None and told[1].likely >= aim, above)
-    likely_at = kept_at and max((load.most for load, _ in likely), default=kept_at)
-    return Held(slo, kept_at, broken_at, likely_at, kept_at is not None or _is_by_load(spec, loads, slo))
+    return Held(
+        slo, kept_at, broken_at, kept_at and _likely(found, kept_at, broken_at, aim),
+        kept_at is not None or _is_by_load(spec, loads, slo),
+    )  # fmt: skip
+
+
+def _likely(found: Sequence[tuple[Load, Bounds]], kept_at: int, broken_at: int | None, aim: float) -> int:
+    """The greatest load that likely keeps an SLO; between two neighbours of which the greater likely does not."""
+    known = [(load, each.likely) for load, each in found if each.likely is not None and load.most >= kept_at]
+    likely = max((load.most for load, keeps in known if keeps >= aim), default=kept_at)
+    for (low, keeps), (high, breaks) in pairwise(known):
+        if keeps >= aim > breaks and low.most == likely and _is_near(low.least, high.least, NEIGHBOURS):
+            likely = round(low.mean + (high.mean - low.mean) * (keeps - aim) / (keeps - breaks))
+    return max(likely if broken_at is None else min(likely, broken_at - 1), kept_at)
 
 
 def _is_by_load(spec: CapacitySpec, loads: Sequence[Load], slo: str) -> bool:
@@ -156,23 +181,37 @@ def judged(spec: CapacitySpec, loads: Sequence[Load], slo: str) -> list[tuple[Lo
     """Bound the compliance of every bin; from 0 to 1 where too little is known."""
     z = NormalDist().inv_cdf(spec.confidence_ratio)
     good = sum((load.tallies.get(slo, NO_TALLY).good for load in loads), NOTHING)
-    return [(load, _judged(spec, load, loads, slo, good.each, z)) for load in loads]
+    timed = [load for load in loads if slo in load.spreads]
+    shifts = Shifts([each.mean for each in timed], [each.spreads[slo] for each in timed]) if timed else None
+    shifted = {load.least: shifts.at(place) for place, load in enumerate(timed)} if shifts else {}
+    return [(load, _judged(spec, load, loads, slo, good.each, z, shifted.get(load.least))) for load in loads]
 
 
-def _judged(spec: CapacitySpec, load: Load, loads: Sequence[Load], slo: str, good_each: float, z: float) -> Bounds:
-    """Bound one bin by a line through those around it; by its own where that does not run through what was seen."""
+def _judged(
+    spec: CapacitySpec, load: Load, loads: Sequence[Load], slo: str, good_each: float, z: float, shifted: Line | None
+) -> Bounds:
+    """Bound one bin by those around it; by its own where these do not agree with what was seen."""
     around = [each for each in loads if _is_near(load.least, each.least, spec.reach_ratio)]
-    tallies = [each.tallies.get(slo, NO_TALLY) for each in around]
     own = _pooled(spec, [load], slo)
-    if own is None or sum(each.bad.kept for each in tallies) < BAD_LEAST:
+    drawn = None if own is None else _line(load, around, slo, good_each)
+    if drawn is not None and slo in load.spreads:
+        drawn = drawn._replace(error=BENT * drawn.error)
+    found = [each for each in (shifted, drawn) if each is not None and load.minutes >= spec.minutes_least]
+    if not found:
         return _by_order(spec, load, around, slo, good_each, z)
+    sure = bounds(load.tallies.get(slo, NO_TALLY), good_each, Z_MISFIT) or ALL
+    agreeing = [each for each in found if sure.least <= each.compliance <= sure.most]
+    if agreeing:
+        return min(agreeing, key=lambda each: each.error).bounds(z)
+    return ALL if own is None else bounds(own, good_each, z) or ALL
+
+
+def _line(load: Load, around: Sequence[Load], slo: str, good_each: float) -> Line | None:
+    tallies = [each.tallies.get(slo, NO_TALLY) for each in around]
+    if sum(each.bad.kept for each in tallies) < BAD_LEAST:
+        return None
     places = (log(max(each.least, 1) / max(load.least, 1)) for each in around)
-    fitted, sure = line(zip(places, tallies, strict=True), good_each), bounds(own, good_each, Z_MISFIT)
-    if fitted is None:
-        return _by_order(spec, load, around, slo, good_each, z)
-    if sure is not None and sure.least <= fitted.compliance <= sure.most:
-        return fitted.bounds(z)
-    return bounds(own, good_each, z) or ALL
+    return line(zip(places, tallies, strict=True), good_each)
 
 
 def _is_near(load: int, other: int, reach: float) -> bool:
@@ -241,8 +280,10 @@ def load_of(row: Mapping[str, Any]) -> Load:
     same = ("least", "most", "minutes", "requests", "in_flight_sum", "requests_now", "in_flight_now", "requests_run",
             "residence_s_sum")  # fmt: skip
     sampled = Counts(row["kept"], row["sampled"], row["sampled_squares"])
+    spreads = zip(row["slos"], row["spreads"], strict=True)
     return Load(
         tallies={slo: Tally(Counts(*six[:3]), Counts(*six[3:]), sampled) for slo, *six in columns},
+        spreads={slo: Spread.of(*spread) for slo, spread in spreads if len(spread[0])},
         **{name: row[name] for name in same},
     )
 

@@ -7,7 +7,6 @@ verdict needs all baselines that there are, which costs no certainty. It is as e
 what comes in bursts of minutes is allowed for as far as the baseline has them; what drifts over hours is not. Pure.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,9 +54,10 @@ class ComparisonSpec:
         if not 60 <= self.window_s <= 7 * 86_400:
             raise Refused("must be between a minute and 7 days", "write 1h")
 
-    def asked(self, service: str = "", change_id: str = "") -> dict[str, Any]:
-        """The values of infra/clickhouse/page/comparison.sql."""
-        return {"service": service, "change_id": change_id, "since_s": self.since_s, "window_s": self.window_s}
+    def asked(self, service: str = "", change_id: str = "", slo: str = "", instance: str = "") -> dict[str, Any]:
+        """The values of infra/clickhouse/page/comparison.sql; `instance`: of the SLO, when there is one."""
+        one = {"slo": slo, "instance": instance}
+        return {"service": service, "change_id": change_id, **one, "since_s": self.since_s, "window_s": self.window_s}
 
 
 class Change(NamedTuple):
@@ -242,10 +242,9 @@ def compared(spec: ComparisonSpec, rows: Iterable[Mapping[str, Any]]) -> list[Co
     """Compare what rows of infra/clickhouse/page/comparison.sql hold.
 
     Alpha is divided among the instances of a change: that any of them is called worse by chance is as likely as it.
+    So what is said of one is the same, whether the others are asked for or not.
     """
-    listed = list(rows)
-    instances = Counter((row["service"], row["change_id"]) for row in listed)
-    return [_compared(spec, row, spec.alpha / instances[row["service"], row["change_id"]]) for row in listed]
+    return [_compared(spec, row, spec.alpha / row["instances"]) for row in rows]
 
 
 def _compared(spec: ComparisonSpec, row: Mapping[str, Any], alpha: float) -> Comparison:

@@ -5,7 +5,7 @@ price; what is not known costs not nothing but None; amounts are summed first an
 counts is the one in force when an event completed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pipeline.slo import Ratio
 
-HOUR_US = 3_600_000_000
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 MONTH_H = 730  #: 365 d / 12, as clouds count
 #: ended before an engine saw them: nobody is charged for these
 UNSERVED = frozenset({"SHED", "RATE_LIMITED", "REJECTED"})
@@ -78,6 +78,40 @@ class PriceList:
         begun = (each for each in self.accelerators if each.accelerator == accelerator and each.from_us <= at_us)
         newest = max(begun, key=lambda each: each.from_us, default=None)
         return None if newest is None else newest.hour
+
+
+class Announced(NamedTuple):
+    """A price change that somebody told of; model empty: of all models of the service."""
+
+    service: str
+    model: str
+    at_us: int
+    until_us: int | None
+    title: str
+    knobs: tuple[str, ...]
+    epoch: str
+
+
+def unlisted(prices: PriceList, told: Sequence[Announced], start_us: int) -> list[Announced]:
+    """Price changes that are in force at `start_us` or come later, and that the list does not know; by time.
+
+    It knows one that names its version as epoch, and one within a day of which a price of the model begins. Nothing is
+    rated by what is announced: whoever may tell of a change could change what was charged.
+    """
+    lasting = sorted((each for each in told if each.until_us is None or each.until_us > start_us), key=_by_time)
+    before = {(each.service, each.model): each for each in lasting if each.at_us <= start_us}  # the last one counts
+    in_force = [each for each in lasting if each.at_us > start_us or before[each.service, each.model] is each]
+    return [each for each in in_force if each.epoch != prices.version and not _begins(prices, each)]
+
+
+def _by_time(told: Announced) -> int:
+    return told.at_us
+
+
+def _begins(prices: PriceList, told: Announced) -> bool:
+    moments = [each.from_us for each in prices.prices if told.model in {"", each.model}]
+    moments += [each.from_us for each in prices.accelerators if not told.model]
+    return any(abs(moment - told.at_us) <= DAY_US for moment in moments)
 
 
 def metered(usage: Usage, price: Price) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.controls.cost import per_1k
 from pipeline.controls.questions import Rows
-from pipeline.controls.signal import UNKNOWN, Signal, check_life
+from pipeline.controls.signal import UNKNOWN, Signal, check_life, every
 from pipeline.periods import us_of
 
 NAME = "cost"
@@ -34,7 +34,7 @@ class CostSpec:
 def step(spec: CostSpec, previous: Mapping[str, Signal], rows: Rows, now_us: int) -> list[Signal]:
     """Say what every model costs."""
     del previous
-    return [_signal(spec, row, now_us) for row in rows[NAME]]
+    return every(lambda row: _signal(spec, row, now_us), rows[NAME])
 
 
 def _signal(spec: CostSpec, row: Mapping[str, Any], now_us: int) -> Signal:

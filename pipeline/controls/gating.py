@@ -22,7 +22,7 @@ from pipeline.controls.gate import (
     minute_of_week,
 )
 from pipeline.controls.questions import Question, files, sql_of
-from pipeline.controls.signal import UNKNOWN, Signal, check_life
+from pipeline.controls.signal import UNKNOWN, Signal, check_life, every
 from pipeline.periods import EPOCH, us_of
 from pipeline.standing import Freshness
 
@@ -66,10 +66,11 @@ def step(
     minute = minute_of_week(EPOCH + timedelta(microseconds=now_us), spec.policy.time_zone)
     decided = decide_all(spec.policy, rows["gate"], about, fresh.staleness(spec.trailing_s), minute, blamed)
     watermark_us = None if fresh.event_time is None else us_of(fresh.event_time)
-    return [
-        _signal(spec, service, decision, _figures(rows["gate"], service), watermark_us, now_us)
-        for service, decision in sorted(decided.items())
-    ]
+
+    def told(each: tuple[str, Decision]) -> Signal:
+        return _signal(spec, *each, _figures(rows["gate"], each[0]), watermark_us, now_us)
+
+    return every(told, sorted(decided.items(), key=lambda each: each[0]))
 
 
 def _signal(

@@ -11,9 +11,10 @@ from datetime import datetime
 
 from pipeline.controls.capacity import AT_LEAST, MEASURED, UNKNOWN, UNMET, Capacity, CapacitySpec, capacities
 from pipeline.controls.load_curve import burst_s, served, sustained_ratio
-from pipeline.controls.predicates import WHAT, literal, verdict
+from pipeline.controls.predicates import WHAT, literal, slowed, verdict
 from pipeline.controls.questions import Question, Rows, sql_of
-from pipeline.controls.signal import Signal
+from pipeline.controls.shift import CELLS, NEVER, STEP
+from pipeline.controls.signal import Signal, every
 from pipeline.periods import us_of
 from pipeline.sli import METRICS, OF_SLICES, Kind
 from pipeline.slo import PART, Objective
@@ -36,7 +37,7 @@ def ask(spec: CapacitySpec, objectives: Sequence[Objective], now_us: int) -> lis
     for each in filter(is_judged, objectives):
         services.setdefault(each.service, []).append(each)
     return [
-        Question(NAME, _sql(some), {"service": service, "window_s": spec.window_s, "now_s": spec.now_s})
+        Question(NAME, _sql(some), {"service": service, "window_s": spec.window_s, "now_s": spec.now_s}, service)
         for service, some in services.items()
     ]
 
@@ -48,6 +49,8 @@ def _sql(objectives: Sequence[Objective]) -> str:
         "targets": ", ".join(map(literal, targets)),
         "what": WHAT,
         "verdicts": ", ".join(map(verdict, objectives)),
+        "cells": ", ".join(_cell(number, each) for number, each in enumerate(objectives, 1)),
+        "spreads": ", ".join(_spread(number, each) for number, each in enumerate(objectives, 1)),
     }
     sql = sql_of(f"controls/{NAME}")
     for name, text in written.items():
@@ -55,12 +58,28 @@ def _sql(objectives: Sequence[Objective]) -> str:
     return sql
 
 
+def _cell(number: int, objective: Objective) -> str:
+    """The cell (pipeline/controls/shift.py) of an event; what is bad for another reason than its time stays so."""
+    ratio = slowed(objective)
+    if ratio is None:
+        return "toInt16(0)"
+    cell = f"toInt16(greatest({-CELLS}, least({CELLS - 1}, ceil(log(greatest({ratio}, 1e-9)) / {STEP}) - 1)))"
+    late = f"if({ratio} > 1, greatest(toInt16(0), {cell}), toInt16({NEVER}))"
+    return f"if(verdicts[{number}] = 1, least(toInt16(-1), {cell}), {late})"
+
+
+def _spread(number: int, objective: Objective) -> str:
+    if slowed(objective) is None:
+        return "(CAST([], 'Array(Int16)'), CAST([], 'Array(Float64)'), CAST([], 'Array(Float64)'))"
+    return f"sumMapIf([cells[{number}]], [weight], [weight * weight], verdicts[{number}] > 0)"
+
+
 def step(spec: CapacitySpec, previous: Mapping[str, Signal], rows: Rows, now_us: int) -> list[Signal]:
     """Say what every endpoint holds."""
     del previous
     found = rows.get(NAME, ())  # without SLOs nothing was asked
     newest = {row["service"]: (row["watermark"], row["age_s"]) for row in found}
-    return [_signal(spec, each, *newest[each.service], now_us) for each in capacities(spec, found)]
+    return every(lambda each: _signal(spec, each, *newest[each.service], now_us), capacities(spec, found))
 
 
 def _signal(spec: CapacitySpec, found: Capacity, watermark: datetime, age_s: float, now_us: int) -> Signal:

@@ -26,7 +26,7 @@ from pipeline.controls.frontier import (
     steps,
 )
 from pipeline.controls.questions import Rows
-from pipeline.controls.signal import UNKNOWN, Signal
+from pipeline.controls.signal import UNKNOWN, Signal, every
 
 NAME = "frontier"
 
@@ -39,7 +39,8 @@ def step(spec: FrontierSpec, previous: Mapping[str, Signal], rows: Rows, now_us:
         known = placed(some, spec)
         points = [each.point for each in known]
         running = [each for each in known if is_running(each.point, points, spec)]
-        found += [_signal(spec, each, steps(known, each), now_us) for each in latest(running)]
+        walks = [(each, steps(known, each)) for each in latest(running)]
+        found += every(lambda walk: _signal(spec, *walk, now_us), walks)
     return found
 
 
@@ -75,7 +76,7 @@ def _signal(spec: FrontierSpec, each: Placed, walk: Steps, now_us: int) -> Signa
             "stricter": _name(walk.stricter), "looser": _name(walk.looser), "latency": spec.latency,
         },
         evaluated_at_us=now_us, expires_at_us=now_us + round(spec.ttl_s * 1e6),
-        watermark_us=min(point.last_s * 1_000_000 + HOUR_US, now_us),  # the hour may go on
+        watermark_us=min(point.last_s * 1_000_000 + HOUR_US, now_us),  # clocks of events may be ahead
         window_s=round(spec.window_s),
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from pipeline.slo import Accepted, Indicator, Objective, Selector
 
 EXCLUDED, GOOD, BAD = Verdict.EXCLUDED, Verdict.GOOD, Verdict.BAD
 GREATEST_OWN_MS = 3_600_000  #: as in kernels.verdicts
+SLOWED = (Kind.TTFT, Kind.PREFILL)  #: times that a busier endpoint makes longer for all alike, by what is asked for
 
 #: what became of the request, sli.case_of as SQL; expressions of verdicts read it as `what`
 WHAT = (
@@ -52,6 +53,15 @@ def verdict(objective: Objective) -> str:
     threshold = "1" if kind is Kind.ATTEMPT else str(indicator.threshold or 0)
     decided = _decided(kind, threshold, indicator.at_most) | _together(indicator)
     return f"if({selected(objective)}, {_by_case(cases, decided)}, {EXCLUDED})"
+
+
+def slowed(objective: Objective) -> str | None:
+    """The expression of an event's time over the threshold, negative where that is not known; None: of no such SLO."""
+    indicator = objective.indicator
+    if METRICS[indicator.metric].kind not in SLOWED or not indicator.at_most or not indicator.threshold:
+        return None
+    value, _, known = _value(METRICS[indicator.metric].kind)
+    return f"if({known}, {value} / {indicator.threshold}, -1.)"
 
 
 def selected(objective: Objective) -> str:

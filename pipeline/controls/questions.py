@@ -4,7 +4,7 @@ Pure, but that files are read, once.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.slo import Objective
 
 HOME = infra.HOME / "clickhouse"
+MISSING_MOST = 3  #: of more questions without an answer the server is away: each of them takes its time
 SLOS = "slos"  #: rows that every step gets: slo, service, target, metric; what SLO files promise, judged or not
 _USE = re.compile(r"\{(?P<name>[a-z_0-9]+):[\w()]+\}")
 
@@ -27,6 +28,9 @@ class Question(NamedTuple):
     name: str
     sql: str
     values: Mapping[str, Any] = {}  # of {name:Type} in it
+    part: str = (
+        ""  # the service that it alone is about: without an answer nothing is said of that one, and of others all
+    )
 
 
 Ask = Callable[[Any, Sequence["Objective"], int], Sequence[Question]]  #: of spec, objectives, time in us
@@ -50,3 +54,26 @@ def files(*names: str, folder: str = "controls") -> Ask:
 def sql_of(path: str) -> str:
     """Read a file under infra/clickhouse, without its ending."""
     return (HOME / f"{path}.sql").read_text("utf-8").strip()
+
+
+def answers(
+    questions: Iterable[Question], rows: Callable[[Question], Sequence[Row]], partly: Callable[[str, Exception], None]
+) -> dict[str, Sequence[Row]]:
+    """Ask all questions. `partly` is told of each part that has no answer, while some other part of its name has one.
+
+    Raises: what `rows` does, for a question about all services, or when no part of a name has an answer.
+    """
+    found: dict[str, Sequence[Row]] = {}
+    missing: list[tuple[Question, Exception]] = []
+    for question in questions:
+        try:
+            found[question.name] = [*found.get(question.name, ()), *rows(question)]
+        except Exception as error:
+            if not question.part or len(missing) >= MISSING_MOST:
+                raise
+            missing.append((question, error))
+    for question, why in missing:
+        if question.name not in found:
+            raise why
+        partly(question.part, why)
+    return found

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pipeline.alerts import Kind
 from pipeline.controls.questions import Question, Row, Rows, files
-from pipeline.controls.signal import Signal, check_life
+from pipeline.controls.signal import Signal, check_life, every
 from pipeline.ourselves import NAME as OURSELVES
 from pipeline.ourselves import Concern
 from pipeline.periods import us_of
@@ -190,8 +190,8 @@ def step(spec: QuotaSpec, previous: Mapping[str, Signal], rows: Rows, now_us: in
     known = {f"{name}{SEPARATOR}{tenant}" for name, tenant in seen}
     told = sorted(found, key=lambda each: (each.scope not in known, -each.used_ratio, each.scope))[: spec.told_most]
     return [
-        *(_overview(spec, quota, found, told, now_us) for quota in spec.quotas if found),
-        *(_signal(spec, each, now_us) for each in told),
+        *every(lambda quota: _overview(spec, quota, found, told, now_us), spec.quotas if found else ()),
+        *every(lambda each: _signal(spec, each, now_us), told),
     ]
 
 

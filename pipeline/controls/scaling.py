@@ -11,12 +11,12 @@ Pure: what was published last is all that is remembered.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.controls.capacity import AT_LEAST
 from pipeline.controls.loads import CELL_S, greatest, mean, surely, trend
 from pipeline.controls.questions import Question, files
-from pipeline.controls.scaling_facts import COLD_STARTS, Facts, facts_of
+from pipeline.controls.scaling_facts import COLD_STARTS, SHARED, Facts
 from pipeline.controls.signal import UNKNOWN, Signal, check_life, key_of, unknown
 from pipeline.delivery.words_figures import lasting, many
 from pipeline.spec.problems import Refused
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.slo import Objective
 
 NAME = "scale"
+SHARED_MOST = 5  #: that a reason names
 SUDDEN_CELLS = 2  #: a surge that is sure in so many needs no whole window
 QUESTIONS = ("scale", "scale_engines", "scale_queue", "scale_pressure", "scale_day")
 COLD_STARTS_EVERY_US = 300_000_000
@@ -38,6 +39,22 @@ class PoolSpec:
     model: str = ""
     replicas_least: int = 1
     replicas_most: int = 1_000
+
+
+@dataclass(frozen=True)
+class SharedSpec:
+    """Replicas that several models share; members: service/model of each."""
+
+    name: str
+    members: tuple[str, ...]
+    replicas_least: int = 1
+    replicas_most: int = 1_000
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name:
+            raise Refused("a pool needs a name, without /", "write name: gpu-a, which no service is called")
+        if len(set(self.members)) < 2 or not all("/" in each for each in self.members):
+            raise Refused("a pool has two members or more", "write members: [chat/llama, search/llama]")
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ class ScaleSpec:
     cooldown_s: float = 60.0  # between two steps in
     burn_rate: float = 1.0  # of a latency objective: from here on there are too few, whatever the load says
     pools: tuple[PoolSpec, ...] = ()
+    shared: tuple[SharedSpec, ...] = ()
 
     def __post_init__(self) -> None:
         check_life(self.every_s, self.ttl_s)
@@ -107,16 +125,9 @@ class Verdict(NamedTuple):
 
 
 def ask(spec: ScaleSpec, objectives: "Sequence[Objective]", now_us: int) -> Sequence[Question]:
-    """Ask for all that is known now; for cold starts, of which a day is read, now and then."""
+    """Ask for all that is known now; for cold starts and what is shared, of which hours are read, now and then."""
     is_due = now_us % COLD_STARTS_EVERY_US < 2 * spec.every_s * 1e6
-    return files(*QUESTIONS, *((COLD_STARTS,) if is_due else ()))(spec, objectives, now_us)
-
-
-def step(
-    spec: ScaleSpec, previous: Mapping[str, Signal], rows: Mapping[str, Sequence[Mapping[str, Any]]], now_us: int
-) -> list[Signal]:
-    """Recommend for every model, and every variant of it, that had traffic of late."""
-    return [recommend(spec, previous, each, now_us) for each in facts_of(rows, previous)]
+    return files(*QUESTIONS, *((COLD_STARTS, SHARED) if is_due else ()))(spec, objectives, now_us)
 
 
 def recommend(spec: ScaleSpec, previous: Mapping[str, Signal], facts: Facts, now_us: int) -> Signal:
@@ -226,10 +237,11 @@ def need_of(spec: ScaleSpec, facts: Facts, each: Bears, expected: Expected | Non
         "lead_s": ahead_s, "headroom": each.headroom, **facts.figures,
         **({} if expected is None else {"forecast_rps_q50": expected.q50, "forecast_rps_q90": expected.q90}),
     }  # fmt: skip
-    pressed = _pressed(spec, facts, last, ahead_s)
+    pressed, by_load = _pressed(spec, facts, last, ahead_s), now
     if pressed > now:
         now, by = pressed, "latency"
-    return Need(now, max(calm, now), by, {**inputs, "need": now}, "was seen to bear" if each.is_least else "bears")
+    inputs |= {"need": now, "need_load": by_load, "need_calm": max(calm, now)}
+    return Need(now, max(calm, now), by, inputs, "was seen to bear" if each.is_least else "bears")
 
 
 def _pressed(spec: ScaleSpec, facts: Facts, last: Signal | None, ahead_s: float) -> float:
@@ -308,7 +320,6 @@ def _confidence(each: Bears, facts: Facts, expected: Expected | None) -> float:
 def _signal(
     spec: ScaleSpec, facts: Facts, verdict: Verdict, need: Need, confidence: float, last: Signal | None, now_us: int
 ) -> Signal:
-    is_same = last is not None and last.value == verdict.value
     cold = "" if facts.cold_start_s is None else f"{facts.cold_start_s:.0f}"
     return Signal(
         service=facts.service, model=facts.model, name=NAME, scope=facts.scope, state=verdict.state,
@@ -317,12 +328,20 @@ def _signal(
         window_s=round(spec.window_s), samples=round(sum(facts.loads[: round(spec.window_s / CELL_S)]) * CELL_S),
         confidence=confidence, inputs=need.inputs,
         details={
-            "by": last.details.get("by", need.by) if last is not None and is_same else need.by,  # of the last change
-            "cold_start_p95_s": cold, "accelerator": facts.accelerator,
-            "changed_at_us": str(_changed_us(last) if is_same else now_us),
-            "went": _went(last, verdict.value),
+            **details_of(verdict, need, last, now_us), "cold_start_p95_s": cold, "accelerator": facts.accelerator,
+            "shares_with": ", ".join(facts.shares_with),
         },
     )  # fmt: skip
+
+
+def details_of(verdict: Verdict, need: Need, last: Signal | None, now_us: int) -> dict[str, str]:
+    """What the next decision remembers of the last change."""
+    is_same = last is not None and last.value == verdict.value
+    return {
+        "by": last.details.get("by", need.by) if last is not None and is_same else need.by,
+        "changed_at_us": str(_changed_us(last) if is_same else now_us),
+        "went": _went(last, verdict.value),
+    }
 
 
 def _went(last: Signal | None, value: int) -> str:
@@ -351,8 +370,16 @@ def _reason(facts: Facts, verdict: Verdict, need: Need) -> str:
     measured = source if facts.cold_start_s is not None else "assumed: no cold start was measured"
     return (
         f"{said}, {verdict.why}: {why}; a replica {need.borne} {of['rps_per_replica']:.3g} requests/s, and "
-        f"{of['headroom']:g} x the load is provided for; lead time {lead} ({measured})"
+        f"{of['headroom']:g} x the load is provided for; lead time {lead} ({measured}){_shared(facts)}"
     )
+
+
+def _shared(facts: Facts) -> str:
+    """Say that the number is not the whole of what its replicas are for."""
+    if not facts.shares_with:
+        return ""
+    others = ", ".join(facts.shares_with[:SHARED_MOST])
+    return f"; its endpoints serve {others} too: what each needs is to be added up, as a pool of `shared` does"
 
 
 def _lag(age_s: float) -> str:

@@ -16,7 +16,7 @@ from pipeline.periods import us_of
 
 #: of the catalogue: what more replicas make better
 LATENCY = frozenset({"e2e", "ttft", "ttfo", "tpot", "queue", "prefill", "decode", "itl_max", "goodput", "shed_rate"})
-COLD_STARTS = "scale_cold_starts"  #: a question that is not always asked
+COLD_STARTS, SHARED = "scale_cold_starts", "scale_shared"  #: questions that are not always asked
 STARTS_LEAST = 5.0  #: of cold starts that only requests tell of: a replica that warms up is met by many or by none
 
 Row = Mapping[str, Any]
@@ -42,6 +42,7 @@ class Facts(NamedTuple):
     burn_rate: float | None = None  # the greatest of any latency objective, over its shortest window
     burn_slo: str = ""
     burn_window_s: int = 0
+    shares_with: tuple[str, ...] = ()  # service/model of others that its endpoints serve
 
     @property
     def figures(self) -> dict[str, float]:
@@ -61,7 +62,7 @@ def facts_of(rows: Rows, previous: Mapping[str, Signal]) -> list[Facts]:
     metrics = {row["slo"]: row["metric"] for row in rows.get("slos", ())}
     burns = [row for row in rows.get("scale_pressure", ()) if metrics.get(row["slo"]) in LATENCY]
     engines = {_pool(row): row for row in rows.get("scale_engines", ())}
-    starts = _cold_starts(rows.get(COLD_STARTS, ()))
+    starts, shared = _cold_starts(rows.get(COLD_STARTS, ())), _shared(rows)
     most = {_pool(row): int(row["replicas"]) for row in rows.get("scale_day", ())}
     found = []
     for (service, model), several in groupby(rows["scale"], key=lambda row: (row["service"], row["model"])):
@@ -71,7 +72,8 @@ def facts_of(rows: Rows, previous: Mapping[str, Signal]) -> list[Facts]:
             pool = (service, model, row["variant"])
             known = _known_of_replicas(engines.get(pool), queues.get(pool), loads)
             cold = starts.get((model, row["variant"])) or _remembered(previous, pool)
-            found.append(_facts(row, share, most.get(pool, 0), {**known, **cold, **_burning(burns, row)}))
+            others = {"shares_with": _shares(previous, pool) if shared is None else shared.get((service, model), ())}
+            found.append(_facts(row, share, most.get(pool, 0), {**known, **cold, **others, **_burning(burns, row)}))
     return found
 
 
@@ -137,6 +139,26 @@ def _remembered(previous: Mapping[str, Signal], pool: Pool) -> dict[str, Any]:
     last = previous.get(key_of(service, model, "scale", variant))
     text = last.details.get("cold_start_p95_s", "") if last is not None else ""
     return {"cold_start_s": float(text), "accelerator": last.details.get("accelerator", "")} if last and text else {}
+
+
+def _shared(rows: Rows) -> dict[tuple[str, str], tuple[str, ...]] | None:
+    """Which others each model's endpoints serve; None: that was not asked for."""
+    if SHARED not in rows:
+        return None
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in rows[SHARED]:
+        for service, model in row["models"]:
+            others = {f"{each[0]}/{each[1]}" for each in row["models"] if tuple(each) != (service, model)}
+            found.setdefault((service, model), set()).update(others)
+    return {model: tuple(sorted(others)) for model, others in found.items()}
+
+
+def _shares(previous: Mapping[str, Signal], pool: Pool) -> tuple[str, ...]:
+    """What was known when it was asked for last."""
+    service, model, variant = pool
+    last = previous.get(key_of(service, model, "scale", variant))
+    text = last.details.get("shares_with", "") if last is not None else ""
+    return tuple(text.split(", ")) if text else ()
 
 
 def _burning(burns: Iterable[Row], row: Row) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pipeline.controls.class_facts import ClassFacts, Key, Load, Situation, cut_
 from pipeline.controls.classes import DEFAULT, ClassRule, ServiceClass
 from pipeline.controls.limiter import Limit, LimitSpec, burning_class, next_limit, shed_shares
 from pipeline.controls.questions import Question, Rows, files, sql_of
-from pipeline.controls.signal import Signal, check_life, key_of, unknown
+from pipeline.controls.signal import Signal, check_life, every, key_of, unknown
 from pipeline.sli import METRICS, OF_SLICES, Kind
 from pipeline.slo import PART, Objective
 from pipeline.spec.problems import Refused
@@ -127,10 +127,11 @@ def step(spec: SheddingSpec, previous: Mapping[str, Signal], rows: Rows, now_us:
             signals += _stale(spec, previous, place, now_us)
             continue
         advice = advise(spec, previous, place, situation, now_us)
-        signals.append(_signal(spec, place, situation, advice, now_us))
-        signals += [
-            _class_signal(spec, place, situation, advice, each, now_us) for each in sorted(situation.classes)
-        ]  # fmt: skip
+        about = (spec, place, situation, advice)
+        signals += every(lambda each: _signal(*each, now_us), [about])
+        signals += every(
+            lambda each: _class_signal(*each, now_us), [(*about, one) for one in sorted(situation.classes)]
+        )
     return signals
 
 

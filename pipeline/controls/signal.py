@@ -6,9 +6,9 @@ was published last is all the state that a control has. Pure.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pipeline.spec.problems import Refused
 
@@ -20,8 +20,15 @@ TEXT_BYTES_MOST = 1_000  #: of a reason or a detail: what is longer is cut
 FIGURES_MOST = 100  #: of inputs, and of details
 
 
+T = TypeVar("T")
+
+
 class Untellable(ValueError):
-    """A control said what no signal may say."""
+    """A control said what no signal may say; `signal`: what it was to be, where its key and its times are sound."""
+
+    def __init__(self, why: str, signal: "Signal | None" = None) -> None:
+        super().__init__(why)
+        self.signal = signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +58,17 @@ class Signal:
     def __post_init__(self) -> None:
         if self.name not in NAMES:
             raise Untellable(f"{self.name!r} is no name of a signal: {', '.join(NAMES)}")
+        if self.expires_at_us <= self.evaluated_at_us:
+            raise Untellable(f"{self.key}: it expires before it is evaluated")
         figures = {"value": self.value, "confidence": self.confidence, **self.inputs}
         for name, figure in figures.items():
             if figure is not None and not math.isfinite(figure):
-                raise Untellable(f"{self.key}: {name} is {figure}; what is not known is None, or not among the inputs")
+                why = f"{self.key}: {name} is {figure}; what is not known is None, or not among the inputs"
+                raise Untellable(why, self)
         if max(len(self.inputs), len(self.details)) > FIGURES_MOST:
-            raise Untellable(f"{self.key}: more than {FIGURES_MOST} inputs or details")
+            raise Untellable(f"{self.key}: more than {FIGURES_MOST} inputs or details", self)
         if self.state == UNKNOWN and self.value is not None:
-            raise Untellable(f"{self.key}: a value of {self.value} of what is unknown")
-        if self.expires_at_us <= self.evaluated_at_us:
-            raise Untellable(f"{self.key}: it expires before it is evaluated")
+            raise Untellable(f"{self.key}: a value of {self.value} of what is unknown", self)
 
     @property
     def key(self) -> str:
@@ -115,6 +123,24 @@ def unknown(name: str, service: str, model: str, reason: str, now_us: int, ttl_s
         service=service, model=model, name=name, scope=scope, state=UNKNOWN, value=None, unit="", reason=reason,
         evaluated_at_us=now_us, expires_at_us=now_us + round(ttl_s * 1e6),
     )  # fmt: skip
+
+
+def every(make: Callable[[T], Signal], found: Iterable[T]) -> list[Signal]:
+    """Tell of everything that was found; of what cannot be told, that it is unknown and why: others are told of.
+
+    Raises: Untellable, for a signal that has no sound key.
+    """
+    told = []
+    for each in found:
+        try:
+            told.append(make(each))
+        except Untellable as error:
+            if (signal := error.signal) is None:
+                raise
+            why, ttl_us = f"it cannot be told: {error}", signal.expires_at_us - signal.evaluated_at_us
+            about = (signal.name, signal.service, signal.model, why, signal.evaluated_at_us)
+            told.append(unknown(*about, ttl_us / 1e6, signal.scope))
+    return told
 
 
 def due(signals: Iterable[Signal], previous: Mapping[str, Signal], now_us: int) -> list[Signal]:

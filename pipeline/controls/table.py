@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.controls import capacity, costing, frontier, gating, headroom, placing, quotas, scaling, shedding
+from pipeline.controls import capacity, costing, frontier, gating, headroom, placing, pooling, quotas, scaling, shedding
 from pipeline.controls.questions import Ask, Question, Rows, files
 from pipeline.controls.signal import Signal
 
@@ -32,6 +32,6 @@ CONTROLS: tuple[Control, ...] = (
     Control(costing.NAME, costing.CostSpec, files("cost"), costing.step),
     Control(placing.NAME, frontier.FrontierSpec, files("frontier"), placing.step),
     Control(shedding.NAME, shedding.SheddingSpec, shedding.ask, shedding.step),
-    Control(scaling.NAME, scaling.ScaleSpec, scaling.ask, scaling.step),
+    Control(scaling.NAME, scaling.ScaleSpec, scaling.ask, pooling.step),
     Control(quotas.NAME, quotas.QuotaSpec, quotas.ask, quotas.step),
 )

@@ -26,6 +26,14 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
 
+class Wrong(Answer):
+    """A field of what was sent that cannot be used."""
+
+    field: str = Field(description="its path; empty: all of it")
+    value: str | None = Field(description="as it was sent, in short; null: it was not")
+    rule: str = Field(description="what it breaks, and what to write instead")
+
+
 class Problem(Answer):
     """RFC 9457: what went wrong, and what to do."""
 
@@ -34,6 +42,7 @@ class Problem(Answer):
     status: int
     detail: str
     parameter: str | None = Field(None, description="the parameter that is wrong")
+    errors: list[Wrong] | None = Field(None, description="everything that is wrong with what was sent")
     last_good_at: Time | None = Field(None, description="when ClickHouse answered last")
     retry_after_s: float | None = None
 
@@ -322,6 +331,7 @@ class Mark(Answer):
     title: str
     detail: str
     dedup_key: str | None
+    change_id: str | None = Field(description="of a change whose doing can be asked for: /slos/{name}/compared?change=")
 
 
 class Marks(Chart):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 NOTHING = "Nothing was counted in this time"
 MARKS_MOST = 500
+COMPARED = ("DEPLOY", "ROLLBACK", "KNOB")  #: kinds of changes of comparison.sql
 NO_EVENTS = "No request of this time was kept whole: BURNLINE_EVENTS_ARCHIVE says which are"
 NO_SKETCHES = "No request was stored in this time for this SLO's service and labels"
 
@@ -231,7 +232,7 @@ def _is_within(at: Any, span: Span) -> bool:
 
 def _mark(kind: str, at: Any, title: str, detail: str, **more: Any) -> Mark:
     return Mark(**{"kind": kind, "at": at, "until": None, "severity": None, "title": title, "detail": detail,
-                   "dedup_key": None, **more})  # fmt: skip
+                   "dedup_key": None, "change_id": None, **more})  # fmt: skip
 
 
 def _alert(row: dict[str, Any]) -> Mark:
@@ -248,7 +249,8 @@ def _correction(row: dict[str, Any]) -> Mark:
 def _change(row: dict[str, Any]) -> Mark:
     title = f"{row['kind'].capitalize()}: {row['title']}" if row["title"] else row["kind"].capitalize()
     by = f" ({row['actor']})" if row["actor"] else ""
-    return _mark("change", row["at"], title, f"{'; '.join(row['knobs'])}{by}".strip(), until=row["until"])
+    more = {"until": row["until"], "change_id": row["change_id"] if row["kind"] in COMPARED else None}
+    return _mark("change", row["at"], title, f"{'; '.join(row['knobs'])}{by}".strip(), **more)
 
 
 def _revision(row: dict[str, Any]) -> Mark:

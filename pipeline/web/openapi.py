@@ -16,6 +16,7 @@ from pipeline.controls.signal import NAMES
 from pipeline.standing import STANDINGS
 from pipeline.web.answers import Fresh, Problem
 from pipeline.web.answers_events import Away, LiveRows
+from pipeline.web.changes import BODY_BYTES_MOST, KIND, PATH, Change, TakenChange
 from pipeline.web.parameters import ALERT_STATES, KINDS, LIMIT, LIMIT_MOST, LIVE_MOST, SEVERITIES, SORTS
 
 REF = "#/components/schemas/{model}"
@@ -38,6 +39,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "cursor": ("next_cursor of the page before", TEXT),
     "trend": ("0: without trends", {"type": "string", "enum": ["0", "1"]}),
     "instance": ("an instance of the SLO, as a=x,b=y; its only one when left out", TEXT),
+    "change": ("change_id of a mark", TEXT),
     "from": (f"beginning: {TIME}", TEXT),
     "to": (f"end: {TIME}", TEXT),
     "state": ("which alerts", {"type": "string", "enum": list(ALERT_STATES)}),
@@ -70,12 +72,13 @@ class Described(Protocol):
 
 def document(routes: Sequence[Described]) -> bytes:
     """Describe every route."""
-    models = {route.model for route in routes} | {Problem, LiveRows, Fresh, Away}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    _, made = models_json_schema(cast(Any, [(model, "serialization") for model in ordered]), ref_template=REF)
-    paths = {f"/api/v1{route.path}": {"get": _operation(route)} for route in routes}
+    models = {route.model for route in routes} | {Problem, LiveRows, Fresh, Away, TakenChange}
+    ordered = [(model, "serialization") for model in sorted(models, key=lambda model: model.__name__)]
+    _, made = models_json_schema(cast(Any, [*ordered, (Change, "validation")]), ref_template=REF)
+    paths: dict[str, Any] = {f"/api/v1{route.path}": {"get": _operation(route)} for route in routes}
     paths["/api/v1/live"] = {"get": _live()}
     paths["/api/v1/openapi.json"] = {"get": _itself()}
+    paths[f"/api/v1{PATH}"] = {"post": _telling()}
     said = {
         "openapi": "3.1.0",
         "info": {
@@ -87,7 +90,7 @@ def document(routes: Sequence[Described]) -> bytes:
         "paths": paths,
         "components": {
             "schemas": made["$defs"],
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {name: {"type": "http", "scheme": "bearer"} for name in ("bearer", "write")},
             "responses": {name: _problem(why) for name, why in PROBLEMS.items()},
         },
     }
@@ -99,6 +102,14 @@ PROBLEMS = {
     "401": "a bearer token is needed",
     "404": "there is no such thing",
     "503": "ClickHouse does not answer, or too many ask; Retry-After says when to ask again",
+}
+UNTOLD = {
+    "401": "the bearer token of BURNLINE_HTTP_WRITE_TOKEN_FILE is needed",
+    "413": f"more than {BODY_BYTES_MOST} bytes",
+    "415": "not application/json",
+    "422": "it is no change; `errors` says of every field what is wrong",
+    "501": "this site takes no changes; `detail` says why",
+    "503": "Kafka does not take it; Retry-After says when to tell again",
 }
 
 
@@ -145,3 +156,14 @@ def _live() -> dict[str, Any]:
 
 def _itself() -> dict[str, Any]:
     return _get("This description", "openapi", [], "application/json", {"type": "object"})
+
+
+def _telling() -> dict[str, Any]:
+    body, taken = ({KIND: {"schema": {"$ref": REF.format(model=each.__name__)}}} for each in (Change, TakenChange))
+    summary = "Tell of a change: answered once the broker has it; the same change_id is the same change"
+    return {
+        "operationId": "tell_of_change", "summary": summary, "security": [{}, {"write": []}],
+        "requestBody": {"required": True, "content": body},
+        "responses": {"201": {"description": "Kafka has it", "content": taken}}
+        | {status: _problem(why) for status, why in UNTOLD.items()},
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Metrics, health, the page and its API over HTTP, read only. Loopback unless a token is set.
+"""Metrics, health, the page and its API over HTTP. Loopback unless a token is set; only changes can be told.
 
 Refuses to know what the numbers mean: it is given a page of metrics, two judgements of health, and the site. Who may
 stay how long is the door's.
@@ -112,8 +112,9 @@ def _guard(token: str | None, site: Site | None) -> Any:
         if isinstance(request.protocol, Door):
             request.protocol.answer_within(REPLY_S)
         request[IS_KNOWN] = not token or is_token(request.headers.get("Authorization", ""), token)
+        is_told = site is not None and site.is_told(request)
         is_open = request.path in PROBES or (site is not None and site.is_open(request.rel_url.raw_path))
-        if refused := _refused(request, token, is_open):
+        if refused := _refused(request, token, is_open or is_told, is_told):
             return refused
         try:
             response = await handler(request)
@@ -131,7 +132,7 @@ def _guard(token: str | None, site: Site | None) -> Any:
     return guard
 
 
-def _refused(request: web.Request, token: str | None, is_open: bool) -> web.Response | None:
+def _refused(request: web.Request, token: str | None, is_open: bool, takes_body: bool) -> web.Response | None:
     """Say no before any handler is asked: to strangers, to borrowed names, and to bodies."""
     if not request[IS_KNOWN] and not is_open:
         response = refusal(401, "a bearer token is needed")
@@ -140,7 +141,7 @@ def _refused(request: web.Request, token: str | None, is_open: bool) -> web.Resp
     host = request.headers.get("Host")
     if not token and host is not None and not is_loopback_name(host):
         return refusal(421, "this address is for this machine: ask by 127.0.0.1 or localhost")
-    if request.can_read_body:
+    if request.can_read_body and not takes_body:
         return refusal(413, "nothing here takes a body")
     return None
 

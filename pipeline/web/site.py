@@ -1,6 +1,7 @@
 """The site: the page's files, the API that the page uses, and the table of its routes.
 
-Law: the table is the whole truth: what is served is what the API's own description says.
+Law: the table is the whole truth: what is served is what the API's own description says. One path alone can be told
+something: changes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,8 +16,10 @@ from pydantic import BaseModel
 from pipeline.web import answers, answers_events
 from pipeline.web.api import Lists, guarded
 from pipeline.web.asking import Asking
+from pipeline.web.changes import PATH, Telling
+from pipeline.web.compared import Compared, comparing
 from pipeline.web.drawn import Charts
-from pipeline.web.files import Files
+from pipeline.web.files import DOCUMENT, Files
 from pipeline.web.gate import Gate, gate
 from pipeline.web.gates import Gates, gates
 from pipeline.web.live import Live
@@ -60,6 +63,7 @@ def routes(source: Source, gate_policy: Path | None = None) -> list[Route]:
         Route(f"{one}/latency", charts["latency"], answers.LatencyChart, "Percentiles, out of sketches", CHART),
         Route(f"{one}/heatmap", charts["heatmap"], answers.HeatMap, "How many were how slow", CHART),
         Route(f"{one}/marks", charts["marks"], answers.Marks, "Alerts, changes, corrections, revisions, notes", CHART),
+        Route(f"{one}/compared", comparing(source), Compared, "What a change did to it", ("instance", "change")),
         Route(f"{one}/exemplars", charts["exemplars"], answers.Exemplars, "Traces of bad requests", CHART),
         Route(f"{one}/requests", charts["requests"], answers.Requests, "Requests that are kept whole", CHART),
         Route("/alerts", lists.alerts, answers_events.Alerts, "Alerts, those that are open first", ALERTS),
@@ -80,14 +84,24 @@ class Site:
         settings: "Settings",
         slos: "Callable[[], Mapping[str, Slo]]",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        has_brokers: bool = True,
     ) -> None:
-        """`slos`: those that files hold now, by name; nothing is asked yet."""
+        """`slos`: those that files hold now, by name; `has_brokers`: there is a Kafka to tell of changes.
+
+        Nothing is asked yet. Raises: SettingsError.
+        """
         self.source = Source(Asking(settings), slos, now, settings.trailing_s)
         self._files, self._live, self._gate_policy = Files(), Live(self.source), settings.gate_policy
+        self._is_for_all = not settings.secret("http_token")
+        self._telling = Telling(settings, has_brokers, now)
 
     def is_open(self, raw_path: str) -> bool:
         """Whether a path holds no data, so that nobody has to say who they are."""
         return self._files.find(raw_path) is not None
+
+    def is_told(self, request: web.Request) -> bool:
+        """Whether a request tells us something: it has a body, and is asked for a token of its own."""
+        return request.method == "POST" and request.path == API + PATH
 
     def add_to(self, app: web.Application) -> None:
         """Serve it."""
@@ -95,6 +109,7 @@ class Site:
         for route in table:
             path = IN_PATH.sub(r"{\1:[^/]+}", API + route.path)  # a name may hold braces too
             app.router.add_get(path, guarded(self.source, route.handle))
+        app.router.add_post(API + PATH, self._telling.handle)
         app.router.add_get(f"{API}/live", self._live.handle)
         app.router.add_get(f"{API}/openapi.json", _described(document(table)))
         app.router.add_get("/{path:.*}", self._file)
@@ -105,12 +120,15 @@ class Site:
         found = self._files.find(request.rel_url.raw_path)
         if found is None:
             raise web.HTTPNotFound
+        if found is self._files.find(DOCUMENT) and self._is_for_all:
+            self.source.behind(self.source.snapshot())  # its scripts will ask for that once they are loaded
         return found.response(request)
 
     async def _stop(self, _: Any) -> None:
         self._live.stop()
 
     async def _close(self, _: Any) -> None:
+        self._telling.close()
         await self.source.close()
 
 

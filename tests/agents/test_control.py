@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.agents.control import FORGET_EVERY_US, FORGET_US, ControlFold, Specs
+from pipeline.agents.control import ControlFold, Specs
 from pipeline.agents.parts import Parts
+from pipeline.agents.signal_memory import FORGET_EVERY_US, FORGET_US
 from pipeline.cli import app
 from pipeline.controls.questions import Question, Rows
 from pipeline.controls.signal import Signal
@@ -163,6 +164,29 @@ def test_state_is_what_was_published_whoever_published_it(settings: Settings) ->
     other = with_sections(fold_of(settings, (control,)), "scale")
     (after,) = fold(other, now_us + 30_000_000, three, other._record(job))
     assert other.published["chat|m|scale"].value == 71.0 and after.key == b"chat|m|scale"
+
+
+def test_what_a_clock_that_is_ahead_has_decided_is_not_in_force_now_nor_for_who_takes_over(settings: Settings) -> None:
+    now_us = time.time_ns() // 1000
+    made = fold_of(settings, ())
+    ahead, near = said(now_us + 3_600_000_000, 70.0), said(now_us + 30_000_000, 7.0)
+    fold(made, now_us, made._record(ahead), made._record(near))
+    assert made.published["chat|m|scale"].value == 7.0
+    successor = fold_of(settings, ())
+    successor.restore(b"chat|m|scale", made._record(ahead).value)
+    assert successor.published == {}
+    assert (
+        made.counters["burnline_signals_unreadable", ""] == successor.counters["burnline_signals_unreadable", ""] == 1
+    )
+
+
+def test_a_question_about_one_service_that_is_refused_leaves_others_their_signals(settings: Settings) -> None:
+    parts = (Question("rows", "SELECT no_such_column", part="a"), Question("rows", "SELECT 1", part="b"))
+    control = Control("scale", Spec, lambda *_: list(parts), counted)
+    made, now_us = with_sections(fold_of(settings, (control,)), "scale"), time.time_ns() // 1000
+    assert [record.key for record in fold(made, now_us)] == [b"chat|m|scale"]
+    assert made.published["chat|m|scale"].value == 1.0
+    assert made.counters["burnline_control_unanswered", "scale"] == 1
 
 
 def test_a_control_that_fails_or_has_no_answer_says_nothing_and_stops_no_other(settings: Settings) -> None:

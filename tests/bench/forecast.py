@@ -3,19 +3,23 @@
 Each series is forecast from rolling origins by every model, as `burnline forecast` does it: chosen on the earlier
 origins, proved on the later ones. Real: arrivals of azure-llm-2023, an hour of 2023-11-16, which has no season, by the
 minute and by ten seconds. Simulated, by seed: the demo's fleet (days alone); weeks of days with a trend, bursts and a
-level that wanders; the same with sales that were announced and a deploy; a walk that nobody can foresee. The week
-behind the history is known here, so what is forecast of it is scored too.
+level that wanders; the same with sales that were announced and a deploy; by the clock of Berlin, over the change to
+summer time, and over the holidays of spring, each with and without that being told; a walk that nobody can foresee. The
+week behind the history is known here, so what is forecast of it is scored too.
 """
 
 import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from csv import DictReader
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from jobs.fleet.load import FleetSpec, Layout
+from jobs.forecast.calendars import SIMPLE, Calendar, calendar_of
 from jobs.forecast.regressors import Change
 from jobs.forecast.trying import FIRST_MINUTES, HOURS, MINUTES, Outlook, Series, Tried, tried
 from pipeline.controls.forecast import NOMINAL_COVERAGE, Floats, Grid, Horizon
@@ -41,6 +45,7 @@ class Case(NamedTuple):
     start_s: int = START_S
     comes: Floats = np.zeros(0)
     changes: tuple[Change, ...] = ()
+    calendar: Calendar = SIMPLE
 
 
 def azure(kind: str, step_s: int) -> Case | None:
@@ -67,13 +72,21 @@ def fleet(step_s: int, steps: int, ahead: int, grid: Grid, seed: int = 1) -> Cas
     return Case("fleet", grid, counts[:steps], comes=counts[steps:])
 
 
-def week(step_s: int, steps: int, ahead: int, grid: Grid, seed: int, factors: Floats | None = None) -> Case:
-    """Days and weekends, 0.3 % more each day, bursts of 6 %, and a level that wanders within 8 % over a day or two."""
+def week(
+    step_s: int, steps: int, ahead: int, grid: Grid, seed: int, factors: Floats | None = None,
+    clock_s: "np.ndarray[Any, Any] | None" = None, free: "np.ndarray[Any, Any] | None" = None,
+) -> Case:  # fmt: skip
+    """Days and weekends, 0.3 % more each day, bursts of 6 %, and a level that wanders within 8 % over a day or two.
+
+    `clock_s`: what a clock shows at each step; `free`: holidays, which are as weekends.
+    """
     rng = np.random.default_rng(seed)
     at = START_S + np.arange(steps + ahead) * step_s
-    turn = 2 * np.pi * (at / DAY - 0.6)
+    shown = at if clock_s is None else clock_s
+    turn = 2 * np.pi * (shown / DAY - 0.6)
     day = 1 + 0.5 * np.cos(turn) + 0.15 * np.cos(2 * turn)
-    weekend = np.where((at // DAY + 3) % 7 >= 5, 0.55, 1.0)
+    is_free = (shown // DAY + 3) % 7 >= 5
+    weekend = np.where(is_free if free is None else is_free | free, 0.55, 1.0)
     stays = np.exp(-step_s / (36 * HOUR))
     level = np.zeros(len(at))
     for index, shock in enumerate(rng.standard_normal(len(at) - 1) * 0.08 * np.sqrt(1 - stays**2), 1):
@@ -103,6 +116,21 @@ def sales(seed: int, is_told: bool) -> Case:
     return made._replace(name=name, changes=tuple(changes) if is_told else ())
 
 
+def berlin(name: str, monday: date, seed: int, is_told: bool) -> Case:
+    """The week by the clock of Berlin, from a Monday on; holidays are as weekends."""
+    zone, days = ZoneInfo("Europe/Berlin"), (HOURS.history + HOURS.steps) // 24
+    calendar = calendar_of(zone.key, "DE", monday, monday + timedelta(days=days))
+    start_s = int(datetime.combine(monday, time(), UTC).timestamp())
+    at = start_s + np.arange(HOURS.history + HOURS.steps) * HOUR
+    shown = at + np.array([datetime.fromtimestamp(each, zone).utcoffset() for each in at.tolist()], "m8[s]").astype(int)
+    free = np.zeros(len(at), np.bool_)
+    for each in calendar.holidays:
+        free |= (each.at_us <= at * 1_000_000) & (at * 1_000_000 < (each.until_us or 0))
+    made = week(HOUR, HOURS.history, HOURS.steps, HOURS, seed, clock_s=shown, free=free)
+    told = calendar if is_told else SIMPLE
+    return made._replace(name=f"{name}, {'told' if is_told else 'untold'}", start_s=start_s, calendar=told)
+
+
 def walk(seed: int) -> Case:
     """A level that goes up or down by 5 % an hour, whatever it was."""
     rng = np.random.default_rng(seed)
@@ -123,6 +151,10 @@ def cases() -> Iterator[Case]:
         yield week(*hours, seed)
     yield sales(4, is_told=False)
     yield sales(4, is_told=True)
+    for is_told in (False, True):
+        yield berlin("summer time", date(2026, 2, 9), 6, is_told)  # begins 48 days later
+    for is_told in (False, True):
+        yield berlin("holidays", date(2026, 3, 30), 7, is_told)  # Easter, May Day, Ascension; Whit Monday comes
     yield walk(5)
 
 
@@ -136,6 +168,7 @@ def measure(only: str = "", told: Callable[[str], None] = lambda _: None) -> dic
                 Series("", case.name, "load", "requests/s", case.start_s * 1_000_000, case.values),
                 case.grid,
                 case.changes,
+                calendar=case.calendar,
             )
             found += [_told(case, made, outlook) for outlook in made.outlooks]
             if case.name == SHOWN and case.grid is HOURS:

@@ -9,7 +9,7 @@ def test_every_metric_and_share_has_its_line_and_the_plot_is_drawn(tmp_path: Pat
     result = capacity.measure([1], rate=200.0, count=24, length_s=5.0)
     found = result["knees"]
     assert {(each["metric"], each["ratio"]) for each in found} == {
-        (metric, ratio) for metric in ("tpot", "ttft", "e2e") for ratio in capacity.RATIOS
+        (metric, ratio) for metric in capacity.METHODS for ratio in capacity.RATIOS
     }
     assert all(each["capacity"] is None or each["capacity"] > 0 for each in found)
     tpot = [each for each in found if (each["metric"], each["state"]) == ("tpot", "measured")]

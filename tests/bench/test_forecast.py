@@ -1,10 +1,12 @@
 """The benchmark of forecasts: its series are what it says they are, and its table and plot are drawn."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jobs.forecast.calendars import SIMPLE
 from jobs.forecast.trying import FIRST_MINUTES, Series, tried
 from tests.bench import forecast as bench
 
@@ -28,6 +30,17 @@ def test_what_is_told_of_sales_changes_nothing_of_what_comes() -> None:
     ratio = told.values / bench.week(3_600, len(told.values), bench.HOURS.steps, bench.HOURS, 4).values
     assert np.median(ratio[60:72]) == pytest.approx(1.5, rel=0.05)
     assert np.median(ratio[-24:]) == pytest.approx(1.2, rel=0.05)
+
+
+def test_what_is_told_of_clocks_and_holidays_changes_nothing_of_what_comes_either() -> None:
+    made = {each: bench.berlin("spring", date(2026, 3, 23), 6, each) for each in (True, False)}
+    assert made[True].values.tolist() == made[False].values.tolist()
+    assert (len(made[True].calendar.holidays), made[False].calendar) == (5, SIMPLE)
+    day = made[False].values.reshape(-1, 24)  # of UTC
+    winter, summer = (np.roll(day[days].mean(axis=0), shift) for days, shift in ((slice(0, 5), 0), (slice(7, 11), 1)))
+    assert np.abs(winter - summer).mean() < np.abs(winter - np.roll(summer, -1)).mean()
+    friday, good_friday = made[False].values[4 * 24 : 5 * 24].mean(), made[False].values[11 * 24 : 12 * 24].mean()
+    assert good_friday < 0.7 * friday
 
 
 def test_the_table_and_the_plot_are_drawn(tmp_path: Path) -> None:

@@ -115,6 +115,11 @@ def test_sql_says_of_every_event_what_it_counts_as(site: Site) -> None:
     told = {(row["model"], row["variant"], row["least"]): _pairs(row) for row in rows}
     assert told == naive.tallied([each for each in events if each["service"] == "chat"], asked)
     assert {row["most"] >= row["least"] for row in rows} == {True}
+    wanted = naive.spreads([each for each in events if each["service"] == "chat"], asked)
+    assert any(cells for each in wanted.values() for cells in each)
+    for row in rows:
+        spread = [dict(zip(cells, weight, strict=True)) for cells, weight, _ in row["spreads"]]
+        assert spread == [pytest.approx(cells) for cells in wanted[row["model"], row["variant"], row["least"]]]
 
 
 def _selecting(objective: Any, where: Any) -> Any:

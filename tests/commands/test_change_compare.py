@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.commands.status import question, rows
+from pipeline.controls.comparison import ComparisonSpec, compared
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.sinks.clickhouse import ClickHouse
 from tests.database import Database
@@ -103,6 +105,11 @@ def test_a_change_is_compared_with_what_was_before_it_and_the_gate_knows_who_is_
     assert week["difference"] == pytest.approx(0.044) and week["difference_within"][0] > 0.03
     assert worse["budget_excess_ratio"] == pytest.approx(880 / 10_000)  # of those that a million may have
     assert same["verdict"] != "worse" and worse["alpha"] == 0.005
+    spec = ComparisonSpec()
+    asked = spec.asked(story.name, "deploy", story.slo, "region=eu")  # as a page asks of one alone
+    (alone,) = compared(spec, rows(question("comparison"), **asked))
+    assert json.loads(json.dumps(alone.told, default=str))["baselines"] == worse["baselines"]
+    assert (alone.verdict, alone.alpha, alone.reason) == ("worse", 0.005, worse["reason"])
     assert "5 % of 20,000 events bad after it, 0.5 % just before it; 0.6 % a week earlier" in worse["reason"]
     text = " ".join(story.run("change", "compare", "deploy").split())
     assert "the deploy, in force" in text and "worse" in text

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.commands.web import SloFiles
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.settings import Settings
+from pipeline.settings import Settings, SettingsError
 
 SLO = """\
 apiVersion: burnline/v1
@@ -69,6 +69,14 @@ def test_off_loopback_it_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     said = CliRunner().invoke(app, ["web", "--bind", "0.0.0.0:0"])
     assert said.exit_code == 2
     assert "BURNLINE_HTTP_TOKEN_FILE" in said.output
+
+
+def test_so_does_the_port_for_keda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BURNLINE_HTTP_TOKEN_FILE", raising=False)
+    monkeypatch.setenv("BURNLINE_KEDA_BIND", "0.0.0.0:0")
+    said = CliRunner().invoke(app, ["web", "--bind", "127.0.0.1:0", "--json"])
+    assert isinstance(said.exception, SettingsError) and "BURNLINE_KEDA_TLS_CAFILE" in str(said.exception)
+    assert said.stdout == "", "nobody is told that it is ready"
 
 
 def test_what_is_no_address_is_a_usage_error() -> None:

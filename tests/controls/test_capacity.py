@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jobs.fleet import FleetSpec
@@ -132,6 +133,27 @@ def test_capacity_is_within_a_tenth_of_the_true_knee(plant: Any, variant: int, t
     assert measured.in_flight <= measured.likely <= measured.broken_at
     assert abs(measured.likely / true - 1) < 0.1
     assert measured.in_flight <= true + 1 and measured.broken_at > true - 1
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.1], ids=["all kept", "10 % kept"])
+def test_of_first_tokens_what_is_likely_is_near_the_true_knee_and_the_interval_holds_it(
+    plant: Any, ratio: float
+) -> None:
+    """A tenth more load is 3 % more time: verdicts alone say much less of it."""
+    true = 55.0
+    limit = round(float(np.quantile(naive.drawn(CHAT, LLAMA, 1.0, true, "ttft"), 0.99)))
+    where = (*ONLY_LLAMA, ("operation", ("chat",)), ("stream", ("true",)))
+    slo = Objective("first", "chat", Indicator("ttft", limit, where=where), TARGET, 86_400_000_000)
+    asked = rows(plant, [slo], ratio)
+    blind = [{**row, "spreads": [([], [], [])]} for row in asked]
+    by_times, by_verdicts = (
+        next(each for each in capacities(SPEC, some) if each.variant == LLAMA.variants[0].name)
+        for some in (asked, blind)
+    )
+    assert by_times.state == MEASURED and by_times.likely and by_times.in_flight and by_times.broken_at
+    assert abs(by_times.likely / true - 1) < 0.1
+    assert by_times.in_flight <= true + 1 and by_times.broken_at >= true - 1
+    assert by_verdicts.likely is None or abs(by_times.likely - true) <= abs(by_verdicts.likely - true)
 
 
 def test_intervals_tell_of_every_load_that_an_slo_was_met_at(plant: Any) -> None:

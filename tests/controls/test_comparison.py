@@ -42,9 +42,9 @@ def row(after: tuple[int, int], before: tuple[int, int], week: tuple[int, int] =
     return {
         "service": "chat", "change_id": "c1", "at": AT, "kind": "deploy", "title": "vllm 0.9.1", "request_model": "",
         "variant": "", "region": "", "before_start": AT, "after_start": AT, "after_end": AT, "ended_at": None,
-        "slo": "errors", "instance": "region=eu", "target": 0.99, "window_eligible": 1_000_000, "before_minutes": 1,
-        "before_squares": 0.0, "week_minutes": 1, "week_squares": 0.0, "steps": ((-1, 0), (9, 8), (1, 2)), **counts,
-        **more,
+        "instances": 1, "slo": "errors", "instance": "region=eu", "target": 0.99, "window_eligible": 1_000_000,
+        "before_minutes": 1, "before_squares": 0.0, "week_minutes": 1, "week_squares": 0.0,
+        "steps": ((-1, 0), (9, 8), (1, 2)), **counts, **more,
     }  # fmt: skip
 
 
@@ -152,8 +152,10 @@ def test_all_of_it_can_be_told_as_json() -> None:
 
 # -- many instances
 def test_the_instances_of_a_change_share_its_alpha() -> None:
-    rows = [row((99, 1), (99, 1), instance=f"region={n}") for n in range(4)] + [row((99, 1), (99, 1), change_id="c2")]
+    four = [row((99, 1), (99, 1), instance=f"region={n}", instances=4) for n in range(4)]
+    rows = [*four, row((99, 1), (99, 1), change_id="c2")]
     assert [each.alpha for each in compared(SPEC, rows)] == [0.0025] * 4 + [0.01]
+    assert compared(SPEC, four[2:3])[0].told == compared(SPEC, four)[2].told, "though it alone is asked for"
 
 
 def test_the_newest_change_is_first_and_in_it_the_worst() -> None:

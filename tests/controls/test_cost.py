@@ -1,15 +1,19 @@
 """Cost against an oracle that pays token by token: every token once, what is unknown unknown, sums that add up."""
 
+from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.controls.cost import (
+    DAY_US,
     HEADROOM,
     MONTH_H,
     UNSERVED,
+    Announced,
     GpuPrice,
     Price,
     PriceList,
@@ -18,7 +22,9 @@ from pipeline.controls.cost import (
     metered,
     per_1k,
     plan,
+    unlisted,
 )
+from pipeline.controls.costing import CostSpec, step
 from tests.naive import cost as naive
 
 small = st.integers(0, 60)
@@ -123,3 +129,52 @@ def test_replicas_carry_the_peak_and_a_fifth_and_not_one_is_spare(peak: list[int
 
 def test_an_objective_that_nothing_keeps_has_no_plan() -> None:
     assert plan(Range(1, 2, 3), Range(0, 4, 8), 10) is None
+
+
+HALF = DAY_US // 2
+names, halves = st.sampled_from(["m", "n"]), st.integers(0, 20)
+announced = st.lists(
+    st.fixed_dictionaries({
+        "service": st.sampled_from(["a", "b"]), "model": st.sampled_from(["", "m", "n"]), "at": halves,
+        "until": st.none() | st.integers(1, 30),
+    }),
+    max_size=6, unique_by=lambda each: each["at"],
+)  # fmt: skip
+
+
+@given(announced, st.dictionaries(names, st.sets(halves, max_size=3)), halves)
+def test_a_price_change_is_unlisted_while_it_counts_and_no_price_of_the_model_begins_by_it(
+    told: list[dict[str, Any]], begins: dict[str, set[int]], start: int
+) -> None:
+    prices = PriceList(
+        "list-1", tuple(Price(name, 1, 1, 1, 1, 1, from_us=at * HALF) for name, some in begins.items() for at in some)
+    )
+    changes = [
+        Announced(
+            each["service"], each["model"], each["at"] * HALF, each["until"] and each["until"] * HALF, str(n), (), ""
+        )
+        for n, each in enumerate(told)
+    ]
+    found = [int(each.title) for each in unlisted(prices, changes, start * HALF)]
+    assert found == naive.unlisted(begins, told, start, 2)
+
+
+def test_a_price_change_that_names_the_list_is_known_to_it_and_accelerators_count_for_all_models() -> None:
+    change = Announced("chat", "", 9 * DAY_US, None, "cheaper", (), "list-2")
+    assert unlisted(PriceList("list-1"), [change], 0) == [change]
+    assert unlisted(PriceList("list-2"), [change], 0) == []
+    rented = PriceList("list-1", accelerators=(GpuPrice("gpu", 1, 9 * DAY_US + 1),))
+    assert unlisted(rented, [change], 0) == []
+    assert unlisted(rented, [change._replace(model="m")], 0) != []
+
+
+def test_a_model_whose_cost_cannot_be_told_takes_no_other_with_it() -> None:
+    same = {
+        "service": "s", "requests": 9, "output_tokens": 1_000, "cost_picousd": 10**12, "good_cost_picousd": 0,
+        "good_tokens": 0, "paid_picousd": 0, "paid_tokens": 0, "idle_picousd": 0, "split_picousd": 0,
+        "until": datetime(2026, 11, 26, tzinfo=UTC),
+    }  # fmt: skip
+    rows = [{**same, "model": "odd", "output_tokens": float("inf")}, {**same, "model": "plain"}]
+    odd, plain = step(CostSpec(), {}, {"cost": rows}, 1)
+    assert (odd.model, odd.state, odd.value) == ("odd", "unknown", None) and "inf" in odd.reason
+    assert (plain.model, plain.value) == ("plain", 1.0)

@@ -23,7 +23,7 @@ def row(load: int, good: float, bad: float, **changes: Any) -> dict[str, Any]:
         "sampled": requests, "sampled_squares": requests, "requests_run": requests,
         "residence_s_sum": requests * (1 + load / 50), "good_kept": [good], "good": [good], "good_squares": [good],
         "bad_kept": [bad], "bad": [bad], "bad_squares": [bad], "watermark": datetime(2026, 9, 21, tzinfo=UTC),
-        "age_s": 2.0, "slos": [TTFT.name], "targets": ["0.995"], **changes,
+        "age_s": 2.0, "slos": [TTFT.name], "targets": ["0.995"], "spreads": [([], [], [])], **changes,
     }  # fmt: skip
 
 

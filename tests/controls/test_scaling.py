@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.controls.capacity import AT_LEAST
 from pipeline.controls.files import load
-from pipeline.controls.scaling import COLD_STARTS_EVERY_US, NAME, PoolSpec, ScaleSpec, ask, lead_s, recommend, step
+from pipeline.controls.pooling import step
+from pipeline.controls.scaling import COLD_STARTS_EVERY_US, NAME, PoolSpec, ScaleSpec, ask, lead_s, recommend
 from pipeline.controls.scaling_facts import COLD_STARTS, Facts
 from pipeline.controls.signal import Signal
 from pipeline.controls.table import CONTROLS

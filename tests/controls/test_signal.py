@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import snapshots
 from pipeline.blocks import decode, encode
-from pipeline.controls.signal import NAMES, SCHEMA, UNKNOWN, Signal, Untellable, due, key_of, unknown
+from pipeline.controls.signal import NAMES, SCHEMA, UNKNOWN, Signal, Untellable, due, every, key_of, unknown
 
 NOW_US = 1_800_000_000_000_000
 TTL_US = 120_000_000
@@ -95,3 +95,15 @@ def test_a_signal_is_expired_from_its_end_on() -> None:
     assert not signal().is_expired(NOW_US + TTL_US - 1)
     assert signal().is_expired(NOW_US + TTL_US)
     assert set(NAMES) >= {"capacity", "scale", "forecast", "shed", "quota", "gate", "cost", "frontier"}
+
+
+def test_what_cannot_be_told_is_unknown_with_the_reason_and_takes_no_other_with_it() -> None:
+    values = [1.0, math.inf, 3.0]
+    found = every(lambda value: signal(value=value, scope=str(value)), values)
+    assert [(each.scope, each.value) for each in found] == [("1.0", 1.0), ("inf", None), ("3.0", 3.0)]
+    odd = found[1]
+    assert (odd.state, odd.expires_at_us) == (UNKNOWN, signal().expires_at_us) and "value is inf" in odd.reason
+    unnamed = [lambda: signal(name="mood"), lambda: signal(expires_at_us=NOW_US)]
+    for fault in unnamed:
+        with pytest.raises(Untellable):
+            every(lambda make: make(), [signal, fault])

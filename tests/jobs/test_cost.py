@@ -195,6 +195,20 @@ def test_a_configuration_is_measured_and_placed_among_its_rivals(ask: Any) -> No
     assert (cheap["is_running"], found[FAST, "batch-16"]["is_running"], early["is_running"]) == (True, True, False)
 
 
+def test_what_another_vantage_keeps_tells_nothing_of_what_was_good(site: Site) -> None:
+    """The engine's events are kept; the gateway's, which count, are not."""
+    same = {"service": "cost-vantage", "request_model": MODEL, "tenant_id": "acme", "variant": "seen"}
+    for vantage, requests in (("GATEWAY", 10), ("ENGINE", 8)):
+        insert(site.client, "slices_1h", **same, slice_start=HOURS[0], vantage=vantage, success=requests,
+               output_tokens=100, cost_picousd=USD, priority_class="standard")  # fmt: skip
+    kept = {"counted_at": HOURS[0] + timedelta(minutes=1), "sample_ratio": 1.0, "sample_weight": 1, "output_tokens": 10}
+    insert(site.client, "event_records", **same, **kept, vantage="ENGINE", is_bad=True)
+    sql = "SELECT requests, good_tokens FROM cost WHERE service = 'cost-vantage'"
+    assert site.ask(sql) == [{"requests": 10, "good_tokens": None}]
+    insert(site.client, "event_records", **same, **kept, vantage="GATEWAY", is_bad=True)
+    assert site.ask(sql) == [{"requests": 10, "good_tokens": 90.0}]
+
+
 # -- the command
 def test_the_command_says_what_was_spent_by_any_dimension(site: Site, tmp_path: Path) -> None:
     (whole,) = site.json("cost", "--by", "service", "--service", SERVICE)
@@ -213,6 +227,34 @@ def test_the_command_says_what_was_spent_by_any_dimension(site: Site, tmp_path: 
     assert "none of service, model" in site.run("cost", "--by", "region", code=2).output.replace("\n", " ")
     prices.write_text("kind: PriceList\n")
     assert "write version" in site.run("cost", "--prices", str(prices), code=2).output
+
+
+def test_a_price_that_was_announced_and_that_the_list_does_not_know_is_said_beside_the_answer(
+    site: Site, tmp_path: Path
+) -> None:
+    at = NOW - timedelta(hours=2)
+    change = {"service": "priced", "appended_at": NOW, "kind": "PRICE", "request_model": MODEL}
+    knobs = {"before": {"output": "0.79 USD/1M"}, "after": {"output": "0.69 USD/1M"}}
+    insert(site.client, "change_records", **change, **knobs, at=at, change_id="p1", title="cheaper output")
+    insert(site.client, "change_records", **change, at=at - timedelta(days=40), change_id="p0", title="long replaced")
+    insert(site.client, "change_records", **change, at=at - timedelta(days=5), change_id="p2", title="in force before",
+           config_epoch="list-9")  # fmt: skip
+    for words in (
+        ("cost", "--service", "priced", "--json"),
+        ("cost", "what-if", "priced", "--threshold", "1s", "--json"),
+    ):
+        done = site.run(*words)
+        assert json.loads(done.stdout) == []  # nothing else is there
+        assert "list-1 do not know" in done.stderr and "rerate" in done.stderr
+        assert "priced, " + MODEL + ": cheaper output (output: 0.79 USD/1M -> 0.69 USD/1M)" in done.stderr
+        assert "long replaced" not in done.stderr
+        assert ("in force before" in done.stderr) == ("what-if" not in words)
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "apiVersion: burnline/v1\nkind: PriceList\nversion: list-9\nprices:\n"
+        f"  - {{model: {MODEL}, from: '{at.isoformat()}', input: 1 USD/1M, output: 0.69 USD/1M}}\n"
+    )
+    assert site.run("cost", "--service", "priced", "--prices", str(prices)).stderr == ""
 
 
 def test_the_signal_says_what_the_view_says(site: Site) -> None:
@@ -292,6 +334,20 @@ def test_what_was_paid_counts_by_the_hours_that_snapshots_are_kept_of(site: Site
     assert (told["basis"], told["hours"]) == ("paid", 4)
     for name in ("usd_per_1k_tokens", "tokens_per_gpu_s"):
         assert told[name] == pytest.approx(view[name])
+
+
+def test_an_hour_that_is_not_known_to_its_end_is_no_hour_of_the_frontier(site: Site) -> None:
+    """All is known until NOW: the hour that begins then goes on, and its ten requests would weigh as much as others."""
+    state, about = STATE.format(e2e_us=50_000), {"service": "'frontier-now'", "request_model": "'m'", "variant": "'v'"}
+    for hours, requests in ((0, 10), (1, 900), (2, 900), (3, 900)):
+        at = f"fromUnixTimestamp({int((NOW - timedelta(hours=hours)).timestamp())})"
+        row = {"slice_start": at, **about, "vantage": "'GATEWAY'", "success": requests, "cost_picousd": USD,
+               "output_tokens": 100 * requests, "e2e_state": state}  # fmt: skip
+        site.client.execute(f"INSERT INTO slices_1h ({', '.join(row)}) SELECT {', '.join(map(str, row.values()))}")
+    (view,) = site.ask("SELECT * FROM config_frontier WHERE service = 'frontier-now'")
+    (told,) = site.json("frontier", "frontier-now")
+    assert (view["hours"], view["requests"], told["hours"]) == (3, 2_700, 3)
+    assert view["usd_per_1k_tokens"] == pytest.approx(told["usd_per_1k_tokens"])
 
 
 def test_an_objective_is_planned_from_what_loads_did(site: Site) -> None:

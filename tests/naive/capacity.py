@@ -6,7 +6,7 @@ keeps a target is where it falls below.
 """
 
 from collections.abc import Callable
-from math import exp
+from math import exp, log
 from statistics import NormalDist
 from typing import Any
 
@@ -88,4 +88,41 @@ def tallied(events: list[Event], objectives: list[Objective]) -> dict[tuple[str,
             said = verdict(event, objective)
             if said:
                 sums[2 * number + said - 1] += event["sample_weight"] / event["sample_ratio"]
+    return found
+
+
+def log_time(load: float, height: float, slope: float, bend: float) -> float:
+    """Mean log of the time over the threshold at a load, of a plant that slows down in this way; height is at 40."""
+    apart = log(load / 40)
+    return height + slope * apart + bend * apart * apart
+
+
+def cell_of(event: Event, objective: Objective) -> int | None:
+    """Twentieths of a log by which a first token is past the threshold, from -120 on; None: nothing is told of it."""
+    indicator, said = objective.indicator, verdict(event, objective)
+    field = {"ttft": "ttft_us", "prefill": "prefill_us"}.get(indicator.metric)
+    if field is None or not indicator.at_most or not said:
+        return None
+    value, threshold = event[field], indicator.threshold
+    if said == 2 and (value is None or value <= threshold):
+        return 120  # bad for another reason
+    found = -120
+    while found < 119 and max(value, 1e-9 * threshold) > threshold * exp(0.05 * (found + 1)):
+        found += 1
+    return min(found, -1) if said == 1 else max(found, 0)
+
+
+def spreads(events: list[Event], objectives: list[Objective]) -> dict[tuple[str, str, int], list[dict[int, float]]]:
+    """By model, variant and bin: of each SLO, what is in each cell."""
+    found: dict[tuple[str, str, int], list[dict[int, float]]] = {}
+    for event in events:
+        if event["adm_running"] is None or event["adm_running"] < 0:
+            continue
+        in_flight = event["adm_running"] + max(event["adm_waiting"] or 0, 0)
+        mine = found.setdefault(
+            (event["request_model"], event["variant"] or "", bin_of(in_flight)), [{} for _ in objectives]
+        )
+        for cells, objective in zip(mine, objectives, strict=True):
+            if (cell := cell_of(event, objective)) is not None:
+                cells[cell] = cells.get(cell, 0.0) + event["sample_weight"] / event["sample_ratio"]
     return found

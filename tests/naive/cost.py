@@ -44,3 +44,25 @@ def paid(gpu_us: list[int], minutes: int, gpus: int, hour: int) -> list[tuple[Fr
     return [
         (own, max(spent - sum(used), Fraction(0)) * each / sum(gpu_us)) for own, each in zip(used, gpu_us, strict=True)
     ]
+
+
+def unlisted(begins: dict[str, set[int]], told: list[dict[str, Any]], start: int, day: int) -> list[int]:
+    """Numbers of the announced price changes that nobody has written into the list; `begins`: of each model.
+
+    Whatever another one of the same scope has replaced by `start`, or has ended by then, is over.
+    """
+    found = []
+    for number, one in enumerate(told):
+        is_over = one["until"] is not None and one["until"] <= start
+        for other in told:
+            is_same = (other["service"], other["model"]) == (one["service"], one["model"])
+            has_ended = other["until"] is not None and other["until"] <= start
+            if is_same and not has_ended and one["at"] < other["at"] <= start:
+                is_over = True
+        models = begins if one["model"] == "" else [one["model"]]
+        is_known = any(
+            one["at"] - day <= begin <= one["at"] + day for model in models for begin in begins.get(model, ())
+        )
+        if not is_over and not is_known:
+            found.append(number)
+    return sorted(found, key=lambda number: told[number]["at"])

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 
 def seasonal_naive(history: Sequence[float], season: int, steps: int) -> list[float]:
@@ -12,6 +14,27 @@ def seasonal_naive(history: Sequence[float], season: int, steps: int) -> list[fl
         while at >= len(history):
             at -= season
         found.append(history[at])
+    return found
+
+
+def same_hour(start: datetime, history: Sequence[float], zone: str, days: int, steps: int) -> list[float]:
+    """Each hour is as the newest known one that the same clock showed at the same time, whole multiples of days before.
+
+    What the clock shows twice counts by its mean; what it skipped on that day is as so many days before that.
+    """
+    shown: dict[datetime, list[float]] = {}
+    for at, value in enumerate(history):
+        clock = (start + timedelta(hours=at)).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        shown.setdefault(clock, []).append(value)
+    found = []
+    for ahead in range(steps):
+        at = start + timedelta(hours=len(history) + ahead)
+        clock = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        if clock not in shown:
+            clock -= timedelta(days=days)
+        while clock not in shown:
+            clock -= timedelta(days=days)
+        found.append(sum(shown[clock]) / len(shown[clock]))
     return found
 
 

@@ -170,8 +170,18 @@ def test_marks_are_of_this_instance_and_this_time(client: httpx.Client) -> None:
     }  # fmt: skip
     assert sum(mark["kind"] == "alert" for mark in marks) == 3
     deploy = next(mark for mark in marks if mark["title"] == "Deploy: v2")
-    assert deploy["detail"] == "batch: 8 -> 16 (bob)"
+    assert deploy["detail"] == "batch: 8 -> 16 (bob)" and deploy["change_id"] == "DEPLOY"
+    assert {mark["title"] for mark in marks if mark["change_id"] is not None} == {"Deploy: v2"}
     assert [mark["at"] for mark in marks] == sorted(mark["at"] for mark in marks)
+
+
+def test_what_a_change_did_is_told_of_the_instance_as_the_command_says_it(client: httpx.Client) -> None:
+    said = get(client, f"{one('plain')}/compared", instance=EU, change="DEPLOY")
+    assert (said["slo"], said["instance"], said["title"]) == ("plain", EU, "v2")
+    assert said["verdict"] == "not_yet" and said["reason"]
+    elsewhere = client.get(f"{one('plain')}/compared", params={"instance": EU, "change": "KNOB"})
+    assert elsewhere.status_code == 404, "it was in another region"
+    assert client.get(f"{one('plain')}/compared", params={"instance": EU}).status_code == 400
 
 
 def test_a_correction_is_told_beside_what_is_judged(client: httpx.Client) -> None:

@@ -10,17 +10,22 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from ruamel.yaml import YAML
 from typer.main import get_command
 
 import infra
+from pipeline import changes
 from pipeline.cli import app
-from pipeline.commands.change import knobs_of
 from pipeline.controls.signal import NAMES
-from pipeline.embedded import EmbeddedClickHouse
+from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
 from pipeline.embedded.clickhouse_config import READER
+from pipeline.settings import Settings
+from pipeline.topics import CHANGES
 from schemas import avro_text
-from tests.web.serving import Served
+from tests.agents.delivering import make_topic
+from tests.jobs.consumed import consumed
+from tests.web.serving import Served, serving
 
 EXAMPLES = infra.HOME / "examples"
 MODEL = "llama-3.3-70b"
@@ -86,17 +91,30 @@ def test_a_router_shares_by_what_each_variant_bears_and_holds_when_that_is_not_k
     assert run("router_weights.py", "http://127.0.0.1:1", "chat", MODEL, *given) == before
 
 
-def test_weights_are_what_variants_bear_and_come_back_as_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_what_variants_bear(monkeypatch: pytest.MonkeyPatch) -> None:
     router = example("router_weights", monkeypatch)
     shares = router.weights({"a": 24.0, "b": 8.0}, {"a": 2, "b": 2}, {})
     assert shares == {"a": 0.75, "b": 0.25}
     assert router.weights({"a": 24.0}, {"a": 1, "b": 3}, {}) == {"a": 0.25, "b": 0.75}
-    words = router.change("chat", "m", shares, {"a": 0.5})
-    sets = [words[n + 1] for n, word in enumerate(words) if word == "--set"]
-    assert knobs_of(sets) == ({"weight.a": "0.5"}, {"weight.a": "0.75", "weight.b": "0.25"})
-    command = get_command(app).commands["change"].commands["add"]  # type: ignore[attr-defined]
-    options = {name for each in command.params for name in each.opts}
-    assert {word for word in words if word.startswith("--")} <= options
+
+
+@pytest.mark.servers
+def test_what_a_router_decides_comes_back_as_a_change(
+    kafka: EmbeddedKafka, reading: Settings, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_topic(Settings(kafka_brokers=kafka.brokers), f"{topic_prefix}inference.changes")
+    told = {"kafka_brokers": kafka.brokers, "topic_prefix": topic_prefix, "http_write_token": SecretStr("sesame")}
+    words = ("router_weights.py", "chat", MODEL, "h100-fp8=4", "--before", "h100-fp8=0.7", "a100=0.3", "--tell")
+    with serving(reading.model_copy(update=told)) as served:
+        words = (words[0], served.address, *words[1:])
+        assert run(*words) == {"h100-fp8": 1.0}, "a router that may not tell goes on"
+        monkeypatch.setenv("BURNLINE_HTTP_WRITE_TOKEN", "sesame")
+        run(*words)
+    (record,) = consumed(Settings(kafka_brokers=kafka.brokers, topic_prefix=topic_prefix), CHANGES)
+    columns = changes.read(record.value, -1)
+    assert record.key == b"chat" and (columns["request_model"], columns["kind"]) == (MODEL, "KNOB")
+    assert columns["before"] == {"weight.h100-fp8": "0.7", "weight.a100": "0.3"}
+    assert columns["after"] == {"weight.h100-fp8": "1.0"} and columns["config_epoch"] is not None
 
 
 @pytest.mark.servers

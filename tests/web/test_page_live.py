@@ -78,7 +78,16 @@ def test_the_numbers_of_an_slo_follow_too(look: Look, own: tuple[Database, Path]
 
 def test_changes_are_marks_and_requests_that_were_kept_are_listed(look: Look) -> None:
     with look("/slo/chat-ttft?instance=region%3Deu-west%2Crequest_model%3Dllama-3.3-70b") as page:
-        expect(page.locator(".marks li", has_text="change")).to_contain_text("vllm 0.14 to eu-west")
+        change = page.locator(".marks li", has_text="change")
+        expect(change).to_contain_text("vllm 0.14 to eu-west")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/compared" in request.url else None)
+        expect(change.get_by_role("button")).to_have_text("Did it make anything worse?")
+        change.get_by_role("button").hover()
+        expect(change.get_by_role("button")).to_have_text("Worse")
+        expect(change.get_by_role("status")).to_contain_text("bad after it")
+        change.get_by_role("button").click()
+        assert len(asked) == 1, "nobody asks on loading, nor again for what is known"
         kept = page.get_by_role("table", name="Slow and bad requests")
         expect(kept.locator("tbody tr")).to_have_count(6)
         expect(kept.locator("tbody tr").first).to_contain_text("2.4 s")

@@ -1,7 +1,7 @@
 -- What each load did to each SLO of a service: requests by how many were in flight, running and waiting, at the endpoint
 -- that took them. Events that are bad are all kept, of the others a share: each stands for `weight` requests. Exact up to
--- 31 in flight, in steps of 3 to 6 % above. Instead of the three comments stand the SLOs: names, targets, and what each event
--- is to each of them (pipeline/controls/predicates.py).
+-- 31 in flight, in steps of 3 to 6 % above. Instead of the comments stand the SLOs: names, targets, what each event is to each
+-- of them (pipeline/controls/predicates.py), and of times to first tokens how many took how long (pipeline/controls/shift.py).
 WITH
     (SELECT tuple(known_at, age_s) FROM known_until) AS known,
     ifNull(known.1, now64(6, 'UTC')) AS until
@@ -18,6 +18,7 @@ SELECT
     sumForEach(arrayMap(v -> toFloat64(v = 2), verdicts)) AS bad_kept,
     sumForEach(arrayMap(v -> if(v = 2, weight, 0.), verdicts)) AS bad,
     sumForEach(arrayMap(v -> if(v = 2, weight * weight, 0.), verdicts)) AS bad_squares,
+    [/* spreads */] AS spreads,
     any(until) AS watermark, any(known.2) AS age_s, [/* slos */] AS slos, [/* targets */] AS targets
 FROM (
     SELECT
@@ -30,7 +31,8 @@ FROM (
         counted_at > until - toIntervalMicrosecond(toInt64({now_s:Float64} * 1e6)) AS is_now,
         /* what */ AS what,
         what BETWEEN 1 AND 5 AS has_run,
-        [/* verdicts */] AS verdicts
+        [/* verdicts */] AS verdicts,
+        [/* cells */] AS cells
     FROM events
     WHERE service = {service:String} AND counted_at <= until AND ifNull(adm_running, -1) >= 0
         AND counted_at > until - toIntervalMicrosecond(toInt64({window_s:Float64} * 1e6))

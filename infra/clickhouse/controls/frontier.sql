@@ -1,5 +1,5 @@
--- Configurations of models and what they did, hour by hour; hours in which a configuration changed are left out. Latency is
--- of one metric: e2e, ttft or tpot
+-- Configurations of models and what they did, hour by hour; hours in which a configuration changed are left out, and those
+-- that are not known to their end. Latency is of one metric: e2e, ttft or tpot
 SELECT
     service, request_model AS model, priority_class, variant, config_epoch AS epoch,
     groupArray(tuple(at_s, requests, bad, output_tokens, metered, gpu_us, paid, p99_us)) AS hours,
@@ -20,6 +20,7 @@ FROM (
         if(isNaN(finalizeAggregation(latency)[3]), NULL, finalizeAggregation(latency)[3]) AS p99_us
     FROM config_hours AS h
     WHERE slice_start >= now64(6, 'UTC') - toIntervalSecond(toInt64({window_s:Float64})) AND NOT is_mixed AND h.requests > 0
+        AND slice_start <= ifNull((SELECT known_at FROM known_until), now64(6, 'UTC')) - toIntervalHour(1)
         AND ({service:String} = '' OR service = {service:String})
     GROUP BY service, request_model, priority_class, variant, config_epoch, at_s
 )

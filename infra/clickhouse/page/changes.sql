@@ -1,5 +1,5 @@
 -- Changes of what an SLO instance is about
-SELECT at, until, kind, title, knobs, actor
+SELECT change_id, at, until, kind, title, knobs, actor
 FROM config_changes
 WHERE service IN splitByChar(',', {service:String})
   AND (request_model = '' OR empty({request_model:Array(String)}) OR request_model IN {request_model:Array(String)})

@@ -1,11 +1,11 @@
--- What was spent and what came of it, and which configurations nobody beats. Metered cost is what events carry, rated once
--- by whoever sent them or anew by `burnline cost rerate`. Good tokens are those of events that no SLO counts as bad: bad
--- events are kept whole, so that both are known as far as events are kept; where none of a service is kept of an hour,
--- nothing is known. What was paid is the time of ready replicas, by the minutes in which snapshots say so, at the price
--- that they name; who used them bears it by accelerator time, or by tokens where no event tells of that. Amounts are whole
--- and rounded down. Vantages are never added up: an hour of a service counts as its gateway saw it, else as most of a series
--- was seen. Hours are CAST, since ClickHouse prunes nothing by what toDateTime64 gives, and would read all events and snapshots
--- that there are.
+-- What was spent and what came of it. Metered cost is what events carry, rated once by whoever sent them or anew by
+-- `burnline cost rerate`. Good tokens are those of events that no SLO counts as bad: bad events are kept whole, so that both
+-- are known as far as events are kept; where none of a service is kept of an hour, nothing is known, and what another vantage
+-- keeps tells nothing of what this one counted. What was paid is the time of ready replicas, by the minutes in which snapshots
+-- say so, at the price that they name; who used them bears it by accelerator time, or by tokens where no event tells of that.
+-- Amounts are whole and rounded down. Vantages are never added up: an hour of a service counts as its gateway saw it, else as
+-- most of a series was seen. Hours are CAST, since ClickHouse prunes nothing by what toDateTime64 gives, and would read all
+-- events and snapshots that there are.
 
 CREATE OR REPLACE VIEW config_hours (
     slice_start DateTime64(6, 'UTC') COMMENT 'start of the hour, event time',
@@ -19,7 +19,7 @@ CREATE OR REPLACE VIEW config_hours (
     requests Int64 COMMENT 'events of every outcome',
     input_tokens Int64 COMMENT 'tokens',
     output_tokens Int64 COMMENT 'tokens',
-    bad_requests Nullable(Float64) COMMENT 'events that are bad for some SLO; null: no event of the service is kept of this hour',
+    bad_requests Nullable(Float64) COMMENT 'events that are bad for some SLO; null: no event of the service is kept of this hour, as its vantage saw them',
     bad_tokens Nullable(Float64) COMMENT 'their output tokens; null: not known',
     cost_picousd Int64 COMMENT 'metered cost in 1e-12 USD',
     gpu_us Int64 COMMENT 'accelerator time that requests used, in microseconds',
@@ -62,6 +62,7 @@ SELECT
 FROM (
     SELECT
         w.*,
+        w.kept_by[toString(w.seen_from)] AS all_kept,
         sum(w.paid_gpu_us) OVER here AS all_paid_gpu_us,
         sum(w.paid) OVER here AS all_paid,
         sum(w.gpu_us) OVER here AS all_gpu_us,
@@ -72,7 +73,7 @@ FROM (
     FROM (
         SELECT
             g.*,
-            sum(g.kept) OVER hour AS all_kept,
+            sumMap(map(toString(g.vantage), g.kept)) OVER hour AS kept_by,
             argMax(g.vantage, (g.vantage = 'GATEWAY' AND g.requests > 0, g.requests)) OVER hour AS seen_from
         FROM (
             SELECT
@@ -144,7 +145,7 @@ CREATE OR REPLACE VIEW cost (
     requests Int64 COMMENT 'events of every outcome: failed, cancelled and repeated ones cost too',
     input_tokens Int64 COMMENT 'tokens',
     output_tokens Int64 COMMENT 'tokens',
-    good_tokens Nullable(Float64) COMMENT 'output tokens of events that no SLO counts as bad; null: no event of the service is kept of this hour',
+    good_tokens Nullable(Float64) COMMENT 'output tokens of events that no SLO counts as bad; null: no event of the service is kept of this hour, as its vantage saw them',
     cost_picousd Int64 COMMENT 'metered cost in 1e-12 USD, as events carry it',
     gpu_us Int64 COMMENT 'accelerator time that requests used, in microseconds',
     paid_picousd Nullable(Int64) COMMENT 'what replicas that were up cost, its share of them, in 1e-12 USD; null: no snapshot says',
@@ -175,101 +176,3 @@ SELECT
 FROM config_hours AS h
 GROUP BY h.slice_start, h.service, h.request_model, h.tenant_id, h.variant
 COMMENT 'Cost by the hour, tenant, model and variant, metered and paid for, idle time apart';
-
-CREATE OR REPLACE VIEW config_frontier (
-    service LowCardinality(String) COMMENT 'service',
-    request_model LowCardinality(String) COMMENT 'model asked for',
-    priority_class LowCardinality(String) COMMENT 'critical, standard or sheddable',
-    variant LowCardinality(String) COMMENT 'hardware and configuration variant',
-    config_epoch String COMMENT 'configuration that was in force, as changes name it; empty: none was ever named',
-    accelerators Array(String) COMMENT 'hardware that served it, of the events that are kept',
-    hours UInt64 COMMENT 'whole hours in which it served, of the last 14 days; hours in which a change came are left out',
-    requests Int64 COMMENT 'requests in them',
-    is_enough Bool COMMENT 'at least 1,000 requests in at least 3 hours: else it counts for nothing',
-    compliance_ratio Nullable(Float64) COMMENT 'share of requests that no SLO counts as bad; null: not known',
-    basis String COMMENT 'paid: cost is of replicas that were up, in the hours in which that is known, of every configuration it competes with; metered: of events',
-    usd_per_1k_tokens Nullable(Float64) COMMENT 'cost of a thousand output tokens on this basis; null: there were none, or no cost',
-    e2e_p99_us Nullable(Float64) COMMENT 'P99 of receipt to final token, 1 % relative error; null: no data',
-    ttft_p99_us Nullable(Float64) COMMENT 'P99 of receipt to first token; null: no data',
-    tpot_p99_us Nullable(Float64) COMMENT 'P99 of time per output token; null: no data',
-    tokens_per_gpu_s Nullable(Float64) COMMENT 'output tokens for a second of an accelerator; null: no accelerator time is known',
-    good_requests_per_gpu_s Nullable(Float64) COMMENT 'requests that no SLO counts as bad for a second of an accelerator; null: not known',
-    last_hour DateTime64(6, 'UTC') COMMENT 'start of the last hour in which it served',
-    is_running Bool COMMENT 'it served in the last two hours that are known of the model and class',
-    on_frontier Nullable(Bool) COMMENT 'none that counts is nowhere worse and somewhere better in cost, P99 of e2e and tokens for a second of an accelerator; null: not enough traffic'
-) AS
-WITH points AS (
-    SELECT
-        h.service AS service, h.request_model AS request_model, h.priority_class AS priority_class, h.variant AS variant,
-        h.config_epoch AS config_epoch, uniqExact(h.slice_start) AS hours, sum(h.requests) AS requests,
-        requests >= 1000 AND hours >= 3 AS is_enough,
-        if(countIf(isNull(h.bad_requests)) > 0 OR requests = 0, NULL, 1 - sum(ifNull(h.bad_requests, 0)) / requests) AS compliance_ratio,
-        countIf(h.paid_picousd IS NOT NULL) > 0 AS is_paid_known,
-        sum(h.cost_picousd) AS metered, sum(ifNull(h.paid_picousd, 0)) AS paid,
-        sum(if(isNull(h.paid_gpu_us), h.gpu_us, assumeNotNull(h.paid_gpu_us))) AS gpu_us, sum(h.output_tokens) AS output_tokens,
-        sum(ifNull(h.paid_gpu_us, 0)) AS paid_gpu_us, sumIf(h.output_tokens, h.paid_picousd IS NOT NULL) AS paid_tokens,
-        quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(h.e2e_state)[3] AS e2e, quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(h.ttft_state)[3] AS ttft,
-        quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(h.tpot_state)[3] AS tpot, max(h.slice_start) AS last_hour
-    FROM config_hours AS h
-    WHERE h.slice_start >= now64(6, 'UTC') - toIntervalDay(14) AND NOT h.is_mixed AND h.requests > 0
-    GROUP BY h.service, h.request_model, h.priority_class, h.variant, h.config_epoch
-), measured AS (
-    SELECT
-        p.*,
-        min(p.is_paid_known) OVER rivals AS is_all_paid,
-        if(is_all_paid OR (max(p.is_paid_known) OVER rivals AND min(p.metered) OVER rivals = 0), 'paid', 'metered') AS basis,
-        if(basis = 'paid', p.paid, p.metered) AS spent,
-        if(basis = 'paid', p.paid_tokens, p.output_tokens) AS tokens,
-        if(tokens = 0 OR spent = 0, NULL, 1000 * spent / tokens / 1e12) AS cost,
-        if(isNaN(p.e2e), NULL, p.e2e) AS p99,
-        if(basis = 'paid', p.paid_gpu_us, p.gpu_us) AS its_gpu_us,
-        if(its_gpu_us = 0, NULL, 1e6 * tokens / its_gpu_us) AS throughput,
-        p.last_hour >= max(p.last_hour) OVER rivals - toIntervalHour(2) AS is_running
-    FROM points AS p
-    WINDOW rivals AS (PARTITION BY p.service, p.request_model, p.priority_class)
-), rivals AS (
-    SELECT
-        m.*,
-        groupArrayIf(
-            (assumeNotNull(m.cost), assumeNotNull(m.p99), ifNull(m.throughput, 0.)),
-            m.is_enough AND m.cost IS NOT NULL AND m.p99 IS NOT NULL AND ifNull(m.compliance_ratio, 1) >= 0.99
-        ) OVER (PARTITION BY m.service, m.request_model, m.priority_class) AS figures
-    FROM measured AS m
-), hardware AS (
-    SELECT r.service AS service, r.request_model AS request_model, ifNull(r.variant, '') AS its_variant, arraySort(groupUniqArray(toString(assumeNotNull(r.accelerator)))) AS accelerators
-    FROM event_records AS r
-    WHERE r.accelerator IS NOT NULL AND r.counted_at >= now64(6, 'UTC') - toIntervalDay(14)
-    GROUP BY r.service, r.request_model, its_variant
-)
-SELECT
-    m.service AS service,
-    m.request_model AS request_model,
-    m.priority_class AS priority_class,
-    m.variant AS variant,
-    m.config_epoch AS config_epoch,
-    w.accelerators AS accelerators,
-    m.hours AS hours,
-    m.requests AS requests,
-    m.is_enough AS is_enough,
-    m.compliance_ratio AS compliance_ratio,
-    m.basis AS basis,
-    m.cost AS usd_per_1k_tokens,
-    m.p99 AS e2e_p99_us,
-    if(isNaN(m.ttft), NULL, m.ttft) AS ttft_p99_us,
-    if(isNaN(m.tpot), NULL, m.tpot) AS tpot_p99_us,
-    m.throughput AS tokens_per_gpu_s,
-    if(m.gpu_us = 0, NULL, 1e6 * m.compliance_ratio * m.requests / m.gpu_us) AS good_requests_per_gpu_s,
-    m.last_hour AS last_hour,
-    m.is_running AS is_running,
-    if(
-        NOT m.is_enough OR m.cost IS NULL OR m.p99 IS NULL,
-        NULL,
-        ifNull(m.compliance_ratio, 1) >= 0.99 AND NOT arrayExists(
-            f -> f.1 <= assumeNotNull(m.cost) AND f.2 <= assumeNotNull(m.p99) AND f.3 >= ifNull(m.throughput, 0.)
-                AND (f.1 < assumeNotNull(m.cost) OR f.2 < assumeNotNull(m.p99) OR f.3 > ifNull(m.throughput, 0.)),
-            m.figures
-        )
-    ) AS on_frontier
-FROM rivals AS m
-LEFT JOIN hardware AS w ON w.service = m.service AND w.request_model = m.request_model AND w.its_variant = m.variant
-COMMENT 'Configurations of the last 14 days and whether any beats them: one row is a model, a class, a variant and an epoch of its knobs';

@@ -43,8 +43,9 @@ export class Listing {
     this.walk(Math.max(FIRST, this.rows.length));
   }
 
-  /** Ask again for all pages up to `count` rows, then show them at once. */
+  /** Ask again for all pages up to `count` rows, then show them at once. Trends do not hold up the very first rows. */
   async walk(count = this.rows.length) {
+    const isBare = this.head === null;
     this.#stop.abort();
     const stop = (this.#stop = new AbortController());
     this.#walkedAt = performance.now();
@@ -53,11 +54,12 @@ export class Listing {
     let page = null;
     await this.#asking(stop, async () => {
       do {
-        page = await this.#page(page?.next_cursor ?? null, rows.length ? PAGE : FIRST, stop);
+        page = await this.#page(page?.next_cursor ?? null, rows.length ? PAGE : FIRST, stop, isBare);
         rows.push(...page.items);
       } while (page.next_cursor && rows.length < count);
       this.#taken(page, rows);
     });
+    if (isBare && stop === this.#stop && !this.problem) await this.walk(count);
   }
 
   /** Load the next page, if there is one and none is on its way. */
@@ -84,10 +86,11 @@ export class Listing {
     this.changed();
   }
 
-  #page(cursor, limit, stop) {
+  #page(cursor, limit, stop, isBare = false) {
     const params = new URLSearchParams(this.#params);
     params.set("limit", limit);
     if (cursor) params.set("cursor", cursor);
+    if (isBare) params.set("trend", 0);
     return get("slos", params, stop.signal);
   }
 

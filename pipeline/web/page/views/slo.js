@@ -9,6 +9,7 @@ import { ask, link } from "../router.js";
 import { badge } from "../standing.js";
 import { budget, burnRate, counts, heatmap, latency, ranges, rangeText } from "./slo_charts.js";
 import { definition, exemplars, marksList, requests } from "./slo_definition.js";
+import { Verdicts } from "./verdicts.js";
 
 const CHARTS = ["budget", "burn", "counts", "latency", "heatmap", "marks", "exemplars", "requests"];
 const REFRESH_MS = 10_000;
@@ -23,6 +24,7 @@ export class Slo {
     this.redraw = redraw;
     this.summary = new Resource(redraw);
     this.summary.retry = () => this.refresh();
+    this.verdicts = new Verdicts(redraw);
     this.charts = Object.fromEntries(CHARTS.map((name) => [name, new Resource(redraw)]));
   }
 
@@ -140,12 +142,13 @@ export class Slo {
   #instance(data) {
     const { row } = data;
     const marks = this.charts.marks.data?.items ?? [];
+    const verdict = (mark) => this.verdicts.of(this.slo, row.instance, mark);
     return html` <p class="labels">
         ${row.instance ? row.instance.split(",").map((label) => html`<span class="label">${label}</span>`) : html`<span class="muted">one instance</span>`}
         <span class="muted">judged up to ${time(row.window_end)}</span>
       </p>
       ${this.#stats(row)} ${this.#range()} ${this.#figures(marks)}
-      <div class="columns">${marksList(this.charts.marks)} ${exemplars(this.charts.exemplars)} ${definition(data)}</div>
+      <div class="columns">${marksList(this.charts.marks, verdict)} ${exemplars(this.charts.exemplars)} ${definition(data)}</div>
       ${requests(this.charts.requests)} ${sql(data.sql?.row, "SQL of the numbers on top")}`;
   }
 

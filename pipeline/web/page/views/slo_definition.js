@@ -96,7 +96,7 @@ export function definition({ definition: defined, revisions: list = [], correcti
   ${list.length ? section("Revisions of what is counted", html`${revisions(list)}${sql(queries?.revisions)}`) : nothing}`;
 }
 
-const mark = (each) =>
+const mark = (each, verdict) =>
   html`<li>
     <span class="letter" aria-hidden="true">${KINDS[each.kind] ?? "·"}</span>
     <span
@@ -106,11 +106,12 @@ const mark = (each) =>
       <span class="muted"
         >${time(each.at)}${each.until ? html` – ${time(each.until)}` : each.kind === "alert" ? " – now" : nothing}</span
       >
-      <br /><span class="muted">${each.detail}</span></span
+      <br /><span class="muted">${each.detail}</span>${verdict(each)}</span
     >
   </li>`;
 
-export const marksList = (resource) =>
+/** `verdict`: what is known of a change's doing, of a mark. */
+export const marksList = (resource, verdict) =>
   section(
     "What happened",
     whole(
@@ -120,7 +121,7 @@ export const marksList = (resource) =>
         html`${
           items.length
             ? html`<ul class="marks">
-                ${items.map(mark)}
+                ${items.map((each) => mark(each, verdict))}
               </ul>`
             : html`<p class="muted">No alert, correction, revision or note in this time range.</p>`
         }${sql(text)}`,

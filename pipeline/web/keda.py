@@ -1,0 +1,151 @@
+"""How many replicas KEDA is told of: the signal `scale` of a model, or of one variant, over KEDA's own interface.
+
+Law: what is expired or unknown, or cannot be asked for, is an error, so that KEDA falls back to its `fallback`; it is
+never 0, and never the smaller sum of those variants that are known. A model of which several variants are told of needs
+their sum.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+
+from pipeline.controls.signal import UNKNOWN
+from pipeline.web.asking import NoAnswer
+from pipeline.web.doors import is_token
+from pipeline.web.keda_wire import (
+    SERVICE,
+    GetMetricSpecResponse,
+    GetMetricsRequest,
+    GetMetricsResponse,
+    IsActiveResponse,
+    ScaledObjectRef,
+)
+
+METRIC = "burnline-replicas"
+EVERY_S = 2.0  #: between looks of who is told of changes
+
+Rows = Sequence[Mapping[str, Any]]  #: of infra/clickhouse/page/replicas.sql
+Look = Callable[[str, str], Awaitable[Rows]]  #: of a service and a model
+
+
+class NotKnown(LookupError):
+    """Nobody can say now how many there should be; the message says why."""
+
+
+class BadTrigger(ValueError):
+    """The metadata of a trigger cannot be used; the message says what to write."""
+
+
+class Wanted(NamedTuple):
+    """What a trigger asks for."""
+
+    service: str  # or a pool
+    model: str  # "": of a pool
+    scope: str | None  # None: every variant, added up
+    target: float  # so much of the number is one replica
+
+
+def wanted(metadata: Mapping[str, str]) -> Wanted:
+    """Read the metadata of a trigger.
+
+    Raises: BadTrigger.
+    """
+    if not metadata.get("service"):
+        raise BadTrigger("service is missing: write it, or the name of a pool, into the trigger's metadata")
+    try:
+        target = float(metadata.get("targetValue", "1"))
+    except ValueError:
+        target = math.nan
+    if not 0 < target < math.inf:
+        raise BadTrigger(f'targetValue is {metadata["targetValue"]!r}: write a number above 0, such as "1"')
+    return Wanted(metadata["service"], metadata.get("model", ""), metadata.get("scope"), target)
+
+
+def replicas(rows: Rows, of: Wanted) -> float:
+    """Return how many replicas are asked for, by rows of its model.
+
+    Raises: NotKnown.
+    """
+    mine = [row for row in rows if of.scope in (None, row["scope"])]
+    told = [row for row in mine if not row["is_expired"]]
+    which = " ".join(filter(None, (of.service, of.model, of.scope)))
+    if not told:
+        raise NotKnown(f"what was said of {which} has expired" if mine else f"nothing was ever said of {which}")
+    for row in told:
+        if row["state"] == UNKNOWN or row["value"] is None:
+            raise NotKnown(f"{which}: {row['reason'] or 'nothing is known'}")
+    return math.fsum(row["value"] for row in told)
+
+
+class Scaler:
+    """Answers KEDA's questions."""
+
+    def __init__(self, look: Look, token: str | None, every_s: float = EVERY_S) -> None:
+        """`look` raises NoAnswer; with a token whoever asks must bear it."""
+        self._look, self._token, self._every_s = look, token, every_s
+
+    async def is_active(self, asked: Any, context: Any) -> Any:
+        return IsActiveResponse(result=await self._replicas(asked, context) > 0)
+
+    async def stream_is_active(self, asked: Any, context: Any) -> AsyncIterator[Any]:
+        """Say it at once, and then whenever it is otherwise; end with an error when it is not known."""
+        last: bool | None = None
+        while True:
+            if last is not (last := await self._replicas(asked, context) > 0):
+                yield IsActiveResponse(result=last)
+            await asyncio.sleep(self._every_s)
+
+    async def metric_spec(self, asked: Any, context: Any) -> Any:
+        target = (await self._wanted(asked, context)).target
+        spec = {"metricName": METRIC, "targetSize": math.ceil(target), "targetSizeFloat": target}
+        return GetMetricSpecResponse(metricSpecs=[spec])
+
+    async def metrics(self, asked: Any, context: Any) -> Any:
+        value = await self._replicas(asked.scaledObjectRef, context)
+        said = {"metricName": asked.metricName, "metricValue": math.ceil(value), "metricValueFloat": value}
+        return GetMetricsResponse(metricValues=[said])
+
+    async def _replicas(self, asked: Any, context: Any) -> float:
+        of = await self._wanted(asked, context)
+        try:
+            return replicas(await self._look(of.service, of.model), of)
+        except (NotKnown, NoAnswer) as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            raise  # `abort` never returns
+
+    async def _wanted(self, asked: Any, context: Any) -> Wanted:
+        metadata = dict(asked.scalerMetadata)
+        if self._token is not None and not self._is_known(context, metadata):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "a bearer token is needed")
+        try:
+            return wanted(metadata)
+        except BadTrigger as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
+
+    def _is_known(self, context: Any, metadata: Mapping[str, str]) -> bool:
+        """Whether the token is borne as a header, or as KEDA can: `tokenFromEnv` of the trigger's metadata."""
+        assert self._token is not None
+        said = dict(context.invocation_metadata() or ()).get("authorization", "")
+        return is_token(str(said), self._token) or is_token(f"Bearer {metadata.get('tokenFromEnv', '')}", self._token)
+
+    @property
+    def handler(self) -> Any:
+        """The interface, for a server."""
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        table = {
+            "IsActive": (unary, self.is_active, ScaledObjectRef),
+            "StreamIsActive": (stream, self.stream_is_active, ScaledObjectRef),
+            "GetMetricSpec": (unary, self.metric_spec, ScaledObjectRef),
+            "GetMetrics": (unary, self.metrics, GetMetricsRequest),
+        }
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                name: make(method, taken.FromString, lambda answer: answer.SerializeToString())
+                for name, (make, method, taken) in table.items()
+            },
+        )
