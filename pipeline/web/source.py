@@ -1,7 +1,8 @@
 """Where answers come from: a snapshot of the fleet, refreshed while somebody looks, and trends of what is looked at.
 
 Law: one question a second for all who ask, less often where it takes long; a list is made once for a snapshot, whoever
-asks for it. A snapshot of a moment ago is answered at once while the next one is made, one that is older is not.
+asks for it. While somebody looks nobody waits for the next snapshot, however long it takes: the last one is answered,
+and says when it was asked for. After a failure, and when nobody has looked for a while, it is not known to stand.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.spec import Slo
 
 SHARE = 4  #: of the time between two snapshots, one part is spent on making one
-FRESH_S = 3.0  #: answered at once when it is no older
+LOOKED = timedelta(seconds=5)  #: after it was due: somebody still looks, a page that has no stream too
 ALERTS_S, ALERTS_WAIT_S = 5.0, 0.3
 ALERTS_OLD = timedelta(seconds=30)  #: what was open before that is not known to be so now
 TRENDS_S, TRENDS_WAIT_S, TRENDS_MOST = 60.0, 0.25, 20_000
@@ -46,22 +47,24 @@ class Source:
         self._snapshot: Snapshot | None = None
         self._due_at: datetime | None = None
         self._refreshing: asyncio.Task[Snapshot] | None = None
+        self._stands = False  # the snapshot, while it is refreshed
         self._alerts: tuple[datetime, Alerts] | None = None
         self._trends: OrderedDict[tuple[str, str], tuple[datetime, Rates]] = OrderedDict()
         self._lists: OrderedDict[Any, asyncio.Task[Listed]] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def snapshot(self) -> Snapshot:
-        """Return the fleet as it is, or was a moment ago.
+        """Return the fleet as it was last found, and look again when that is due.
 
         Raises: NoAnswer.
         """
-        now, kept = self.now(), self._snapshot
-        if kept is not None and self._due_at is not None and now < self._due_at:
+        now, kept, due_at = self.now(), self._snapshot, self._due_at
+        if kept is not None and due_at is not None and now < due_at:
             return kept
         if self._refreshing is None or self._refreshing.done():
+            self._stands = due_at is not None and now < due_at + LOOKED
             self._refreshing = self.behind(self._refresh())
-        if kept is not None and now - kept.as_of < timedelta(seconds=FRESH_S):
+        if kept is not None and self._stands:
             return kept
         return await asyncio.shield(self._refreshing)
 

@@ -10,7 +10,10 @@ from pipeline.sinks.migrations import load, migrate, views
 from tests.bench import stored as stored_bench
 from tests.bench import views as bench
 
-TINY = bench.Size(slos=8, instances=2, days=2, neighbours=7, newest_s=3_600, series=8, alerts=80, corrections=4)
+TINY = bench.Size(
+    slos=8, instances=2, days=2, neighbours=7, newest_s=3_600, series=8, alerts=80, corrections=4, looks=4_000,
+    events=400,
+)  # fmt: skip
 
 
 def test_every_view_is_asked() -> None:
@@ -38,6 +41,8 @@ def test_a_small_run_answers_of_the_slo_that_is_asked_about(clickhouse: Embedded
     assert rows["slo_counts_1h"] == 48
     assert rows["alert_log"] == TINY.alerts // TINY.slos
     assert corrected == [(2, 2, 2 * 45 * 2)]
+    for view in ("signals", "capacity", "forecast", "quota_usage", "cost", "config_frontier", "endpoints"):
+        assert rows[view], view
     assert stored["counts_1h"] == 8 * 2 * 48
     result = {"answers": [vars(each) for each in answers], "goal_ms": bench.GOAL_MS, "size": TINY._asdict()}
     bench.plot(result, tmp_path / "views.png")

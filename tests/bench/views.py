@@ -47,6 +47,8 @@ class Size(NamedTuple):
     series: int = 300
     alerts: int = 10_000
     corrections: int = 20
+    looks: int = 900_000  # at replicas
+    events: int = 2_000_000  # that are kept whole
 
 
 @dataclass
@@ -190,7 +192,7 @@ def asked(reader: "Client", admin: "Client", question: str, repeats: int) -> Ans
 
 def fill(client: "Client", size: Size) -> None:
     """Put everything in, statement by statement."""
-    for statement in (*counts(size), *slices(size), *records(size)):
+    for statement in (*counts(size), *slices(size), *records(size), *controls(size)):
         client.execute(statement, settings=FILL)
 
 
@@ -280,23 +282,53 @@ def records(size: Size) -> Iterator[str]:
         "INSERT INTO dead_letter_records (dead_at, reason, topic, dlq_topic, dlq_offset) SELECT now() - number, "
         "'malformed', 'inference.events', 'inference.events.dlq', number FROM numbers(10000)"
     )
-    for table, moments in (("signal_records", 1), ("signal_history", 288)):  # a day of what is said every five minutes
-        yield (
-            f"INSERT INTO {table} (service, model, name, state, value, inputs, evaluated_at, expires_at) SELECT "
-            f"concat('service-', toString(number % {size.slos})), concat('model-', toString(number % {size.series})), "
-            "n.1, 'well', rand(), map('x', 1.), now() - n.2 * 300 AS at, at + 600 FROM "
-            f"numbers({size.series}) ARRAY JOIN arrayZip(arrayMap(i -> arrayElement(['scale', 'shed', 'cost', 'gate'], "
-            f"i % 4 + 1), range(4 * {moments}) AS i), arrayMap(i -> intDiv(i, 4), i)) AS n"
-        )
-    yield (
-        "INSERT INTO snapshot_records (snapshot_at, endpoint_id, service, model, running) SELECT now() - "
-        f"intDiv(number, 1000) * 4, toString(number % 1000), concat('service-', toString(number % {size.slos})), 'm', "
-        "rand() % 64 FROM numbers(900000)"
-    )
     yield (
         "INSERT INTO marks (topic, partition, source_topic, source_partition, first_offset, last_offset, flushed_at, "
         "stored_at) SELECT 'slo.counts', number % 16, 'inference.events', intDiv(number, 16), 0, 1000, now(), now() "
         "FROM numbers(256)"
+    )
+
+
+def controls(size: Size) -> Iterator[str]:
+    """Fill what controls say, and what they look at: replicas, events that are kept whole, changes."""
+    names = "[('scale', ''), ('shed', 'LOW'), ('capacity', 'v1'), ('forecast', 'load:5m'), ('gate', ''), ('cost', '')]"
+    for table, moments in (("signal_records", 1), ("signal_history", 288)):  # a day of what is said every five minutes
+        yield (
+            f"INSERT INTO {table} (service, model, name, scope, state, value, inputs, evaluated_at, expires_at) SELECT "
+            f"concat('service-', toString(s.number % {size.slos})), concat('model-', toString(s.number)), "
+            f"(arrayJoin({names}) AS n).1, n.2, 'well', rand(), map('peak', 1.), now() - m.number * 300 AS at, "
+            f"at + 600 FROM numbers({size.series}) AS s CROSS JOIN numbers({moments}) AS m"
+        )
+    yield (
+        "INSERT INTO signal_records (service, name, scope, state, value, details, evaluated_at, watermark, expires_at) "
+        f"SELECT concat('service-', toString(number % {size.slos})), 'quota', concat('tokens/', toString(number)), "
+        "'near', 0.9, map('tenant_id', toString(number), 'quota', 'tokens'), now(), now(), now() + 600 "
+        f"FROM numbers({20 * size.slos})"
+    )
+    week_s = 7 * DAY_S
+    for ago_s, replica, service in (
+        # of a thousand replicas, every four seconds of an hour; of those of one service, every quarter minute of a week
+        ("intDiv(number, 1000) * 4", "number % 1000", f"replica % {size.slos}"),
+        (f"intDiv(number, 10) * 15 % {week_s}", f"5 + {size.slos} * (number % 10)", "5"),
+    ):
+        yield (
+            "INSERT INTO snapshot_records (snapshot_at, endpoint_id, service, model, engine, running, ready, finished, "
+            f"gpu_count, gpu_hour_picousd, started_at) SELECT now() - {ago_s}, toString({replica} AS replica), "
+            f"concat('service-', toString({service} AS s)), concat('model-', toString(s)), 'vllm', rand() % 64, 1, "
+            f"number, 1, 2000000000000, toStartOfDay(now()) FROM numbers({size.looks})"
+        )
+    yield (
+        "INSERT INTO event_records (counted_at, completed_at, service, request_model, tenant_id, vantage, accelerator, "
+        "output_tokens, e2e_us, is_bad, sample_ratio, sample_weight, source_topic, source_offset) SELECT "
+        f"now() - intDiv(number * {week_s}, {size.events}) AS at, at, "
+        f"concat('service-', toString(number % {size.series} % {size.slos})), "
+        f"concat('model-', toString(number % {size.series})), '', 'GATEWAY', 'H100', 200, 1000 + rand() % 99000, "
+        f"number % 3 = 0 AS is_bad, if(is_bad, 1, 0.01), 1, 'inference.events', number FROM numbers({size.events})"
+    )
+    yield (
+        "INSERT INTO change_records (service, change_id, at, kind, title, config_epoch) SELECT "
+        f"concat('service-', toString(number % {size.slos})), toString(number), now() - number * 120, 'deploy', 'new', "
+        f"concat('epoch-', toString(intDiv(number, {size.slos}))) FROM numbers({50 * size.slos})"
     )
 
 
