@@ -80,8 +80,8 @@ def _flaws_of_times(at_us: int, until_us: int | None, now_us: int) -> Iterator[F
 
 
 def _flaws_of_kind(text: str) -> Iterator[Flaw]:
-    known = [kind.lower() for kind in KINDS]
-    if text.lower() not in known:
+    if text.upper() not in KINDS:  # as it is written: a few letters are lower ones of others
+        known = [kind.lower() for kind in KINDS]
         meant = get_close_matches(text.lower(), known, n=1)
         remedy = f"did you mean {meant[0]}?" if meant else f"write one of {', '.join(known)}"
         yield Flaw("no_kind", f"{text[:KIND_CHARS_SHOWN]!r} is no kind of change -> {remedy}", "kind")

@@ -3,6 +3,7 @@
 Whoever cannot be asked, and whatever is expired or unknown, is an empty answer: hold what you have.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -11,6 +12,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+#: not let in, cut off before or within the answer, or an answer that cannot be read
+FAILURES = (OSError, http.client.HTTPException, ValueError)
 NOTHING: dict[str, Any] = {"values": {}, "states": {}, "scopes": {}, "ttl_s": {}, "items": []}
 
 
@@ -24,7 +27,7 @@ def in_force(address: str, service: str, model: str) -> dict[str, Any]:
         with urllib.request.urlopen(request, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
-    except (urllib.error.URLError, TimeoutError, ValueError):
+    except FAILURES:
         return NOTHING
 
 
@@ -43,7 +46,7 @@ def tell(address: str, change: dict[str, Any]) -> str | None:
             return str(json.load(answer)["change_id"])
     except urllib.error.HTTPError as error:
         sys.stderr.write(f"the change was not taken: {error.read().decode(errors='replace')}\n")
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+    except FAILURES as error:
         sys.stderr.write(f"the change was not told: {error}\n")
     return None
 

@@ -136,7 +136,7 @@ def what_if(
         raise typer.Exit(2) from error
     except Refused as refused:
         raise typer.BadParameter(
-            f"{refused.rule} -> {refused.remedy}", param_hint="--window, --replica-hour"
+            f"{refused.rule} -> {refused.remedy}", param_hint="--metric, --window, --replica-hour"
         ) from refused
     _announce(listed, service, int(time.time()))
     if as_json:

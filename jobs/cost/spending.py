@@ -27,16 +27,17 @@ ORDER BY at DESC LIMIT 1000"""
 
 
 def sql(by: Sequence[str]) -> str:
-    """Ask by some dimensions."""
+    """Ask by some dimensions. Sums are of 128 bits: 64 end at nine million USD."""
     columns = ", ".join(f"c.{BY[name]} AS {name}" for name in by)
     return f"""\
 SELECT {columns}, sum(c.requests) AS requests, sum(c.input_tokens) AS input_tokens,
-    sum(c.output_tokens) AS output_tokens, sum(c.cost_picousd) AS cost_picousd,
-    sumIf(c.cost_picousd, c.good_tokens IS NOT NULL) AS good_cost_picousd,
+    sum(c.output_tokens) AS output_tokens, sum(toInt128(c.cost_picousd)) AS cost_picousd,
+    sumIf(toInt128(c.cost_picousd), c.good_tokens IS NOT NULL) AS good_cost_picousd,
     sum(ifNull(c.good_tokens, 0)) AS good_tokens, sumIf(c.output_tokens, c.good_tokens IS NOT NULL) AS judged_tokens,
-    sum(ifNull(c.paid_picousd, 0)) AS paid_picousd, sumIf(c.output_tokens, c.paid_picousd IS NOT NULL) AS paid_tokens,
-    sum(ifNull(c.used_picousd, 0)) AS used_picousd, sum(ifNull(c.idle_picousd, 0)) AS idle_picousd,
-    sumIf(ifNull(c.paid_picousd, 0), c.idle_picousd IS NOT NULL) AS split_picousd,
+    sum(toInt128(ifNull(c.paid_picousd, 0))) AS paid_picousd,
+    sumIf(c.output_tokens, c.paid_picousd IS NOT NULL) AS paid_tokens,
+    sum(toInt128(ifNull(c.used_picousd, 0))) AS used_picousd, sum(toInt128(ifNull(c.idle_picousd, 0))) AS idle_picousd,
+    sumIf(toInt128(ifNull(c.paid_picousd, 0)), c.idle_picousd IS NOT NULL) AS split_picousd,
     uniqExact(c.slice_start) AS hours, uniqExactIf(c.slice_start, c.paid_picousd IS NOT NULL) AS paid_hours
 FROM cost AS c
 WHERE c.slice_start >= fromUnixTimestamp({{start:Int64}}) AND c.slice_start < fromUnixTimestamp({{end:Int64}})

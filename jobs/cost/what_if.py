@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from pipeline.controls.capacity import Capacity, CapacitySpec, capacities
 from pipeline.controls.cost import Plan, PriceList, Range, plan
-from pipeline.controls.headroom import NAME, ask
+from pipeline.controls.headroom import NAME, ask, is_judged
 from pipeline.controls.load_curve import served
 from pipeline.slo import Objective
 from pipeline.spec.build import parse
 from pipeline.spec.files import presets
-from pipeline.spec.problems import SpecError
+from pipeline.spec.problems import Refused, SpecError
 
 #: peaks of a model: of its minutes the least that may count as one, the likely one, and the greatest; without what no
 #: replica would have got
@@ -88,7 +88,7 @@ class Outcome(NamedTuple):
 def objective_of(service: str, metric: str, threshold: str, target: str) -> Objective:
     """Read an objective as an SLO file has it.
 
-    Raises: SpecError with what is wrong with it.
+    Raises: SpecError with what is wrong with it; Refused, where it says nothing of the load of an endpoint.
     """
     service, metric, threshold, target = map(json.dumps, (service, metric, threshold, target))  # YAML holds JSON
     limit = f", op: lte, threshold: {threshold}" if threshold != '""' else ""
@@ -106,7 +106,12 @@ spec:
     found = parse({"what-if": text.encode()}, presets())
     if found.problems:
         raise SpecError(list(found.problems))
-    return next(iter(found.told.values())).objective
+    objective = next(iter(found.told.values())).objective
+    if not is_judged(objective):
+        raise Refused(
+            f"{objective.indicator.metric} says nothing of what a load does", "write metric: ttft, e2e or tpot"
+        )
+    return objective
 
 
 def question(spec: CapacitySpec, objective: Objective) -> tuple[str, Mapping[str, Any]]:

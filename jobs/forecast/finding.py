@@ -1,8 +1,9 @@
 """Finding all that is wanted: asks for what it takes, and forecasts series by series."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from jobs.forecast import asking
 from jobs.forecast.calendars import Calendar, calendar_of
@@ -45,7 +46,7 @@ def find(ask: asking.Ask, wanted: Wanted, now_us: int, progress: Callable[[str, 
     known = asking.known(ask)
     if known is None:
         return None
-    calendar = _calendar(wanted, known)
+    calendar = site_calendar(wanted.zone, wanted.country, known.until_s)
     changes = asking.changes(ask, known.until_s - HOURS.history * HOURS.step_s)
     last = asking.last(ask) if wanted.again_s > 0 else {}
     work = list(_series(ask, wanted, known))
@@ -67,11 +68,11 @@ def find(ask: asking.Ask, wanted: Wanted, now_us: int, progress: Callable[[str, 
     return found
 
 
-def _calendar(wanted: Wanted, known: asking.Known) -> Calendar:
-    """The site's calendar over all that is looked back at, and ahead to."""
-    reach_s = (known.until_s - HOURS.history * HOURS.step_s, known.until_s + HOURS.steps * HOURS.step_s)
-    first, last = (datetime.fromtimestamp(each, UTC).date() for each in reach_s)
-    return calendar_of(wanted.zone, wanted.country, first, last)
+def site_calendar(zone: str, country: str, until_s: int) -> Calendar:
+    """The site's calendar over all that is looked back at, and ahead to: days are the site's own."""
+    reach_s = (until_s - HOURS.history * HOURS.step_s, until_s + HOURS.steps * HOURS.step_s)
+    first, last = (datetime.fromtimestamp(each, ZoneInfo(zone)).date() for each in reach_s)
+    return calendar_of(zone, country, first, last)
 
 
 def _series(ask: asking.Ask, wanted: Wanted, known: asking.Known) -> Iterator[tuple[Series, Grid]]:

@@ -18,6 +18,7 @@ from pipeline.controls.scaling import (
     Verdict,
     decide,
     details_of,
+    pressed,
     recommend,
 )
 from pipeline.controls.scaling_facts import Facts, Rows, facts_of
@@ -61,19 +62,20 @@ def _pool(
         value = int(last.value or 0)
         why = f"as before, since of {blind.service} {blind.model} too little is known: {blind.reason}"
         return _signal(spec, shared, mine, Verdict(HELD, value, why), Need(value, value, HELD, {}), last, now_us)
-    need = _need(spec, [signal.inputs for _, signal in mine])
+    together = _together(shared, [each for each, _ in mine])
+    need = _need(spec, together, [signal.inputs for _, signal in mine], last)
     limits = (PoolSpec(shared.name, "", shared.replicas_least, shared.replicas_most),)
-    verdict = decide(replace(spec, pools=limits), _together(shared, [each for each, _ in mine]), need, last, now_us)
+    verdict = decide(replace(spec, pools=limits), together, need, last, now_us)
     return _signal(spec, shared, mine, verdict, need, last, now_us)
 
 
-def _need(spec: ScaleSpec, of: Sequence[Mapping[str, float]]) -> Need:
-    """Add up; what burns asks for a headroom more than serve, which is of the pool, and not added."""
+def _need(spec: ScaleSpec, together: Facts, of: Sequence[Mapping[str, float]], last: Signal | None) -> Need:
+    """Add up; what burns asks for a headroom more than serve, by the pool's last change, and is not added."""
     by_load, calm = sum(each["need_load"] for each in of), sum(each["need_calm"] for each in of)
-    pressed = max((each["need"] for each in of if each["need"] > each["need_load"]), default=0.0)
+    asked = pressed(spec, together, last, max(each["lead_s"] for each in of))
     queues = sum(each.get("waiting", 0.0) / spec.drain_s / each["rps_per_replica"] for each in of)
     why = "queue" if queues > by_load * spec.tolerance_ratio else "load"
-    now, by = max((by_load, why), (pressed, "latency"))
+    now, by = max((by_load, why), (asked, "latency"))
     return Need(now, max(calm, now), by, {"need": now, "need_load": by_load, "need_calm": max(calm, now)})
 
 
@@ -94,10 +96,11 @@ def _signal(
     last: Signal | None, now_us: int,
 ) -> Signal:  # fmt: skip
     parts = ", ".join(
-        f"{signal.service} {' '.join(filter(None, (signal.model, signal.scope)))} {signal.inputs['need']:.3g}"
-        for _, signal in mine if "need" in signal.inputs
+        f"{signal.service} {' '.join(filter(None, (signal.model, signal.scope)))} {signal.inputs['need_load']:.3g}"
+        for _, signal in mine if "need_load" in signal.inputs
     )  # fmt: skip
-    summed = f": {parts} add up to {need.now:.3g}" if verdict.state != HELD and parts else ""
+    summed = f": {parts} add up to {need.inputs['need_load']:.3g}" if verdict.state != HELD and parts else ""
+    summed += f", but latency burns, and asks for {need.now:.3g}" if need.by == "latency" else ""
     known = [signal.confidence for _, signal in mine if signal.confidence is not None]
     return Signal(
         service=shared.name, model="", name=NAME, scope="", state=verdict.state, value=float(verdict.value),

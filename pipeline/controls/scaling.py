@@ -237,14 +237,14 @@ def need_of(spec: ScaleSpec, facts: Facts, each: Bears, expected: Expected | Non
         "lead_s": ahead_s, "headroom": each.headroom, **facts.figures,
         **({} if expected is None else {"forecast_rps_q50": expected.q50, "forecast_rps_q90": expected.q90}),
     }  # fmt: skip
-    pressed, by_load = _pressed(spec, facts, last, ahead_s), now
-    if pressed > now:
-        now, by = pressed, "latency"
+    asked, by_load = pressed(spec, facts, last, ahead_s), now
+    if asked > now:
+        now, by = asked, "latency"
     inputs |= {"need": now, "need_load": by_load, "need_calm": max(calm, now)}
     return Need(now, max(calm, now), by, inputs, "was seen to bear" if each.is_least else "bears")
 
 
-def _pressed(spec: ScaleSpec, facts: Facts, last: Signal | None, ahead_s: float) -> float:
+def pressed(spec: ScaleSpec, facts: Facts, last: Signal | None, ahead_s: float) -> float:
     """Replicas that latency asks for: a headroom more than serve now, once what was asked for has had its effect.
 
     The burn rate looks back: one measured before the replicas of the last change came says nothing of them.

@@ -39,10 +39,14 @@ class Memberships:
         """We are this member of this group now."""
         if self._place is None or not member or self.members.get(group) == member:
             return
+        told = json.dumps({**self.members, group: member}).encode()
+        try:
+            os.pwrite(self._place, told, 0)  # one that is torn is read as none
+            os.ftruncate(self._place, len(told))
+        except OSError as error:  # a full disk: a consumer that has just joined goes on
+            log.warning("a membership is not kept: after a kill, partitions wait for the session", error=str(error))
+            return
         self.members[group] = member
-        told = json.dumps(self.members).encode()
-        os.pwrite(self._place, told, 0)  # one that is torn is read as none
-        os.ftruncate(self._place, len(told))
 
     def close(self) -> None:
         """Leave the place to the next."""
@@ -92,7 +96,7 @@ async def leave_for_the_dead(left_behind: Mapping[str, str], options: Mapping[st
         async with asyncio.timeout(LEAVE_S):
             await client.start()
             for group, member in left_behind.items():
-                if await _leave(client, group, member):
+                if await _left(client, group, member):
                     left.append(group)
     except (KafkaError, OSError, TimeoutError) as error:
         log.warning("a dead worker's groups are not left: its sessions end by themselves", error=repr(error))
@@ -101,6 +105,15 @@ async def leave_for_the_dead(left_behind: Mapping[str, str], options: Mapping[st
     if left:
         log.info("left the groups of the worker that was here before", groups=left)
     return left
+
+
+async def _left(client: AIOKafkaAdminClient, group: str, member: str) -> bool:
+    """Leave one group; one that cannot be left keeps no other."""
+    try:
+        return await _leave(client, group, member)
+    except KafkaError as error:
+        log.warning("a dead worker's group is not left: its session ends by itself", group=group, error=repr(error))
+        return False
 
 
 async def _leave(client: AIOKafkaAdminClient, group: str, member: str) -> bool:

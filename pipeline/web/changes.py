@@ -37,6 +37,7 @@ ANSWER_S = 15.0  #: within which there is an answer, whatever the broker does; t
 WAITING_MOST = 8  #: who wait for the broker at once
 RETRY_S = 5.0
 VALUE_CHARS_MOST = 60  #: of a value that is repeated
+WRONG_MOST = 100  #: that are told: a body holds thousands of wrong fields, and an answer would be fifty times as long
 TIME_RULE = "a time is written as 2026-11-26T18:00Z"
 TELL_OTHERWISE = "tell of it by `burnline change add`, or by a record of inference.changes"
 
@@ -104,7 +105,7 @@ def read(body: bytes, now_us: int) -> dict[str, Any]:
     try:
         said = Change.model_validate_json(body)
     except ValidationError as error:
-        raise Refused([_wrong(each) for each in error.errors(include_url=False)]) from None
+        raise Refused([_wrong(each) for each in error.errors(include_url=False)[:WRONG_MOST]]) from None
     times = {name: None if (at := getattr(said, name)) is None else us_of(at) for name in ("at", "until")}
     scope = {name: getattr(said, name) or None for name in ("request_model", "variant", "region", "url")}
     columns, flaws = drafted({**said.model_dump(), **times, **scope}, now_us)

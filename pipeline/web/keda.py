@@ -8,6 +8,7 @@ their sum.
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import grpc
@@ -77,7 +78,19 @@ def replicas(rows: Rows, of: Wanted) -> float:
     for row in told:
         if row["state"] == UNKNOWN or row["value"] is None:
             raise NotKnown(f"{which}: {row['reason'] or 'nothing is known'}")
+    newest = max(row["evaluated_at"] for row in told)
+    if lost := [row["scope"] for row in mine if row["is_expired"] and not _is_gone(row, newest)]:
+        raise NotKnown(f"what was said of {which} has expired in part: of {lost[0] or 'no variant'}")
     return math.fsum(row["value"] for row in told)
+
+
+def _is_gone(row: Mapping[str, Any], newest: datetime) -> bool:
+    """Whether the control let a variant expire, since it is none any more: it went on, and did not say it again.
+
+    What it says of a model it decides at once, and says again what is half expired.
+    """
+    half: timedelta = (row["expires_at"] - row["evaluated_at"]) / 2
+    return bool(newest >= row["evaluated_at"] + half)
 
 
 class Scaler:

@@ -18,6 +18,7 @@ from pipeline.commands.children import Worker, environment
 from pipeline.embedded.site import Site
 from pipeline.topics import topic_name
 from schemas import avro_text
+from tests.forking import ForkedWorker
 from tests.narrow import create_narrow_topics
 
 DRAIN_S = 120.0
@@ -34,7 +35,7 @@ class Pipeline:
 
     def begin_worker(self) -> Worker:
         """Begin to start a worker; its `ready` waits for it."""
-        worker = Worker(self.settings, self.log_dir / f"worker-{len(self.workers)}.log")
+        worker = ForkedWorker(self.settings, self.log_dir / f"worker-{len(self.workers)}.log")
         self.workers.append(worker)
         return worker
 

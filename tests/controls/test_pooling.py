@@ -80,6 +80,17 @@ def test_what_is_recommended_for_a_pool(several: list[Facts], before: float, sta
     assert f"{value} replicas" in found.reason and found.details["members"] == "chat/m, search/n"
 
 
+BURNING = LOW._replace(burn_rate=3.0, burn_slo="ttft", burn_window_s=300)
+
+
+def test_latency_asks_for_more_than_the_pool_has_and_waits_for_what_the_pool_asked_for() -> None:
+    unseen = [BURNING._replace(ready=None), HIGH._replace(ready=None)]
+    found = said(unseen, 6)
+    assert found.value == 8, "where nobody looks at replicas, those that the pool was told of serve"
+    assert "chat m 1.2, search n 1.5 add up to 2.7, but latency burns, and asks for 7.2" in found.reason
+    assert said([BURNING._replace(ready=6.0), HIGH], 6, ago_s=60).value == 6, "the burn is of before they came"
+
+
 def test_at_first_nothing_is_known_of_a_pool_of_whose_member_nothing_is() -> None:
     found = said([LOW, HIGH._replace(age_s=61.0)])
     assert (found.state, found.value) == ("unknown", None) and "search n" in found.reason

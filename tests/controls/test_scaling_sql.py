@@ -159,6 +159,14 @@ def test_keda_gets_one_row_that_is_safe_when_the_control_is_away(client: Client)
     assert asked(client)[0] == 11, "nothing is known: the most of each within its last day"
     day = {(row["model"], row["variant"], row["replicas"]) for row in answers(client)["scale_day"]}
     assert day == {("k", "a", 9), ("k", "b", 2)}
+    told(client, "b", 5, 3)
+    assert asked(client)[0] == 12, "of one variant nothing is known: it counts with its most"
+    told(client, "a", 4, 7, ttl_s=3.9)
+    assert asked(client)[0] == 12, "the control went away, and of one variant it has expired first"
+    told(client, "b", 1, 3)
+    assert asked(client)[0] == 3, "the control went on without it"
+    told(client, "c", 1, None)
+    assert asked(client)[0] is None, "nobody ever knew"
 
 
 def test_nothing_is_known_of_an_empty_database(client: Client) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.forecast import candidates
 from jobs.forecast.calendars import Calendar, UnknownCountry, calendar_of, clock_of
+from jobs.forecast.finding import site_calendar
 from jobs.forecast.trying import Series, past_at, tried
 from pipeline.controls.forecast import SEASONAL_NAIVE, Floats, Grid, Horizon, season_of
 from tests.naive import forecast as naive
@@ -117,6 +118,13 @@ def test_holidays_are_days_of_the_site_from_midnight_to_midnight_and_always_know
     for wrong in ("XX", "DE-ZZ"):
         with pytest.raises(UnknownCountry, match="SITE_COUNTRY"):
             calendar_of("UTC", wrong, date(2026, 3, 1), date(2026, 6, 7))
+
+
+def test_a_holiday_that_has_begun_at_the_site_is_known_though_it_is_still_yesterday_in_utc() -> None:
+    until_s = round(datetime(2026, 12, 24, 22, tzinfo=UTC).timestamp())  # a week ahead it is 11:00 of 1 January there
+    days = [datetime.fromtimestamp(each.at_us / 1e6, ZoneInfo("Pacific/Auckland")).date()
+            for each in site_calendar("Pacific/Auckland", "NZ", until_s).holidays]  # fmt: skip
+    assert date(2027, 1, 1) in days and date(2027, 1, 2) not in days
 
 
 def test_a_holiday_is_forecast_from_what_the_last_ones_did() -> None:

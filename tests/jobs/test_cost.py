@@ -165,6 +165,20 @@ def test_where_no_event_or_snapshot_is_kept_good_tokens_and_what_was_paid_are_no
     assert (row["requests"], row["usd_per_1k_tokens"]) == (5, 10.0)
 
 
+def test_millions_are_told_as_they_are(site: Site) -> None:
+    """In pico-USD 64 bits end at nine million, and at nine thousand when it is multiplied by a thousand tokens."""
+    same = {"service": "cost-large", "request_model": MODEL, "vantage": "GATEWAY"}
+    for at in HOURS[:2]:
+        insert(site.client, "slices_1h", **same, slice_start=at, success=5, output_tokens=10**9,
+               cost_picousd=6_000_000 * USD)  # fmt: skip
+    for row in site.ask("SELECT usd_per_1k_tokens AS usd FROM cost WHERE service = 'cost-large'"):
+        assert row["usd"] == pytest.approx(6.0)
+    (row,) = site.ask("SELECT usd_per_1k_tokens AS usd FROM config_frontier WHERE service = 'cost-large'")
+    assert row["usd"] == pytest.approx(6.0)
+    (told,) = site.json("cost", "--by", "service", "--service", "cost-large")
+    assert (told["cost_picousd"], told["usd_per_1k_tokens"]) == (12_000_000 * USD, pytest.approx(6.0))
+
+
 def test_epochs_are_apart_and_the_hour_of_a_change_is_of_none(ask: Any) -> None:
     found = ask(
         "SELECT slice_start, variant, config_epoch, is_mixed FROM config_hours "
@@ -380,4 +394,6 @@ def test_an_objective_is_planned_from_what_loads_did(site: Site) -> None:
     assert (loose["state"], loose["in_flight"], loose["is_least"]) == ("at_least", 16, True)
     assert "what it takes" in site.run("cost", "what-if", "what-if", *objectives).stdout
     assert "no objective" in site.run("cost", "what-if", "what-if", "--metric", "speed", code=2).output
+    unrelated = site.run("cost", "what-if", "what-if", "--metric", "concurrency", "--threshold", "100", code=2)
+    assert "says nothing of what a load does" in " ".join(unrelated.output.replace("│", "").split())
     assert "no data" in site.run("cost", "what-if", "nobody", "--threshold", "1s").output

@@ -26,7 +26,7 @@ from pipeline.duplicates import REDRIVEN
 from pipeline.embedded import EmbeddedKafka
 from pipeline.settings import Settings
 from pipeline.stored_records import MARKER, marked_ranges
-from pipeline.topics import DEAD_LETTERS, EVENTS, TopicSpec, create_topics, topic_name, topics
+from pipeline.topics import COUNTS, DEAD_LETTERS, EVENTS, STATE, TopicSpec, create_topics, topic_name
 from tests.event_samples import sample
 from tests.forking import FORKING, run_command
 from tests.ingest_reading import framed
@@ -170,7 +170,8 @@ def committed(brokers: str, topic: str) -> Iterator[Message]:
 @pytest.fixture
 def site(kafka: EmbeddedKafka, topic_prefix: str) -> Site:
     settings = Settings(kafka_brokers=kafka.brokers, topic_prefix=topic_prefix)
-    create_topics(settings, {**topics(), EVENTS: TopicSpec(3), DEAD_LETTERS: TopicSpec(2)})
+    used = {EVENTS: TopicSpec(3), DEAD_LETTERS: TopicSpec(2)}
+    create_topics(settings, {**used, COUNTS: TopicSpec(1), STATE: TopicSpec(1)})  # these two are made together
     return Site(settings)
 
 

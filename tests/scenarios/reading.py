@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ class Scenario:
         return -stream.first >= longest and bool(stream.is_heard.all() and (stream.heard_at == stream.seconds).all())
 
 
+@cache
 def read(path: Path) -> Scenario:
-    """Read a scenario file."""
+    """Read a scenario file; once, whoever asks: half of one is days of seconds."""
     data = YAML(typ="safe").load(path.read_text())
     differs, judged = data.get("differs", {}), _watched(data, path)
     alerts = [

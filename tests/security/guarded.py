@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from pipeline.commands.children import Worker, environment
 from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka, SecuritySpec
 from pipeline.grants import ROLES, Grant
 from pipeline.settings import Settings
+from tests.forking import ForkedWorker, ran
 from tests.narrow import create_narrow_topics
 from tests.security.certificates import Authority, Signer, authority
 
@@ -116,13 +116,12 @@ class Guarded:
     def worker(self, settings: Settings) -> Worker:
         """Begin to start a worker; its log is beside the others'."""
         logs = self.home / "log"
-        return Worker(settings, logs / f"worker-{len(list(logs.glob('*'))) if logs.exists() else 0}.log")
+        return ForkedWorker(settings, logs / f"worker-{len(list(logs.glob('*'))) if logs.exists() else 0}.log")
 
     def run(self, settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run one command to its end."""
-        command = [sys.executable, "-m", "pipeline.cli", *arguments]
-        env = {**os.environ, **environment(settings)}
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        done = ran({**os.environ, **environment(settings)}, arguments)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def binding(user: str, grant: Grant) -> AclBinding:

@@ -18,6 +18,7 @@ from pipeline.commands.children import environment
 from pipeline.settings import Settings
 from pipeline.sinks.tables import TABLES
 from pipeline.topics import NAMES
+from tests.forking import Ran, ran
 from tests.security.guarded import PASSWORDS, Guarded
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -40,10 +41,9 @@ class Seen:
         return [f"{where}: {secret!r}" for where, text in self.texts for secret in self.secrets if secret in text]
 
 
-def run(arguments: list[str], variables: dict[str, str], seen: Seen) -> "subprocess.CompletedProcess[bytes]":
+def run(arguments: list[str], variables: dict[str, str], seen: Seen) -> Ran:
     """Run one command with as much said as it can say; keep what it prints."""
-    command = [sys.executable, "-m", "pipeline.cli", "--log-level", "debug", *arguments]
-    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, timeout=120, check=False)
+    done = ran({**os.environ, **variables}, ["--log-level", "debug", *arguments])
     seen.add(f"stdout of {arguments}", done.stdout)
     seen.add(f"stderr of {arguments}", done.stderr)
     return done

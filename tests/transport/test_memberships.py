@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import resource
 from pathlib import Path
 
 import aiokafka
 import pytest
 from confluent_kafka.admin import NewTopic
+from structlog.testing import capture_logs
 
 from pipeline.embedded.kafka import EmbeddedKafka
 from pipeline.transport.memberships import BYTES_MOST, Memberships, leave_for_the_dead, member_of
@@ -60,6 +62,21 @@ def test_where_nothing_can_be_kept_a_worker_goes_on_without(tmp_path: Path) -> N
     assert found.left_behind == {}
 
 
+def test_a_worker_whose_disk_is_full_joins_all_the_same(tmp_path: Path) -> None:
+    found = Memberships(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # nothing can be written, as on a full disk
+    try:
+        with capture_logs() as logged:  # which would be written to a file too
+            found.note(GROUP, "consumer-17")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [each["log_level"] for each in logged] == ["warning"]
+    found.note(GROUP, "consumer-17")
+    found.close()
+    assert Memberships(tmp_path).left_behind == {GROUP: "consumer-17"}, "written once there is room again"
+
+
 def test_a_broker_that_is_away_holds_up_no_start() -> None:
     options = {"bootstrap_servers": "127.0.0.1:1"}
     assert asyncio.run(leave_for_the_dead({GROUP: "consumer-17"}, options)) == []
@@ -80,7 +97,8 @@ def test_a_group_is_left_for_the_dead_once_and_the_next_owns_its_partitions_at_o
             await asyncio.sleep(0.02)
         member = member_of(dead)
         await dead._client.close()  # as a killed process: it says nothing any more
-        left = [await leave_for_the_dead({group: member}, options) for _ in range(2)]
+        of_none = {"": member}  # no group may have that name: others are left all the same
+        left = [await leave_for_the_dead({**of_none, group: member}, options) for _ in range(2)]
         async with asyncio.timeout(60), aiokafka.AIOKafkaConsumer(topic, **joining) as following:
             while not following.assignment():
                 await asyncio.sleep(0.02)

@@ -144,10 +144,18 @@ def test_every_field_that_is_wrong_is_named_with_its_value_and_the_rule() -> Non
     assert later["kind"][0] == "picnic" and "write one of deploy, rollback" in later["kind"][1]
 
 
+def test_of_a_body_full_of_what_is_wrong_no_more_is_told_than_anybody_reads() -> None:
+    body = json.dumps({**MINIMAL, **{f"{n:x}": 1 for n in range(14_000)}}, separators=(",", ":")).encode()
+    assert len(body) <= BODY_BYTES_MOST
+    answer = asked(SETTINGS, posted(body))
+    assert answer.status_code == 422 and 0 < len(answer.content) < 2 * len(body)
+
+
 BROKEN = [
     pytest.param({"title": ""}, ["--title", ""], id="no title"),
     pytest.param({"service": " "}, ["--service", " "], id="no service"),
     pytest.param({"kind": "deplyo"}, ["--kind", "deplyo"], id="no kind"),
+    pytest.param({"kind": "\N{KELVIN SIGN}nob"}, ["--kind", "\N{KELVIN SIGN}nob"], id="a kind but for a letter"),
     pytest.param({"at": "2126-01-01T00:00Z"}, ["--at", "2126-01-01T00:00Z"], id="a far future"),
     pytest.param({"at": "1926-01-01T00:00Z"}, ["--at", "1926-01-01T00:00Z"], id="a far past"),
     pytest.param({"until": "2026-01-01T00:00Z"}, ["--until", "2026-01-01T00:00Z"], id="an end before its beginning"),
@@ -173,7 +181,7 @@ def test_what_the_command_refuses_is_refused_here_in_the_same_words(fields: dict
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 GIVEN = st.fixed_dictionaries(
-    {"service": TEXTS, "title": TEXTS, "kind": st.sampled_from(["deploy", "Price", "x"])},
+    {"service": TEXTS, "title": TEXTS, "kind": st.sampled_from(["deploy", "Price", "x", "\N{KELVIN SIGN}NOB"])},
     optional={
         "change_id": TEXTS, "actor": TEXTS, "request_model": st.none() | TEXTS, "variant": st.none() | TEXTS,
         "after": st.dictionaries(TEXTS, TEXTS, max_size=3), "url": st.none() | TEXTS,

@@ -2,8 +2,10 @@
 
 import json
 import re
+import socketserver
 import subprocess
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -96,6 +98,24 @@ def test_weights_are_what_variants_bear(monkeypatch: pytest.MonkeyPatch) -> None
     shares = router.weights({"a": 24.0, "b": 8.0}, {"a": 2, "b": 2}, {})
     assert shares == {"a": 0.75, "b": 0.25}
     assert router.weights({"a": 24.0}, {"a": 1, "b": 3}, {}) == {"a": 0.25, "b": 0.75}
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"no HTTP\r\n"], ids=["nothing", "half", "other"]
+)
+def test_a_server_that_cuts_an_answer_off_is_no_answer(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cuts(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.connection.recv(1 << 16)
+            self.wfile.write(said)
+
+    asking = example("asking", monkeypatch)
+    with socketserver.TCPServer(("127.0.0.1", 0), Cuts) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        assert asking.in_force(address, "chat", MODEL) == asking.NOTHING
+        assert asking.tell(address, {"title": "router weights"}) is None
+        server.shutdown()
 
 
 @pytest.mark.servers

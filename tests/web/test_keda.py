@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,13 @@ class Told:
 
 def said(value: float | None, scope: str = "", **changes: Any) -> dict[str, Any]:
     row = {"service": "chat", "model": MODEL, "scope": scope, "state": "out", "value": value, "reason": "because"}
-    return {**row, "is_expired": False, **changes}
+    return {**row, **at(0), "is_expired": False, **changes}
+
+
+def at(seconds: float) -> dict[str, datetime]:
+    """When it was decided, of a life of two minutes."""
+    began = datetime(2026, 11, 26, 12, tzinfo=UTC) + timedelta(seconds=seconds)
+    return {"evaluated_at": began, "expires_at": began + timedelta(seconds=120)}
 
 
 @asynccontextmanager
@@ -150,9 +157,11 @@ async def test_keda_is_told_the_replicas_of_a_model_and_of_one_variant(wire: Cal
         pytest.param([said(6.0, is_expired=True)], "has expired", id="it has expired"),
         pytest.param([said(None, state="unknown", reason="no capacity")], "no capacity", id="it is unknown"),
         pytest.param([said(6.0, "a"), said(None, "b", state="unknown")], "because", id="of one variant it is unknown"),
+        pytest.param([said(6.0, "a", is_expired=True, **at(-59)), said(2.0, "b")], "expired in part: of a",
+                     id="the control went away, and of one variant it has expired first"),
         pytest.param(None, "ClickHouse is away", id="nobody can be asked"),
     ],
-)
+)  # fmt: skip
 @on_a_loop
 async def test_what_is_not_known_is_an_error_and_never_a_number(
     rows: list[dict[str, Any]] | None, why: str, wire: Callable[[str], Any]
@@ -166,6 +175,14 @@ async def test_what_is_not_known_is_an_error_and_never_a_number(
             assert status is AWAY and why in reason
         spec = keda.call("GetMetricSpec", keda.ref(**TRIGGER), "GetMetricSpecResponse")
         assert (await refused(spec))[0] is None, "without it KEDA could not even begin"
+
+
+@on_a_loop
+async def test_a_variant_that_is_none_any_more_is_not_added(wire: Callable[[str], Any]) -> None:
+    """The other one was told of when this one was half expired, and this one was not."""
+    told = Told(said(6.0, "a", is_expired=True, **at(-61)), said(2.0, "b"))
+    async with asked(told, wire) as keda:
+        assert await keda.replicas(**TRIGGER) == 2.0
 
 
 @on_a_loop

@@ -9,6 +9,6 @@ SELECT
     its_service AS service,
     good,
     sum(cost_picousd) / 1e12 AS cost_usd,
-    if(ifNull(good, 0) = 0, NULL, 1000 * sum(cost_picousd) / good / 1e12) AS usd_per_1k_good_requests
+    if(ifNull(good, 0) = 0, NULL, sum(cost_picousd) / good / 1e9) AS usd_per_1k_good_requests
 FROM sli_1m
 WHERE slice_start >= now64(6, 'UTC') - toIntervalHour({hours:UInt32}) AND sli_1m.service = its_service AND ({vantage:String} = '' OR vantage = {vantage:String})

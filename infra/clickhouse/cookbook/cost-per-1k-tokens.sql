@@ -5,7 +5,7 @@ SELECT
     vantage,
     sum(s.output_tokens) AS output_tokens,
     sum(s.cost_picousd) / 1e12 AS cost_usd,
-    if(sum(s.output_tokens) = 0, NULL, 1000 * sum(s.cost_picousd) / sum(s.output_tokens) / 1e12) AS usd_per_1k_tokens
+    if(sum(s.output_tokens) = 0, NULL, sum(s.cost_picousd) / sum(s.output_tokens) / 1e9) AS usd_per_1k_tokens
 FROM sli_1m AS s
 WHERE slice_start >= now64(6, 'UTC') - toIntervalHour({hours:UInt32})
 GROUP BY request_model, vantage

@@ -170,9 +170,9 @@ SELECT
     if(countIf(isNull(h.paid_picousd)) > 0, NULL, sum(ifNull(h.paid_picousd, 0))) AS paid_picousd,
     if(countIf(isNull(h.used_picousd)) > 0, NULL, sum(ifNull(h.used_picousd, 0))) AS used_picousd,
     if(isNull(used_picousd) OR isNull(paid_picousd), NULL, greatest(paid_picousd - used_picousd, 0)) AS idle_picousd,
-    if(output_tokens = 0, NULL, 1000 * cost_picousd / output_tokens / 1e12) AS usd_per_1k_tokens,
-    if(ifNull(good_tokens, 0) = 0, NULL, 1000 * cost_picousd / good_tokens / 1e12) AS usd_per_1k_good_tokens,
-    if(output_tokens = 0, NULL, 1000 * paid_picousd / output_tokens / 1e12) AS paid_usd_per_1k_tokens
+    if(output_tokens = 0, NULL, cost_picousd / output_tokens / 1e9) AS usd_per_1k_tokens,
+    if(ifNull(good_tokens, 0) = 0, NULL, cost_picousd / good_tokens / 1e9) AS usd_per_1k_good_tokens,
+    if(output_tokens = 0, NULL, paid_picousd / output_tokens / 1e9) AS paid_usd_per_1k_tokens
 FROM config_hours AS h
 GROUP BY h.slice_start, h.service, h.request_model, h.tenant_id, h.variant
 COMMENT 'Cost by the hour, tenant, model and variant, metered and paid for, idle time apart';

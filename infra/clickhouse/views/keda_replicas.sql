@@ -13,14 +13,21 @@ WITH
         WHERE h.service = {service:String} AND h.model = {model:String} AND h.name = 'scale'
     ) AS told_at
 SELECT
-    toFloat64(if(max(n.is_in_force), sumOrNullIf(n.newest, n.is_in_force), sumOrNull(n.most))) AS value,
+    toFloat64(if(
+        max(n.is_in_force),
+        if(countIf(NOT n.is_gone AND n.counts IS NULL) = 0, sumOrNullIf(n.counts, NOT n.is_gone), NULL),
+        sumOrNull(n.most)
+    )) AS value,
     toFloat64(ifNull(minOrNull(n.age_s), 1e9)) AS age_s
 FROM (
     SELECT
-        argMax(tuple(s.value, s.expires_at), s.evaluated_at) AS last,
+        argMax(tuple(s.value, s.expires_at, s.evaluated_at), s.evaluated_at) AS last,
         last.1 AS newest,
         newest IS NOT NULL AND last.2 > now64(6, 'UTC') AS is_in_force,
+        last.2 <= now64(6, 'UTC')
+            AND told_at >= last.3 + toIntervalMicrosecond(intDiv(dateDiff('microsecond', last.3, last.2), 2)) AS is_gone,
         max(s.value) AS most,
+        if(is_in_force, newest, most) AS counts,
         greatest(dateDiff('microsecond', max(s.evaluated_at), now64(6, 'UTC')) / 1e6, 0.) AS age_s
     FROM signal_history AS s
     WHERE s.service = {service:String} AND s.model = {model:String} AND s.name = 'scale'
