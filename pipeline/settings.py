@@ -82,7 +82,10 @@ class Settings(BaseSettings):
     )
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put in front of every topic name")
     group: str = Field("burnline", min_length=1, description="prefix of consumer groups and transactional ids")
-    data_dir: Path = Field(Path(".burnline"), description="embedded servers, compiled kernels")
+    data_dir: Path = Field(
+        Path(".burnline"),
+        description="embedded servers, compiled kernels, what a worker's successor needs: on a disk of its own",
+    )
     kernel_cache: Path | None = Field(
         None, description="directory of compiled kernels, which workers may share; unset: in the data directory"
     )

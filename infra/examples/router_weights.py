@@ -40,8 +40,11 @@ def main() -> None:
     parser.add_argument("--tell", action="store_true", help="tell Burnline of the change")
     given = parser.parse_args()
     before = pairs(given.before)
+    replicas = {name: int(number) for name, number in pairs(given.replicas).items()}
+    if sum(replicas.values()) <= 0 or min(replicas.values()) < 0:
+        parser.error("no variant has replicas: write variant=replicas, with one above 0")
     capacities = in_force(given.address, given.service, given.model)["scopes"].get("capacity", {})
-    shares = weights(capacities, {name: int(n) for name, n in pairs(given.replicas).items()}, before)
+    shares = weights(capacities, replicas, before)
     sys.stdout.write(json.dumps(shares) + "\n")
     if given.tell and shares != before:
         tell(given.address, change(given.service, given.model, shares, before))

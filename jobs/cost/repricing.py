@@ -1,6 +1,7 @@
 """`burnline cost rerate`: a replay whose events carry what they cost by a price list; compared, and swapped if asked.
 
-Law: nothing but costs is ever swapped. Where what is stored differs from the log in anything else, nothing is.
+Law: of slices nothing but costs is ever swapped; where they differ from the log in anything else, nothing is. Counts of
+SLOs are swapped with them: those about cost follow prices, and whoever asks is told how many differ.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,11 @@ def show(said: dict[str, Any], console: "Console") -> None:
         console.print(f"{count:,} events of {model} have no price, and keep what they cost")
     stored, rated = said["stored_picousd"] / 1e12, said["rated_picousd"] / 1e12
     console.print(f"cost of the range: {stored:,.4f} USD stored, {rated:,.4f} USD by these prices")
+    if said["different_counts"]:
+        console.print(
+            f"{said['different_counts']:,} slices of SLO counts differ too: of SLOs about cost, or counted by an "
+            "earlier definition; --apply replaces these as well"
+        )
     if said["swapped"]:
         console.print(f"swapped: {', '.join(said['swapped'])}")
     elif said["different_slices"]:

@@ -124,7 +124,8 @@ ORDER BY start_s, correction"""
 FAILED = ("error", "timeout", "shed")
 _SLI = f"""\
 SELECT service, vantage, {{by}} AS name, sum(requests) AS requests, {", ".join(f"sum({o}) AS {o}" for o in FAILED)},
-       {" + ".join(FAILED)} AS failed, sum(cost_picousd) AS cost_picousd, sum(output_tokens) AS output_tokens
+       {" + ".join(FAILED)} AS failed, sum(toInt128(cost_picousd)) AS cost_picousd,
+       sum(output_tokens) AS output_tokens
 FROM sli_1h
 WHERE slice_start >= fromUnixTimestamp({{start:Int64}}) AND slice_start < fromUnixTimestamp({{end:Int64}})
 GROUP BY service, vantage, name

@@ -26,9 +26,10 @@ SPARE = 0.5  #: of a budget left at the end of a period: some of it may be spent
 WORTH = 0.05  #: of what is paid: less is not worth a change
 
 MONEY_SQL = """\
-SELECT c.service AS service, sum(c.cost_picousd) AS metered_picousd, sum(ifNull(c.paid_picousd, 0)) AS paid_picousd,
-    sum(ifNull(c.idle_picousd, 0)) AS idle_picousd,
-    sumIf(ifNull(c.paid_picousd, 0), c.idle_picousd IS NOT NULL) AS split_picousd, uniqExact(c.slice_start) AS hours,
+SELECT c.service AS service, sum(toInt128(c.cost_picousd)) AS metered_picousd,
+    sum(toInt128(ifNull(c.paid_picousd, 0))) AS paid_picousd, sum(toInt128(ifNull(c.idle_picousd, 0))) AS idle_picousd,
+    sumIf(toInt128(ifNull(c.paid_picousd, 0)), c.idle_picousd IS NOT NULL) AS split_picousd,
+    uniqExact(c.slice_start) AS hours,
     uniqExactIf(c.slice_start, c.paid_picousd IS NOT NULL) AS paid_hours
 FROM cost AS c
 WHERE c.slice_start >= fromUnixTimestamp({start:Int64}) AND c.slice_start < fromUnixTimestamp({end:Int64})

@@ -15,7 +15,7 @@ import grpc
 
 from pipeline.controls.signal import UNKNOWN
 from pipeline.web.asking import NoAnswer
-from pipeline.web.doors import is_token
+from pipeline.web.doors import REQUEST_S, is_token
 from pipeline.web.keda_wire import (
     SERVICE,
     GetMetricSpecResponse,
@@ -26,6 +26,8 @@ from pipeline.web.keda_wire import (
 )
 
 METRIC = "burnline-replicas"
+TARGET_MOST = 1e9
+INT64_MOST = (1 << 63) - 1
 EVERY_S = 2.0  #: between looks of who is told of changes
 
 Rows = Sequence[Mapping[str, Any]]  #: of infra/clickhouse/page/replicas.sql
@@ -60,8 +62,9 @@ def wanted(metadata: Mapping[str, str]) -> Wanted:
         target = float(metadata.get("targetValue", "1"))
     except ValueError:
         target = math.nan
-    if not 0 < target < math.inf:
-        raise BadTrigger(f'targetValue is {metadata["targetValue"]!r}: write a number above 0, such as "1"')
+    if not 0 < target <= TARGET_MOST:
+        said = metadata["targetValue"]
+        raise BadTrigger(f'targetValue is {said!r}: write a number above 0, and at most {TARGET_MOST:.0e}, such as "1"')
     return Wanted(metadata["service"], metadata.get("model", ""), metadata.get("scope"), target)
 
 
@@ -96,9 +99,11 @@ def _is_gone(row: Mapping[str, Any], newest: datetime) -> bool:
 class Scaler:
     """Answers KEDA's questions."""
 
-    def __init__(self, look: Look, token: str | None, every_s: float = EVERY_S) -> None:
-        """`look` raises NoAnswer; with a token whoever asks must bear it."""
-        self._look, self._token, self._every_s = look, token, every_s
+    def __init__(
+        self, look: Look, token: str | None, every_s: float = EVERY_S, within_s: float = REQUEST_S
+    ) -> None:  # fmt: skip
+        """`look` raises NoAnswer; with a token whoever asks must bear it; `within_s`: a call must say what it asks."""
+        self._look, self._token, self._every_s, self._within_s = look, token, every_s, within_s
 
     async def is_active(self, asked: Any, context: Any) -> Any:
         return IsActiveResponse(result=await self._replicas(asked, context) > 0)
@@ -118,7 +123,11 @@ class Scaler:
 
     async def metrics(self, asked: Any, context: Any) -> Any:
         value = await self._replicas(asked.scaledObjectRef, context)
-        said = {"metricName": asked.metricName, "metricValue": math.ceil(value), "metricValueFloat": value}
+        said = {
+            "metricName": asked.metricName,
+            "metricValue": min(math.ceil(value), INT64_MOST),
+            "metricValueFloat": value,
+        }
         return GetMetricsResponse(metricValues=[said])
 
     async def _replicas(self, asked: Any, context: Any) -> float:
@@ -148,12 +157,12 @@ class Scaler:
     @property
     def handler(self) -> Any:
         """The interface, for a server."""
-        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        unary, stream = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         table = {
-            "IsActive": (unary, self.is_active, ScaledObjectRef),
-            "StreamIsActive": (stream, self.stream_is_active, ScaledObjectRef),
-            "GetMetricSpec": (unary, self.metric_spec, ScaledObjectRef),
-            "GetMetrics": (unary, self.metrics, GetMetricsRequest),
+            "IsActive": (unary, self._answered(self.is_active), ScaledObjectRef),
+            "StreamIsActive": (stream, self._streamed(self.stream_is_active), ScaledObjectRef),
+            "GetMetricSpec": (unary, self._answered(self.metric_spec), ScaledObjectRef),
+            "GetMetrics": (unary, self._answered(self.metrics), GetMetricsRequest),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE,
@@ -162,3 +171,26 @@ class Scaler:
                 for name, (make, method, taken) in table.items()
             },
         )
+
+    # One message is read as the first of several, which is the same on the wire: so it can be waited for no longer than
+    # is decent, and strangers who never send it do not hold all the room there is.
+    def _answered(self, method: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+        async def answer(several: Any, context: Any) -> Any:
+            return await method(await self._first(several, context), context)
+
+        return answer
+
+    def _streamed(self, method: Callable[[Any, Any], AsyncIterator[Any]]) -> Any:
+        async def answer(several: Any, context: Any) -> AsyncIterator[Any]:
+            async for each in method(await self._first(several, context), context):
+                yield each
+
+        return answer
+
+    async def _first(self, several: Any, context: Any) -> Any:
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await anext(aiter(several))
+        except (TimeoutError, StopAsyncIteration):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "nothing was asked")
+            raise

@@ -100,21 +100,37 @@ def _listen(server: Any, address: str, credentials: Any) -> int:
     try:
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise SettingsError(f"BURNLINE_KEDA_BIND: cannot listen on {address}: is the port taken?") from error
+        why = "is the port taken, or do BURNLINE_KEDA_TLS_* hold no key and certificate of it?" if credentials else ""
+        raise SettingsError(f"BURNLINE_KEDA_BIND: cannot listen on {address}: {why or 'is the port taken?'}") from error
     return int(port)
 
 
 def _credentials(settings: "Settings") -> Any:
-    """What the port shows and asks of clients; None: it speaks no TLS."""
-    if settings.keda_tls_certfile is None or settings.keda_tls_keyfile is None:
+    """What the port shows and asks of clients, as files have it when somebody comes; None: it speaks no TLS."""
+    key, shown, clients = settings.keda_tls_keyfile, settings.keda_tls_certfile, settings.keda_tls_cafile
+    if key is None or shown is None:
         return None
     import grpc
 
-    pair = (_read(settings.keda_tls_keyfile, "KEYFILE"), _read(settings.keda_tls_certfile, "CERTFILE"))
-    if settings.keda_tls_cafile is None:
-        return grpc.ssl_server_credentials([pair])
-    clients = _read(settings.keda_tls_cafile, "CAFILE")
-    return grpc.ssl_server_credentials([pair], root_certificates=clients, require_client_auth=True)
+    def read() -> tuple[bytes, bytes, bytes | None]:
+        return _read(key, "KEYFILE"), _read(shown, "CERTFILE"), None if clients is None else _read(clients, "CAFILE")
+
+    def configured(pair_and_clients: tuple[bytes, bytes, bytes | None]) -> Any:
+        return grpc.ssl_server_certificate_configuration([pair_and_clients[:2]], pair_and_clients[2])
+
+    last = read()
+
+    def renewed() -> Any:
+        """None: as before; so it stays too where a file cannot be read."""
+        nonlocal last
+        try:
+            before, last = last, read()
+        except SettingsError as error:
+            log.error("a certificate cannot be read: the last one is shown", error=str(error))
+            return None
+        return None if last == before else configured(last)
+
+    return grpc.dynamic_ssl_server_credentials(configured(last), renewed, clients is not None)
 
 
 def _read(file: Path, name: str) -> bytes:

@@ -13,7 +13,7 @@ from jobs.fleet.catalogue import MODELS, WORKLOADS
 from pipeline.controls.capacity import CapacitySpec
 from pipeline.controls.cost import HEADROOM, MONTH_H, GpuPrice, PriceList, Range
 from pipeline.slo import Ratio
-from pipeline.spec.problems import SpecError
+from pipeline.spec.problems import Refused, SpecError
 from tests.capacity_plant import events_of, rows, stretches
 from tests.naive import capacity as naive
 
@@ -85,3 +85,9 @@ def test_an_hour_of_a_replica_is_what_snapshots_say_else_what_is_listed() -> Non
 def test_what_is_no_objective_is_refused(metric: str, threshold: str, target: str) -> None:
     with pytest.raises(SpecError):
         objective_of(SERVICE, metric, threshold, target)
+
+
+@pytest.mark.parametrize(("metric", "threshold"), [("concurrency", "100"), ("retry_amplification", "")])
+def test_an_objective_that_says_nothing_of_what_a_load_does_is_refused(metric: str, threshold: str) -> None:
+    with pytest.raises(Refused, match="says nothing of what a load does"):
+        objective_of(SERVICE, metric, threshold, "0.99")

@@ -208,6 +208,7 @@ async def test_whoever_listens_is_told_at_once_and_then_when_it_changes(wire: Ca
         pytest.param({"model": MODEL}, "service is missing", id="no service"),
         pytest.param({**TRIGGER, "targetValue": "0"}, "above 0", id="a target of 0"),
         pytest.param({**TRIGGER, "targetValue": "many"}, "above 0", id="no number"),
+        pytest.param({**TRIGGER, "targetValue": "1e300"}, "at most", id="no number of replicas"),
     ],
 )
 @on_a_loop
@@ -230,6 +231,20 @@ async def test_with_a_token_nobody_else_is_told(wire: Callable[[str], Any]) -> N
         header = (("authorization", "Bearer right"),)
         call = keda.call("IsActive", keda.ref(**TRIGGER), "IsActiveResponse", metadata=header)
         assert (await call).result is True
+
+
+@on_a_loop
+async def test_who_opens_calls_and_asks_nothing_shuts_nobody_out(wire: Callable[[str], Any]) -> None:
+    server = grpc.aio.server(maximum_concurrent_rpcs=2)
+    server.add_generic_rpc_handlers((Scaler(Told(said(6.0)).look, None, within_s=0.1).handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        silent = [channel.stream_unary(f"/{SERVICE}/IsActive")(), channel.stream_stream(f"/{SERVICE}/StreamIsActive")()]
+        assert (await refused(silent[0])) == (WRONG, "nothing was asked")
+        assert (await refused(silent[1].read())) == (WRONG, "nothing was asked")
+        assert await Client(channel, wire).replicas(**TRIGGER) == 6.0
+    await server.stop(None)
 
 
 # -- the port
@@ -285,6 +300,40 @@ async def test_a_client_is_known_by_its_certificate(wire: Callable[[str], Any], 
                 status, reason = await refused(Client(channel, wire).is_active(**TRIGGER))
                 assert status is AWAY and (not expected or expected.lower() in reason.lower())
                 assert bool(expected) or "handshak" in reason.lower() or "connect" in reason.lower()
+
+
+@on_a_loop
+async def test_certificates_that_are_renewed_are_shown_without_a_restart(
+    wire: Callable[[str], Any], tmp_path: Path
+) -> None:
+    first, second = authority(tmp_path / "first.pem"), authority(tmp_path / "second.pem")
+    keys = {each: each.keystore(tmp_path / f"keys-of-{each.file.name}").read_bytes() for each in (first, second)}
+    mine, known = tmp_path / "mine.pem", tmp_path / "known.pem"
+    files = {"keda_tls_certfile": mine, "keda_tls_keyfile": mine, "keda_tls_cafile": known}
+    away = {"clickhouse_url": "clickhouse://nobody@127.0.0.1:1/none"}
+    settings = Settings().model_copy(update={"keda_bind": "127.0.0.1:0", **files, **away})
+
+    async def let_in(address: str) -> list[bool]:
+        found = []
+        for each, pair in keys.items():
+            credentials = grpc.ssl_channel_credentials(each.file.read_bytes(), pair, pair)
+            async with grpc.aio.secure_channel(address, credentials) as channel:
+                found.append("clickhouse" in (await refused(Client(channel, wire).is_active(**TRIGGER)))[1].lower())
+        return found
+
+    def write(pair: bytes, of: Any) -> None:
+        mine.write_bytes(pair)
+        known.write_bytes(of.file.read_bytes())
+
+    write(keys[first], first)
+    async with serving(settings, source_of(settings)) as address:
+        assert await let_in(address) == [True, False]
+        write(b"half of a file", first)
+        assert await let_in(address) == [True, False], "what cannot be used leaves what was"
+        write(keys[second], second)
+        assert await let_in(address) == [False, True]
+        mine.unlink()
+        assert await let_in(address) == [False, True], "and so does what cannot be read"
 
 
 @pytest.mark.servers
