@@ -97,7 +97,9 @@ def test_a_signal_lives_longer_than_it_takes_to_look_again() -> None:
     asked = CONTROLS[0].ask(CONTROLS[0].spec(), (), NOW_US)
     assert [(each.name, dict(each.values)) for each in asked] == [
         ("gate", {"service": ""}), ("freshness", {}),
-        ("comparison", {"service": "", "change_id": "", "since_s": 86_400.0, "window_s": 3_600.0}),
+        ("comparison", {
+            "service": "", "change_id": "", "slo": "", "instance": "", "since_s": 86_400.0, "window_s": 3_600.0,
+        }),
     ]  # fmt: skip
     uses = set(re.findall(r"{(\w+):", asked[-1].sql))
     assert uses == set(asked[-1].values)
