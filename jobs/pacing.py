@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
+
+from pipeline.periods import in_zone
 
 WALL_STEP_S = 0.1  #: a paced replay sends so often
 
@@ -45,8 +47,7 @@ def parse_time_us(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise PaceError(f"{text!r} is no time; write now or 2026-01-31T12:00:00Z") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000)
+    return round(in_zone(moment).timestamp() * 1_000_000)
 
 
 class Pace:

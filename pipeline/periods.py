@@ -32,6 +32,11 @@ def us_of(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
+def in_zone(moment: datetime) -> datetime:
+    """A moment as people write it: in UTC where no time zone is said."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Calendar:
     """Periods of `count` units, one of which begins at `start`, a wall-clock time in `zone`."""

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
-from pipeline.periods import EPOCH, us_of
+from pipeline.periods import EPOCH, in_zone, us_of
 
 _SCALES_US = {"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1, "relative_s": 1_000_000}
 _ISO = re.compile(
@@ -22,8 +22,7 @@ def read_time_us(value: object, written: str) -> int:
     Raises: TimeError.
     """
     if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return us_of(moment)
+        return us_of(in_zone(value))
     if written == "iso":
         return _iso_us(str(value))
     try:

@@ -29,13 +29,14 @@ class Memory:
 
     def keep(self, signal: Signal, now_us: int) -> bool:
         """Keep it, unless there is no room."""
-        if signal.key not in self.published and len(self.published) >= self._most:
+        key = signal.key
+        if key not in self.published and len(self.published) >= self._most:
             self._make_room(now_us)
             if len(self.published) >= self._most:
                 self.refused += 1
                 return False
-        self.published[signal.key] = signal
-        self._gone.pop(signal.key, None)
+        self.published[key] = signal
+        self._gone.pop(key, None)
         return True
 
     def drop(self, key: str) -> None:

@@ -16,7 +16,7 @@ import typer
 from pipeline.commands.screen import screen
 from pipeline.commands.slo_output import print_json, print_problems
 from pipeline.commands.status import Json, rows
-from pipeline.periods import EPOCH
+from pipeline.periods import EPOCH, in_zone
 
 if TYPE_CHECKING:
     from pipeline.alerts import AlertPolicy, Composed
@@ -95,7 +95,7 @@ def _span(start: str, end: str) -> tuple[int, int]:
             at = datetime.fromisoformat(text) if text else datetime.now(UTC)
         except ValueError as error:
             raise typer.BadParameter(f"{text!r} is no time -> write 2026-11-20T00:00Z", param_hint=option) from error
-        moments.append(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) // 60 * 60)
+        moments.append(int(in_zone(at).timestamp()) // 60 * 60)
     since, until = moments
     if since >= until:
         raise typer.BadParameter("must be later than --from", param_hint="--to")

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown, write
+from pipeline.periods import in_zone
 from pipeline.series import parse_label_text
 from pipeline.slo import Accepted, Selector
 
@@ -170,7 +171,7 @@ def moment(option: str, text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no time -> write 2026-11-26T18:00Z", param_hint=option) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return in_zone(found)
 
 
 def word(option: str, text: str) -> str:

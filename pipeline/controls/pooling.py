@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.controls.scaling import (
+    HELD,
     NAME,
     Need,
     PoolSpec,
@@ -24,8 +25,6 @@ from pipeline.controls.scaling import (
 from pipeline.controls.scaling_facts import Facts, Rows, facts_of
 from pipeline.controls.signal import Signal, every, key_of, unknown
 from pipeline.delivery.words_figures import many
-
-HELD = "held"
 
 
 def step(spec: ScaleSpec, previous: Mapping[str, Signal], rows: Rows, now_us: int) -> list[Signal]:
@@ -55,18 +54,26 @@ def _pool(
     last = previous.get(key_of(shared.name, "", NAME))
     last = last if last is not None and last.is_known and last.value is not None else None
     blind = next((signal for _, signal in mine if "need" not in signal.inputs), None)
-    if blind is not None and (last is None or last.value is None):
-        why = f"of {blind.service} {blind.model} nothing is known: {blind.reason}"
-        return unknown(NAME, shared.name, "", why, now_us, spec.ttl_s)
-    if blind is not None and last is not None:
-        value = int(last.value or 0)
-        why = f"as before, since of {blind.service} {blind.model} too little is known: {blind.reason}"
-        return _signal(spec, shared, mine, Verdict(HELD, value, why), Need(value, value, HELD, {}), last, now_us)
+    if blind is not None:
+        return _held(spec, shared, mine, blind, last, now_us)
     together = _together(shared, [each for each, _ in mine])
     need = _need(spec, together, [signal.inputs for _, signal in mine], last)
     limits = (PoolSpec(shared.name, "", shared.replicas_least, shared.replicas_most),)
     verdict = decide(replace(spec, pools=limits), together, need, last, now_us)
     return _signal(spec, shared, mine, verdict, need, last, now_us)
+
+
+def _held(
+    spec: ScaleSpec, shared: SharedSpec, mine: Sequence[tuple[Facts, Signal]], blind: Signal, last: Signal | None,
+    now_us: int,
+) -> Signal:  # fmt: skip
+    """Leave a pool as it was, since of a member nothing is known."""
+    if last is None or last.value is None:
+        why = f"of {blind.service} {blind.model} nothing is known: {blind.reason}"
+        return unknown(NAME, shared.name, "", why, now_us, spec.ttl_s)
+    value = int(last.value)
+    why = f"as before, since of {blind.service} {blind.model} too little is known: {blind.reason}"
+    return _signal(spec, shared, mine, Verdict(HELD, value, why), Need(value, value, HELD, {}), last, now_us)
 
 
 def _need(spec: ScaleSpec, together: Facts, of: Sequence[Mapping[str, float]], last: Signal | None) -> Need:

@@ -6,14 +6,14 @@ what its whole costs: cached input and cache writes as input, reasoning as outpu
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import schemas
 from pipeline.controls.cost import GpuPrice, Price, PriceList
-from pipeline.periods import us_of
+from pipeline.periods import in_zone, us_of
 from pipeline.slo import Ratio
 from pipeline.spec import scalars
 from pipeline.spec.document import Report, only_document
@@ -54,7 +54,7 @@ def moment(value: str) -> int:
         at = datetime.fromisoformat(value)
     except ValueError as error:
         raise Refused("must be a moment", "write 2026-11-01 or 2026-11-01T00:00:00Z") from error
-    found = us_of(at if at.tzinfo else at.replace(tzinfo=UTC))
+    found = us_of(in_zone(at))
     if found < 0:
         raise Refused("must be after 1970", "leave it out for a price that holds from the beginning")
     return found

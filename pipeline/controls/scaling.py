@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.slo import Objective
 
 NAME = "scale"
+HELD = "held"  #: a state: too little is known to decide
 SHARED_MOST = 5  #: that a reason names
 SUDDEN_CELLS = 2  #: a surge that is sure in so many needs no whole window
 QUESTIONS = ("scale", "scale_engines", "scale_queue", "scale_pressure", "scale_day")
@@ -149,7 +150,7 @@ def recommend(spec: ScaleSpec, previous: Mapping[str, Signal], facts: Facts, now
     if last is None or last.value is None:
         return unknown(NAME, facts.service, facts.model, blind, now_us, spec.ttl_s, facts.scope)
     held = Need(last.value, last.value, last.details.get("by", ""), {})
-    return _signal(spec, facts, Verdict("held", int(last.value), blind), held, 0.0, last, now_us)
+    return _signal(spec, facts, Verdict(HELD, int(last.value), blind), held, 0.0, last, now_us)
 
 
 def _blind(spec: ScaleSpec, facts: Facts, last: Signal, now_us: int) -> Signal:
@@ -157,7 +158,7 @@ def _blind(spec: ScaleSpec, facts: Facts, last: Signal, now_us: int) -> Signal:
     value = min(max(facts.day_most, int(last.value or 0)), _limits(spec, facts)[1])
     why = f"what is known ends {_lag(facts.age_s)} ago, so as many as were ever needed within a day"
     held = Need(float(value), float(value), "day", {})
-    return _signal(spec, facts, Verdict("held", value, why), held, 0.0, last, now_us)
+    return _signal(spec, facts, Verdict(HELD, value, why), held, 0.0, last, now_us)
 
 
 def _capacity(previous: Mapping[str, Signal], facts: Facts, now_us: int) -> Signal | None:
@@ -354,7 +355,7 @@ def _went(last: Signal | None, value: int) -> str:
 def _reason(facts: Facts, verdict: Verdict, need: Need) -> str:
     """Say it in a sentence: what is decided, by what, and how it was reckoned."""
     said = many(verdict.value, "replicas")
-    if verdict.state in (UNKNOWN, "held") or not need.inputs:
+    if verdict.state in (UNKNOWN, HELD) or not need.inputs:
         return f"{said}: {verdict.why}"
     of, lead = need.inputs, lasting(need.inputs["lead_s"])
     source = f"a cold start of {facts.accelerator or 'its accelerator'}, P95, and a look"

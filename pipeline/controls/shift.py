@@ -103,7 +103,7 @@ class Shifts:
             share, weights = self._weighted(sides)
         if not 0 < share < 1 or not _agree(sides):
             return None
-        bad, good = (sum(w * side[k] for w, side in zip(weights, sides, strict=True)) for k in (0, 1))
+        bad, good = _together(sides, weights)
         bad_squares, good_squares = (
             sum(w * w * side[k] for w, side in zip(weights, sides, strict=True)) for k in (2, 3)
         )
@@ -156,7 +156,7 @@ class Shifts:
     def _weighted(self, sides: Sequence[Side]) -> tuple[float, list[float]]:
         """The share of bad ones by both sides, each by how sure it is; and their weights."""
         weights = [_precision(side) for side in sides]
-        bad, good = (sum(w * side[k] for w, side in zip(weights, sides, strict=True)) for k in (0, 1))
+        bad, good = _together(sides, weights)
         return (bad / (bad + good) if bad else 0.0), weights
 
     def _turn(
@@ -171,9 +171,15 @@ class Shifts:
             turned = bends.copy()
             turned[which] += sign * step
             sides = self._sides(some, powers @ turned, is_above, None)
-            bad, good = (sum(w * side[k] for w, side in zip(weights, sides, strict=True)) for k in (0, 1))
+            bad, good = _together(sides, weights)
             found.append(log(max(bad, 1e-9) / max(good, 1e-9)))
         return (found[0] - found[1]) / (2 * step)
+
+
+def _together(sides: Sequence[Side], weights: Sequence[float]) -> tuple[float, float]:
+    """Bad and good ones of both sides."""
+    pairs = list(zip(weights, sides, strict=True))
+    return sum(w * side.bad for w, side in pairs), sum(w * side.good for w, side in pairs)
 
 
 def _precision(side: Side) -> float:

@@ -9,10 +9,11 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipeline.alerts import Severity
+from pipeline.periods import in_zone
 from pipeline.rehearsal.playing import Told
 from pipeline.spec.plain import plain_document
 
@@ -139,4 +140,4 @@ def _second(number: int, name: str, value: Any) -> int:
         raise ValueError(
             f"incident {number} has a {name} that is no time: {value!r}; write 2026-11-20T02:00Z"
         ) from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    return int(in_zone(at).timestamp())

@@ -110,18 +110,13 @@ async def leave_for_the_dead(left_behind: Mapping[str, str], options: Mapping[st
 async def _left(client: AIOKafkaAdminClient, group: str, member: str) -> bool:
     """Leave one group; one that cannot be left keeps no other."""
     try:
-        return await _leave(client, group, member)
+        coordinator = await client.find_coordinator(group)
+        answer = await client._send_request_to_node(coordinator, LeaveGroupRequest(group, member))
+        if answer.error_code:
+            raise for_code(answer.error_code)(f"{group}: {member} cannot leave")
+    except UnknownMemberIdError:  # it left in order, or its session has ended
+        return False
     except KafkaError as error:
         log.warning("a dead worker's group is not left: its session ends by itself", group=group, error=repr(error))
         return False
-
-
-async def _leave(client: AIOKafkaAdminClient, group: str, member: str) -> bool:
-    coordinator = await client.find_coordinator(group)
-    answer = await client._send_request_to_node(coordinator, LeaveGroupRequest(group, member))
-    error = for_code(answer.error_code)
-    if error is UnknownMemberIdError:  # it left in order, or its session has ended
-        return False
-    if answer.error_code:
-        raise error(f"{group}: {member} cannot leave")
     return True

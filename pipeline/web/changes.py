@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pipeline.changes import KINDS, SCHEMA, drafted
 from pipeline.foreign import VALUE_BYTES_MOST
 from pipeline.grants import change_writer
-from pipeline.periods import us_of
+from pipeline.periods import in_zone, us_of
 from pipeline.publishing import Writer
 from pipeline.settings import PREFIX
 from pipeline.topics import CHANGES, TopicsError
@@ -50,7 +50,7 @@ def _time_of(said: object) -> datetime:
         found = None
     if found is None:
         raise ValueError(TIME_RULE)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return in_zone(found)
 
 
 Moment = Annotated[datetime, BeforeValidator(_time_of)]

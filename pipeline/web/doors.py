@@ -34,6 +34,19 @@ HEADERS = {
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Read `host:port`, an IPv6 address in brackets; None: it is neither."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        return None
+    return host.strip("[]"), int(port)
+
+
+def written(host: str, port: int) -> str:
+    """Write an address as `host_and_port` reads it."""
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def refusal(status: int, reason: str) -> web.Response:
     """An answer that says no more than its status does."""
     said = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": reason}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pipeline.settings import SettingsError
-from pipeline.web.doors import LOOPBACK
+from pipeline.web.doors import LOOPBACK, host_and_port, written
 from pipeline.web.source import Source
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ async def serving(settings: "Settings", source: Source) -> AsyncIterator[str]:
     server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_MOST)
     is_known = settings.keda_tls_cafile is not None
     server.add_generic_rpc_handlers((Scaler(Looked(source).rows, None if is_known else token).handler,))
-    chosen = _listen(server, f"{f'[{host}]' if ':' in host else host}:{port}", _credentials(settings))
+    chosen = _listen(server, written(host, port), _credentials(settings))
     await server.start()
-    address = f"{f'[{host}]' if ':' in host else host}:{chosen}"
+    address = written(host, chosen)
     log.info("KEDA may ask for replicas", address=address, tls=settings.keda_tls_certfile is not None)
     try:
         yield address
@@ -84,16 +84,15 @@ async def serving(settings: "Settings", source: Source) -> AsyncIterator[str]:
 
 
 def _address(settings: "Settings", token: str | None) -> tuple[str, int]:
-    host, _, port = settings.keda_bind.rpartition(":")
-    host = host.strip("[]")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+    found = host_and_port(settings.keda_bind)
+    if found is None or not found[0]:
         raise SettingsError(f"BURNLINE_KEDA_BIND is host:port, for example 127.0.0.1:9443, not {settings.keda_bind!r}")
-    if host not in LOOPBACK and not token and settings.keda_tls_cafile is None:
+    if found[0] not in LOOPBACK and not token and settings.keda_tls_cafile is None:
         raise SettingsError(
-            f"BURNLINE_KEDA_BIND: refusing to listen on {host} without knowing who asks: set BURNLINE_KEDA_TLS_CAFILE "
-            "or BURNLINE_HTTP_TOKEN_FILE, or bind to 127.0.0.1"
+            f"BURNLINE_KEDA_BIND: refusing to listen on {found[0]} without knowing who asks: set "
+            "BURNLINE_KEDA_TLS_CAFILE or BURNLINE_HTTP_TOKEN_FILE, or bind to 127.0.0.1"
         )
-    return host, int(port)
+    return found
 
 
 def _listen(server: Any, address: str, credentials: Any) -> int:

@@ -8,11 +8,12 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pipeline.alerts import Kind
+from pipeline.periods import in_zone
 from pipeline.standing import STANDINGS
 
 LIMIT, LIMIT_MOST = 200, 1000
@@ -184,8 +185,7 @@ def instant(name: str, text: str) -> datetime:
     Raises: BadParameter.
     """
     try:
-        at = datetime.fromisoformat(text)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        at = in_zone(datetime.fromisoformat(text))
         if 1 <= at.timestamp() < 1 << 33:
             return at
     except (ValueError, OverflowError):

@@ -22,9 +22,11 @@ from pipeline.web.doors import (
     LOOPBACK,
     REPLY_S,
     Door,
+    host_and_port,
     is_loopback_name,
     is_token,
     refusal,
+    written,
 )
 from pipeline.web.site import Site
 
@@ -71,15 +73,13 @@ def parse_bind(text: str, token: str | None) -> tuple[str, int]:
 
     Raises: BindRefused for an address off loopback without a token; ValueError for no address at all.
     """
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+    if (found := host_and_port(text)) is None:
         raise ValueError(f"BURNLINE_HTTP_BIND is host:port, for example 127.0.0.1:8080, not {text!r}")
-    host = host.strip("[]")
-    if host not in LOOPBACK and not token:
+    if found[0] not in LOOPBACK and not token:
         raise BindRefused(
-            f"refusing to listen on {host} without a token: set BURNLINE_HTTP_TOKEN_FILE, or bind to 127.0.0.1"
+            f"refusing to listen on {found[0]} without a token: set BURNLINE_HTTP_TOKEN_FILE, or bind to 127.0.0.1"
         )
-    return host, int(port)
+    return found
 
 
 def build(endpoints: Endpoints, token: str | None) -> web.Application:
@@ -166,7 +166,7 @@ class Server:
             self._port,
         )
         host, port = self._listening.sockets[0].getsockname()[:2]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.address = f"http://{written(host, port)}"
 
     async def stop(self) -> None:
         if self._listening is not None:

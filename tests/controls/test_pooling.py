@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.controls.files import parse
-from pipeline.controls.pooling import HELD, pools, step
-from pipeline.controls.scaling import ScaleSpec, SharedSpec, recommend
+from pipeline.controls.pooling import pools, step
+from pipeline.controls.scaling import HELD, ScaleSpec, SharedSpec, recommend
 from pipeline.controls.scaling_facts import SHARED, Facts, facts_of
 from pipeline.controls.signal import Signal
 from pipeline.controls.table import CONTROLS
