@@ -28,6 +28,7 @@ PERIODS = ("hour", "day", "month")  #: of UTC, since whole hours are stored
 RECENT = "recent"  #: the hour that ends with what is known, for the rate
 RECENT_S = 3_600
 WITHIN, NEAR, EXCEEDED = STATES = ("within", "near", "exceeded")
+COUNT_MOST = (1 << 63) - 1  #: an alert's counts have 64 bits, 9 million USD
 SEPARATOR = "/"  #: in a scope, between quota and tenant
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
@@ -264,6 +265,6 @@ def _concern(signal: Signal, tenant: str, is_gone: bool, now_us: int) -> Concern
         {
             "service": signal.service or OURSELVES, "metric": told["metric"], "target": float(limit),
             "long_window_s": (int(told["period_end"]) - int(told["period_start"])) // 1_000_000,
-            "long_good": min(used, limit), "long_bad": max(used - limit, 0),
+            "long_good": min(used, limit), "long_bad": min(max(used - limit, 0), COUNT_MOST),
         },
     )  # fmt: skip

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.controls import quotas, shedding
 from pipeline.controls.classes import ServiceClass
-from pipeline.controls.questions import Question
+from pipeline.controls.costing import CostSpec
+from pipeline.controls.questions import Question, files
 from pipeline.controls.quotas import Quota, QuotaSpec
 from pipeline.controls.shedding import SheddingSpec
 from pipeline.controls.signal import Signal
@@ -150,6 +151,26 @@ def test_quotas_ask_and_are_told_what_was_used(clickhouse: EmbeddedClickHouse, c
     assert hour[:7] == ("an-hour", "acme", 220, 0, 20, "exceeded", 6)
     assert hour[7] == pytest.approx(20) and hour[9] == hour[8] + timedelta(minutes=30, seconds=7)
     assert_the_command_says_the_same(clickhouse, client, tmp_path)
+
+
+def test_sums_of_more_than_64_bits_of_pico_usd_are_told_as_they_are(client: Client) -> None:
+    """They would end at nine million USD, and an exceeded quota would be one that nobody has used."""
+    for hour in (1, 2):
+        slices(client, MIDNIGHT + timedelta(hours=hour), "1h", success=1, output_tokens=1000, cost_picousd=6 * 10**18)
+    slices(client, KNOWN - timedelta(minutes=20), "1m", success=1, cost_picousd=6 * 10**18)
+    slices(client, KNOWN - timedelta(minutes=21), "1m", success=1, cost_picousd=6 * 10**18)
+    spec = QuotaSpec(quotas=(Quota("spend", "day", cost_picousd=10**18),))
+    rows = answered(client, list(quotas.ask(spec, (), 0)))
+    (signal,) = (each for each in quotas.step(spec, {}, rows, round(KNOWN.timestamp() * US)) if "/" in each.scope)
+    assert (signal.details["used"], signal.state) == (str(12 * 10**18), "exceeded")
+    assert signal.inputs["recent_per_s"] == pytest.approx(12e18 / 3600)
+    publish(client, [signal])
+    assert client.execute("SELECT used, over FROM quota_usage") == [(12 * 10**18, 11 * 10**18)]
+    (concern,) = quotas.concerns(spec, {signal.key: signal}, signal.evaluated_at_us)
+    assert (concern.figures["long_good"], concern.figures["long_bad"]) == (10**18, 2**63 - 1)  # an alert has 64 bits
+
+    (row,) = answered(client, list(files("cost")(CostSpec(window_s=10 * 86_400.0), (), 0)))["cost"]
+    assert row["cost_picousd"] == 12 * 10**18
 
 
 QUOTAS = """\

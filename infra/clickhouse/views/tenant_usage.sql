@@ -11,7 +11,7 @@ CREATE OR REPLACE VIEW tenant_usage (
     vantage LowCardinality(String) COMMENT 'who measured: GATEWAY, ENGINE or CLIENT; never add them up',
     requests Int64 COMMENT 'events, without those that a quota or an overload turned away',
     tokens Int64 COMMENT 'tokens in and out',
-    cost Int64 COMMENT 'cost in 1e-12 USD',
+    cost Int128 COMMENT 'cost in 1e-12 USD',
     rate_limited Int64 COMMENT 'events that a quota turned away'
 ) AS
 WITH
@@ -51,7 +51,7 @@ FROM (
             SELECT
                 s.slice_start AS slice_start, toString(s.service) AS service, toString(s.tenant_id) AS tenant_id,
                 toString(s.vantage) AS vantage, s.success + s.error + s.timeout + s.cancelled + s.rejected + s.unknown AS let_in,
-                s.input_tokens + s.output_tokens AS both, s.cost_picousd AS cost_picousd, s.rate_limited AS rate_limited
+                s.input_tokens + s.output_tokens AS both, toInt128(s.cost_picousd) AS cost_picousd, s.rate_limited AS rate_limited
             FROM slices_1h AS s
             WHERE s.slice_start >= month AND s.slice_start < hour + toIntervalHour(1)
         )
@@ -64,7 +64,7 @@ FROM (
         ('recent', minute - toIntervalHour(1), minute) AS span,
         (
             sum(s.success + s.error + s.timeout + s.cancelled + s.rejected + s.unknown), sum(s.input_tokens + s.output_tokens),
-            sum(s.cost_picousd), sum(s.rate_limited)
+            sum(toInt128(s.cost_picousd)), sum(s.rate_limited)
         ) AS used
     FROM slices_1m AS s
     WHERE s.slice_start >= minute - toIntervalHour(1) AND s.slice_start < minute
@@ -75,7 +75,7 @@ FROM (
         arrayJoin([
             ('hour', hour, hour + toIntervalHour(1)), ('day', day, day + toIntervalDay(1)), ('month', month, month + toIntervalMonth(1))
         ]) AS span,
-        (toInt64(0), toInt64(0), toInt64(0), toInt64(0)) AS used
+        (toInt64(0), toInt64(0), toInt128(0), toInt64(0)) AS used
 ) AS u
 WHERE known_or_null IS NOT NULL
 COMMENT 'What tenants use: one row is a tenant, a service, a vantage and a period; no rows while nothing is known';
