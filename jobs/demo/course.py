@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.live import Live
@@ -23,13 +23,15 @@ from pipeline.embedded.site import Site
 from pipeline.settings import Settings
 from schemas import HOME
 
+Seen = TypeVar("Seen")
+
 MINUTE_US = 60_000_000
 HISTORY_US = 24 * 60 * MINUTE_US
 LIVE_US = 40 * MINUTE_US  #: as long as the scenario: 10 minutes healthy, 10 of incident, 20 of recovery
 SPEED = 60.0
 TENANTS = 1  #: few: a day of 10 s slices has a row for each series and slice
 INCIDENT_SLO = "chat-errors"
-SETTLE_S = 60.0
+PATIENCE_S = 60.0  #: a slow machine takes its time; what does not move for so long does not come
 
 STORED_SQL = "SELECT sum(requests) FROM burnline.sli_1h"
 
@@ -127,7 +129,7 @@ def _judge(
     try:
         _drain_history(console, watch, workers, produced.events)
         began, total = _play_live(console, watch, site.settings, history)
-        _settle(watch, produced.events + total)
+        _settle(watch, produced.events + total, history.start_us + HISTORY_US + LIVE_US)
         delays = {
             (a.record["dedup_key"], a.record["sequence"]): _delay_s(a, began, history.start_us + HISTORY_US)
             for a in watch.alerts
@@ -184,10 +186,22 @@ def _running(work: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     thread.join()
 
 
-def _settle(watch: Watch, events: int) -> None:
-    deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline and (watch.ingested < events or not watch.fired("RESOLVED")):
+def patiently(look: Callable[[], Seen], is_done: Callable[[Seen], bool], patience_s: float = PATIENCE_S) -> Seen:
+    """Look until it is done, or until nothing has moved for too long; return what was seen last."""
+    last, moved_s = look(), time.monotonic()
+    while not is_done(last) and time.monotonic() - moved_s < patience_s:
+        seen = look()
+        if seen != last:
+            last, moved_s = seen, time.monotonic()
+    return last
+
+
+def _settle(watch: Watch, events: int, end_us: int) -> None:
+    def look() -> tuple[int, int, int]:
         watch.poll(0.2)
+        return watch.ingested, min(watch.watermark_us, end_us), len(watch.fired("RESOLVED"))
+
+    patiently(look, lambda seen: seen[0] >= events and seen[2] > 0)
 
 
 def _delay_s(alert: SeenAlert, began: float, live_start_us: int) -> float:
@@ -208,13 +222,12 @@ def _summarise(console: Console, site: Site, watch: Watch, delays: dict[tuple[st
 
 
 def _wait_stored(client: Any, events: int) -> None:
-    deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline:
-        if client.execute(STORED_SQL)[0][0] == events:
-            return
+    def look() -> int:
         time.sleep(0.25)
-    stored = client.execute(STORED_SQL)[0][0]
-    raise DemoFailed(f"ClickHouse has {stored:,} requests of {events:,} after {SETTLE_S:.0f} s")
+        return int(client.execute(STORED_SQL)[0][0])
+
+    if (stored := patiently(look, lambda seen: seen == events)) != events:
+        raise DemoFailed(f"ClickHouse has {stored:,} requests of {events:,}, and no more for {PATIENCE_S:.0f} s")
 
 
 def _check(watch: Watch) -> None:
