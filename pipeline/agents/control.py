@@ -160,7 +160,9 @@ class ControlFold:
     def _partly(self, control: Control) -> Callable[[str, Exception], None]:
         def tell(part: str, error: Exception) -> None:
             self.counters["burnline_control_unanswered", control.name] += 1
-            log.warning("a control has no answer of a service", control=control.name, part=part, error=str(error))
+            log.warning(
+                "a control has no answer to a part of what it asks", control=control.name, part=part, error=str(error)
+            )
 
         return tell
 

@@ -53,7 +53,7 @@ def _pool(
 ) -> Signal:  # fmt: skip
     last = previous.get(key_of(shared.name, "", NAME))
     last = last if last is not None and last.is_known and last.value is not None else None
-    blind = next((signal for _, signal in mine if "need" not in signal.inputs), None)
+    blind = next((told for of, told in mine if "need" not in told.inputs or (of.missing and last is None)), None)
     if blind is not None:
         return _held(spec, shared, mine, blind, last, now_us)
     together = _together(shared, [each for each, _ in mine])
@@ -94,7 +94,7 @@ def _together(shared: SharedSpec, facts: Sequence[Facts]) -> Facts:
     return Facts(
         shared.name, "", "", max(each.age_s for each in facts), min(each.known_at_us for each in facts), (),
         waiting=sum(waiting) if waiting else None, ready=max(ready, default=None), burn_rate=worst.burn_rate,
-        burn_slo=worst.burn_slo, burn_window_s=worst.burn_window_s,
+        burn_slo=worst.burn_slo, burn_window_s=worst.burn_window_s, missing=facts[0].missing,
     )  # fmt: skip
 
 

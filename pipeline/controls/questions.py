@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HOME = infra.HOME / "clickhouse"
 MISSING_MOST = 3  #: of more questions without an answer the server is away: each of them takes its time
+MISSING = "missing"  #: rows that every step gets: question, part; what was asked and has no answer
 SLOS = "slos"  #: rows that every step gets: slo, service, target, metric; what SLO files promise, judged or not
 _USE = re.compile(r"\{(?P<name>[a-z_0-9]+):[\w()]+\}")
 
@@ -31,6 +32,7 @@ class Question(NamedTuple):
     part: str = (
         ""  # the service that it alone is about: without an answer nothing is said of that one, and of others all
     )
+    is_needed: bool = True  # False: without an answer the step says what it can of the others'
 
 
 Ask = Callable[[Any, Sequence["Objective"], int], Sequence[Question]]  #: of spec, objectives, time in us
@@ -59,9 +61,9 @@ def sql_of(path: str) -> str:
 def answers(
     questions: Iterable[Question], rows: Callable[[Question], Sequence[Row]], partly: Callable[[str, Exception], None]
 ) -> dict[str, Sequence[Row]]:
-    """Ask all questions. `partly` is told of each part that has no answer, while some other part of its name has one.
+    """Ask all questions. `partly` is told of each part, and each question that is not needed, that has no answer.
 
-    Raises: what `rows` does, for a question about all services, or when no part of a name has an answer.
+    Raises: what `rows` does, for a needed question about all services, or when no part of a needed one has an answer.
     """
     found: dict[str, Sequence[Row]] = {}
     missing: list[tuple[Question, Exception]] = []
@@ -69,11 +71,12 @@ def answers(
         try:
             found[question.name] = [*found.get(question.name, ()), *rows(question)]
         except Exception as error:
-            if not question.part or len(missing) >= MISSING_MOST:
+            if (question.is_needed and not question.part) or len(missing) >= MISSING_MOST:
                 raise
             missing.append((question, error))
     for question, why in missing:
-        if question.name not in found:
+        if question.is_needed and question.name not in found:
             raise why
-        partly(question.part, why)
+        partly(question.part or question.name, why)
+    found[MISSING] = [{"question": question.name, "part": question.part} for question, _ in missing]
     return found

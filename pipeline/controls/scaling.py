@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.controls.capacity import AT_LEAST
 from pipeline.controls.loads import CELL_S, greatest, mean, surely, trend
 from pipeline.controls.questions import Question, files
-from pipeline.controls.scaling_facts import COLD_STARTS, SHARED, Facts
+from pipeline.controls.scaling_facts import ABOUT, COLD_STARTS, SHARED, Facts
 from pipeline.controls.signal import UNKNOWN, Signal, check_life, key_of, unknown
 from pipeline.delivery.words_figures import lasting, many
 from pipeline.spec.problems import Refused
+from pipeline.spec.scalars import listed
 
 if TYPE_CHECKING:
     from pipeline.slo import Objective
@@ -28,7 +29,7 @@ NAME = "scale"
 HELD = "held"  #: a state: too little is known to decide
 SHARED_MOST = 5  #: that a reason names
 SUDDEN_CELLS = 2  #: a surge that is sure in so many needs no whole window
-QUESTIONS = ("scale", "scale_engines", "scale_queue", "scale_pressure", "scale_day")
+QUESTIONS = ("scale", *ABOUT)
 COLD_STARTS_EVERY_US = 300_000_000
 
 
@@ -128,7 +129,8 @@ class Verdict(NamedTuple):
 def ask(spec: ScaleSpec, objectives: "Sequence[Objective]", now_us: int) -> Sequence[Question]:
     """Ask for all that is known now; for cold starts and what is shared, of which hours are read, now and then."""
     is_due = now_us % COLD_STARTS_EVERY_US < 2 * spec.every_s * 1e6
-    return files(*QUESTIONS, *((COLD_STARTS, SHARED) if is_due else ()))(spec, objectives, now_us)
+    asked = files(*QUESTIONS, *((COLD_STARTS, SHARED) if is_due else ()))(spec, objectives, now_us)
+    return [each._replace(is_needed=each.name == NAME) for each in asked]
 
 
 def recommend(spec: ScaleSpec, previous: Mapping[str, Signal], facts: Facts, now_us: int) -> Signal:
@@ -137,11 +139,13 @@ def recommend(spec: ScaleSpec, previous: Mapping[str, Signal], facts: Facts, now
     last = last if last is not None and last.is_known else None
     each = bears(spec, _capacity(previous, facts, now_us))
     if facts.age_s > spec.stale_s:
-        if last is not None and last.value is not None and facts.age_s > spec.blind_s:
+        if last is not None and last.value is not None and facts.age_s > spec.blind_s and not facts.missing:
             return _blind(spec, facts, last, now_us)
         blind = f"what is known ends {_lag(facts.age_s)} behind now, and nothing is scaled in on stale data"
     elif each is None:
         blind = "no capacity is known: nothing says what a replica bears, so it stays as it was"
+    elif facts.missing and (last is None or last.value is None):
+        blind = f"nothing was said before{_missing(facts)}"
     else:
         expected = _expected(previous, facts, lead_s(spec, facts), now_us)
         need = need_of(spec, facts, each, expected, last)
@@ -292,6 +296,8 @@ def _first(facts: Facts, wanted: int, most: int) -> Verdict:
 
 def _waits(spec: ScaleSpec, facts: Facts, need: Need, last: Signal, now_us: int) -> str:
     """Say what forbids to scale in; nothing: nothing does."""
+    if facts.missing:
+        return "too little is known"
     if is_burning(spec, facts):
         return f"{facts.burn_slo} burns"
     if need.by == "queue":
@@ -371,8 +377,13 @@ def _reason(facts: Facts, verdict: Verdict, need: Need) -> str:
     measured = source if facts.cold_start_s is not None else "assumed: no cold start was measured"
     return (
         f"{said}, {verdict.why}: {why}; a replica {need.borne} {of['rps_per_replica']:.3g} requests/s, and "
-        f"{of['headroom']:g} x the load is provided for; lead time {lead} ({measured}){_shared(facts)}"
+        f"{of['headroom']:g} x the load is provided for; lead time {lead} ({measured}){_shared(facts)}{_missing(facts)}"
     )
+
+
+def _missing(facts: Facts) -> str:
+    """Say what it does not know; whatever that is, nothing is scaled in."""
+    return f"; about {listed(facts.missing)} there was no answer in time" if facts.missing else ""
 
 
 def _shared(facts: Facts) -> str:

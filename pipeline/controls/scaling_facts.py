@@ -11,12 +11,17 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from pipeline.controls.loads import arrivals
+from pipeline.controls.questions import MISSING
 from pipeline.controls.signal import Signal, key_of
 from pipeline.periods import us_of
 
 #: of the catalogue: what more replicas make better
 LATENCY = frozenset({"e2e", "ttft", "ttfo", "tpot", "queue", "prefill", "decode", "itl_max", "goodput", "shed_rate"})
 COLD_STARTS, SHARED = "scale_cold_starts", "scale_shared"  #: questions that are not always asked
+#: what each question is about that another day's answer does not stand for, in words
+ABOUT = {
+    "scale_engines": "replicas", "scale_queue": "queues", "scale_pressure": "burn rates", "scale_day": "the last day",
+}  # fmt: skip
 STARTS_LEAST = 5.0  #: of cold starts that only requests tell of: a replica that warms up is met by many or by none
 
 Row = Mapping[str, Any]
@@ -43,6 +48,7 @@ class Facts(NamedTuple):
     burn_slo: str = ""
     burn_window_s: int = 0
     shares_with: tuple[str, ...] = ()  # service/model of others that its endpoints serve
+    missing: tuple[str, ...] = ()  # what had no answer, of ABOUT's words: it may be anything
 
     @property
     def figures(self) -> dict[str, float]:
@@ -64,6 +70,7 @@ def facts_of(rows: Rows, previous: Mapping[str, Signal]) -> list[Facts]:
     engines = {_pool(row): row for row in rows.get("scale_engines", ())}
     starts, shared = _cold_starts(rows.get(COLD_STARTS, ())), _shared(rows)
     most = {_pool(row): int(row["replicas"]) for row in rows.get("scale_day", ())}
+    missing = tuple(ABOUT[row["question"]] for row in rows.get(MISSING, ()) if row["question"] in ABOUT)
     found = []
     for (service, model), several in groupby(rows["scale"], key=lambda row: (row["service"], row["model"])):
         chosen, vantage = _of_one_vantage(list(several))
@@ -73,7 +80,8 @@ def facts_of(rows: Rows, previous: Mapping[str, Signal]) -> list[Facts]:
             known = _known_of_replicas(engines.get(pool), queues.get(pool), loads)
             cold = starts.get((model, row["variant"])) or _remembered(previous, pool)
             others = {"shares_with": _shares(previous, pool) if shared is None else shared.get((service, model), ())}
-            found.append(_facts(row, share, most.get(pool, 0), {**known, **cold, **others, **_burning(burns, row)}))
+            known |= {**cold, **others, **_burning(burns, row), "missing": missing}
+            found.append(_facts(row, share, most.get(pool, 0), known))
     return found
 
 

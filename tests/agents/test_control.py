@@ -189,6 +189,14 @@ def test_a_question_about_one_service_that_is_refused_leaves_others_their_signal
     assert made.counters["burnline_control_unanswered", "scale"] == 1
 
 
+def test_a_question_that_is_not_needed_and_is_refused_leaves_the_others_their_say(settings: Settings) -> None:
+    asked = (Question("rows", "SELECT 1"), Question("more", "SELECT no_such_column", is_needed=False))
+    control = Control("scale", Spec, lambda *_: list(asked), counted)
+    made, now_us = with_sections(fold_of(settings, (control,)), "scale"), time.time_ns() // 1000
+    assert [record.key for record in fold(made, now_us)] == [b"chat|m|scale"]
+    assert made.counters["burnline_control_unanswered", "scale"] == 1
+
+
 def test_a_control_that_fails_or_has_no_answer_says_nothing_and_stops_no_other(settings: Settings) -> None:
     controls = (
         control_of("cost", "SELECT 1", broken), control_of("shed", "SELECT no_such_column", counted),

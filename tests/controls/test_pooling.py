@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +96,19 @@ def test_at_first_nothing_is_known_of_a_pool_of_whose_member_nothing_is() -> Non
     found = said([LOW, HIGH._replace(age_s=61.0)])
     assert (found.state, found.value) == ("unknown", None) and "search n" in found.reason
     assert pools(SPEC, KNOWN, [], [], NOW_US) == [], "no member had traffic"
+
+
+def test_a_pool_is_not_told_of_at_first_while_a_question_has_no_answer_and_stays_later() -> None:
+    blind = [each._replace(missing=("replicas",), ready=None) for each in (LOW, HIGH)]
+    previous = {**KNOWN, **{each.key: each for each in (_scale("chat", "m"), _scale("search", "n"))}}
+    each = [recommend(SPEC, previous, one, NOW_US) for one in blind]
+    (found,) = pools(SPEC, previous, blind, each, NOW_US)
+    assert (found.state, found.value) == ("unknown", None) and "replicas" in found.reason
+    assert said(blind, 9.0).value == 9.0
+
+
+def _scale(service: str, model: str) -> Signal:
+    return replace(told("scale", 3.0), service=service, model=model)
 
 
 def test_a_pool_goes_on_from_what_was_said_of_it() -> None:

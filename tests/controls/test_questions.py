@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.controls.questions import MISSING_MOST, Question, Row, answers
+from pipeline.controls.questions import MISSING, MISSING_MOST, Question, Row, answers
 
 
 class Server:
@@ -33,7 +33,14 @@ def part(name: str, service: str, sql: str = "yes") -> Question:
 def test_rows_of_questions_of_one_name_come_as_one_list_without_those_that_have_no_answer() -> None:
     found, missing = asked(part("load", "a"), part("load", "b", "no"), part("load", "c"), Question("day", "yes"))
     assert [row["of"] for row in found["load"]] == ["a", "c"]
-    assert (list(found), missing) == (["load", "day"], ["b: loadb"])
+    assert (list(found), missing) == (["load", "day", MISSING], ["b: loadb"])
+    assert found[MISSING] == [{"question": "load", "part": "b"}]
+
+
+def test_without_an_answer_that_is_not_needed_what_the_others_say_is_known_and_that_it_is_missing() -> None:
+    found, missing = asked(Question("load", "yes"), Question("queue", "no", is_needed=False), Question("day", "yes"))
+    assert (list(found), missing) == (["load", "day", MISSING], ["queue: queue"])
+    assert found[MISSING] == [{"question": "queue", "part": ""}]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,10 @@ def test_rows_of_questions_of_one_name_come_as_one_list_without_those_that_have_
     [
         pytest.param([Question("day", "no"), part("load", "a")], id="one about all services"),
         pytest.param([part("load", "a", "no"), part("load", "b", "no"), part("day", "a")], id="every part of a name"),
+        pytest.param(
+            [Question("day", "yes"), *(Question(str(n), "no", is_needed=False) for n in range(MISSING_MOST + 1))],
+            id="too many that are not needed",
+        ),
         pytest.param(
             [part("load", "z"), *(part("load", str(n), "no") for n in range(MISSING_MOST + 1))], id="one too many"
         ),

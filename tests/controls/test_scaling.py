@@ -126,12 +126,38 @@ def test_what_is_not_known_never_makes_fewer(facts: Facts, capacity: Signal | No
     assert (unsaid.state, unsaid.value) == ("unknown", None)
 
 
+UNASKED = CALM._replace(missing=("queues",), waiting=None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "previous", "state", "value"),
+    [
+        pytest.param(UNASKED, [before(9)], "calming", 9, id="never fewer"),
+        pytest.param(UNASKED, [before(2)], "out", 3, id="what is known asks for more"),
+        pytest.param(UNASKED, [before(3)], "steady", 3, id="or for as many"),
+        pytest.param(UNASKED._replace(age_s=901.0), [before(9)], "held", 9, id="blind, and the day is not known"),
+        pytest.param(UNASKED, [], "unknown", None, id="at first it may be far too few"),
+    ],
+)
+def test_of_a_question_without_an_answer_the_rest_is_told_and_that_it_is_missing(
+    facts: Facts, previous: list[Signal], state: str, value: float | None
+) -> None:
+    signal = said(facts, *previous)
+    assert (signal.state, signal.value) == (state, value)
+    assert ("about queues there was no answer in time" in signal.reason) == (state != "held")
+
+
+def test_only_what_is_served_is_needed_to_say_anything() -> None:
+    asked = {each.name: each.is_needed for each in ask(SPEC, (), 0)}
+    assert [name for name, is_needed in asked.items() if is_needed] == ["scale"] and len(asked) == 7
+
+
 LOADS = st.lists(st.floats(0, 500), min_size=30, max_size=30).map(tuple)
 FACTS = st.builds(
     Facts, st.just("chat"), st.just("m"), st.just(""), st.sampled_from((1.0, 59.0, 61.0)), st.just(NOW_US), LOADS,
     waiting=st.none() | st.floats(0, 1e4), ready=st.none() | st.integers(0, 200).map(float),
     cold_start_s=st.none() | st.floats(0, 3_000), burn_rate=st.none() | st.floats(0, 100), burn_slo=st.just("ttft"),
-    burn_window_s=st.just(300),
+    burn_window_s=st.just(300), missing=st.sampled_from(((), ("queues",))),
 )  # fmt: skip
 LAST = st.none() | st.builds(
     before, st.integers(1, 300).map(float), st.sampled_from((10.0, 100.0, 700.0)), st.sampled_from(("in", "out"))
@@ -145,14 +171,15 @@ def test_it_is_enough_and_says_so(facts: Facts, last: Signal | None, rps: float)
     least = naive.least(facts.loads[:6], facts.waiting or 0.0, rps)
     if signal.state == "unknown":
         assert last is None
-        assert facts.age_s > 60
+        assert facts.age_s > 60 or facts.missing
         return
     assert signal.value is not None
     assert signal.value == int(signal.value)
     assert 1 <= signal.value <= 1_000
     if facts.age_s <= 60:
         assert signal.value * 1.05 >= min(least, 1_000) - 1e-6
-    if last is not None and last.value is not None and (facts.age_s > 60 or (facts.burn_rate or 0) >= 1):
+    is_blind = facts.age_s > 60 or facts.missing != ()
+    if last is not None and last.value is not None and (is_blind or (facts.burn_rate or 0) >= 1):
         assert signal.value >= last.value
     assert str(int(signal.value)) in signal.reason.replace(",", "")
     assert signal.confidence is not None

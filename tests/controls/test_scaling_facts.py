@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.controls.loads import TREND_CELLS, arrivals, greatest, mean, surely, trend
+from pipeline.controls.questions import MISSING
 from pipeline.controls.scaling_facts import facts_of
 from pipeline.controls.signal import Signal
 
@@ -177,3 +178,9 @@ def test_the_greatest_mean_is_of_some_stretch(loads: list[float], cells: int) ->
     stretches = [loads[n : n + cells] for n in range(max(len(loads) - cells, 0) + 1)]
     assert greatest(loads, cells) == pytest.approx(max(sum(each) / len(each) if each else 0.0 for each in stretches))
     assert surely(loads[:2]) <= mean(loads[:2])
+
+
+def test_what_had_no_answer_is_missing_unless_an_earlier_answer_stands_for_it() -> None:
+    missing = [{"question": name, "part": ""} for name in ("scale_queue", "scale_shared", "scale_pressure")]
+    (only,) = facts_of({"scale": [row()], MISSING: missing}, {})
+    assert (only.missing, only.waiting, only.burn_rate) == (("queues", "burn rates"), None, None)
