@@ -242,7 +242,8 @@ def _readings(fold: ControlFold, now_us: int, series_most: int) -> Iterator[Read
     for (name, which), value in list(fold.counters.items()):
         yield Reading(name, value, (which,) if which else ())
     yield Reading("burnline_signals_not_kept", fold.memory.refused)
-    yield Reading("burnline_signals_forgotten", fold.memory.forgotten)
+    for name, count in list(fold.memory.forgotten.items()):
+        yield Reading("burnline_signals_forgotten", count, (name,))
     known: Mapping[str, Signal] = dict(fold.published)
     yield Reading("burnline_signals", sum(not each.is_expired(now_us) for each in known.values()))
     yield from signal_gauges.readings(known.values(), now_us, series_most)

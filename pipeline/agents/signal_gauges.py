@@ -7,16 +7,13 @@ long as the same are in force they are the same: what scalers act on first, what
 from collections.abc import Iterable, Iterator
 from heapq import nsmallest
 
-from pipeline.controls.signal import Signal
+from pipeline.controls.signal import NAMES, Signal
 from pipeline.metrics import Reading
-
-#: names of signals: those that are shown first where there is no room for all
-ORDER = ("scale", "capacity", "shed", "gate", "forecast", "cost", "frontier", "quota")
 
 
 def readings(signals: Iterable[Signal], now_us: int, most: int) -> Iterator[Reading]:
     """Yield the value of each signal in force, how sure it is, and when it was decided and expires."""
-    found: dict[str, list[tuple[float, Signal]]] = {name: [] for name in ORDER}
+    found: dict[str, list[tuple[float, Signal]]] = {name: [] for name in NAMES}
     for signal in signals:
         if signal.value is not None and signal.is_known and not signal.is_expired(now_us):
             found[signal.name].append((signal.value, signal))

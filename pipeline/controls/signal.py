@@ -12,7 +12,8 @@ from typing import Any, Self, TypeVar
 
 from pipeline.spec.problems import Refused
 
-NAMES = ("capacity", "scale", "forecast", "shed", "quota", "gate", "cost", "frontier")
+#: those that others act on first, what there is of each tenant last
+NAMES = ("scale", "capacity", "shed", "gate", "forecast", "cost", "frontier", "quota")
 UNKNOWN = "unknown"  #: the state of what nothing is known of
 SCHEMA = "control_signal"
 SEPARATOR = "|"

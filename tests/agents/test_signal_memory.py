@@ -36,7 +36,7 @@ def test_many_tenants_that_came_and_went_leave_no_more_than_the_limit_and_their_
     while keys := memory.gone(20_001):  # nothing is old by itself yet
         assert len(keys) <= GONE_MOST
         gone += keys
-    assert len(gone) == len(set(gone)) == memory.forgotten == 20_000 - len(left)
+    assert len(gone) == len(set(gone)) == memory.forgotten.total() == 20_000 - len(left)
     assert set(gone).isdisjoint(left), "what stays is what expires last"
     assert left == {said(str(at), 1).key for at in range(20_000 - len(left), 20_000)}
 
@@ -46,10 +46,25 @@ def test_what_is_in_force_stays_and_what_is_new_waits_for_room() -> None:
     assert all(memory.keep(said(str(at), NOW_US + 10 + at), NOW_US) for at in range(3))
     assert not memory.keep(said("new", NOW_US + 99), NOW_US)
     assert memory.keep(said("0", NOW_US + 50), NOW_US), "what is known already needs no room"
-    assert (memory.refused, memory.forgotten, memory.gone(NOW_US)) == (1, 0, [])
+    assert (memory.refused, memory.forgotten, memory.gone(NOW_US)) == (1, {}, [])
     assert not memory.keep(said("new", NOW_US + 99), NOW_US + 9)
     assert memory.keep(said("new", NOW_US + 99), NOW_US + 11)
     assert memory.gone(NOW_US + 11) == [said("1", 1).key]
+
+
+def test_when_all_has_expired_what_scaling_goes_on_from_is_forgotten_last_and_tenants_first() -> None:
+    """ClickHouse was away: signals of quotas live longer than those of scale, and jobs go on to publish."""
+    memory = Memory(20)
+    kept = {"scale": NOW_US - 90, "shed": NOW_US - 80, "forecast": NOW_US - 20}
+    for name, expires_us in kept.items():
+        memory.keep(said("it", expires_us, name=name), 0)
+    memory.keep(said("over", NOW_US - 50, state="exceeded"), 0)  # its alert is open
+    for at in range(16):
+        memory.keep(said(str(at), NOW_US - 1 - at), 0)
+    for at in range(12):
+        assert memory.keep(said(str(at), NOW_US + 99, name="cost"), NOW_US)
+    assert memory.forgotten == {"quota": 12} and said("over", 1).key in memory.published
+    assert all(said("it", 1, name=name).key in memory.published for name in kept)
 
 
 def test_what_comes_back_is_not_taken_out_of_the_topic_and_what_somebody_took_out_not_again() -> None:
