@@ -1,7 +1,7 @@
 """Questions to ClickHouse: files of infra/clickhouse/page, asked read only, by few threads, each answer kept a while.
 
 Law: values are bound by the server and never written into SQL that runs; who asks what somebody else asks, or asked
-within the second, gets the same answer; no more than THREADS questions run and QUEUE wait, all others are told to come
+within the second, gets the same answer; no more questions run than threads and QUEUE wait, all others are told to come
 again. While the server is away nobody waits for it: it is tried again every REST_S. Raises `NoAnswer` alone.
 """
 
@@ -109,15 +109,21 @@ class _Kept:
 class Asking:
     """Asks ClickHouse for whoever serves pages. Of one event loop."""
 
-    def __init__(self, settings: "Settings", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: "Settings", clock: Callable[[], float] = time.monotonic, threads: int = THREADS
+    ) -> None:
         """Remember where the server is; connect at the first question."""
-        self._settings, self._clock = settings, clock
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="page")
+        self._settings, self._clock, self._threads = settings, clock, threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="page")
         self._local, self._clients = threading.local(), list["Client"]()
         self._kept: dict[tuple[Any, ...], _Kept] = {}
         self._open = 0
         self._rest_until_s, self.away = float("-inf"), ""  # why it does not answer; empty: it does
         self.last_good_at: datetime | None = None
+
+    def beside(self, threads: int) -> "Asking":
+        """Make another, of threads of its own: for questions that wait for none of these."""
+        return Asking(self._settings, self._clock, threads)
 
     async def ask(
         self,
@@ -143,7 +149,7 @@ class Asking:
     async def _asked(self, sql: str, values: dict[str, Any]) -> Found:
         if self._clock() < self._rest_until_s:
             raise NoAnswer(self.away)
-        if self._open >= THREADS + QUEUE:
+        if self._open >= self._threads + QUEUE:
             raise NoAnswer("too many questions wait for ClickHouse: ask again in a moment", 1.0)
         self._open += 1
         try:

@@ -44,7 +44,7 @@ class Looked:
 
         Raises: NoAnswer.
         """
-        found = await self._source.asking.ask("replicas", kept_s=ROWS_S)
+        found = await self._source.acted_on.ask("replicas", kept_s=ROWS_S)
         if found is not self._found:
             self._found, self._by_model = found, {}
             for row in found.rows():

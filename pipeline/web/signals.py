@@ -92,7 +92,7 @@ def signals_of_model(source: Source) -> Callable[[web.Request], Awaitable[ModelS
     async def handle(request: web.Request) -> ModelSignals:
         known(request.query.items(), ())
         service, model = request.match_info["service"], request.match_info["model"]
-        found = await source.asking.ask("signals", {"service": service, "model": model, "name": ""})
+        found = await source.acted_on.ask("signals", {"service": service, "model": model, "name": ""})
         items = [SignalRow(**row) for row in found.rows()]
         return ModelSignals(
             as_of=found.as_of, service=service, model=model, **in_force(items), items=items,

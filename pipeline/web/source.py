@@ -27,6 +27,7 @@ ALERTS_S, ALERTS_WAIT_S = 5.0, 0.3
 ALERTS_OLD = timedelta(seconds=30)  #: what was open before that is not known to be so now
 TRENDS_S, TRENDS_WAIT_S, TRENDS_MOST = 60.0, 0.25, 20_000
 LISTS_MOST = 64
+ACTED_ON_THREADS = 2
 
 Slos = Callable[[], Mapping[str, "Slo"]]
 Alerts = Mapping[tuple[str, str], Sequence[OpenAlert]]
@@ -44,6 +45,7 @@ class Source:
     ) -> None:
         """`slos`: those that files hold now, by name; `trailing_s`: how far event time trails in any case."""
         self.asking, self.slos, self.now, self._trailing_s = asking, slos, now, trailing_s
+        self.acted_on = asking.beside(ACTED_ON_THREADS)  # what scalers follow, whatever pages ask for
         self._snapshot: Snapshot | None = None
         self._due_at: datetime | None = None
         self._refreshing: asyncio.Task[Snapshot] | None = None
@@ -158,7 +160,7 @@ class Source:
         """Let go of everything."""
         for task in list(self._tasks):
             task.cancel()
-        await self.asking.close()
+        await asyncio.gather(self.asking.close(), self.acted_on.close())
 
 
 def freshness_of(found: Found) -> Freshness:

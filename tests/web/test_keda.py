@@ -1,6 +1,7 @@
 """KEDA's external scaler, asked by a real gRPC client over loopback, with messages compiled of the .proto we ship."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 from ruamel.yaml import YAML
@@ -17,10 +19,11 @@ from ruamel.yaml import YAML
 import infra
 import schemas
 from pipeline.settings import Settings, SettingsError
-from pipeline.web.asking import Asking, NoAnswer
+from pipeline.web.asking import THREADS, Asking, NoAnswer
 from pipeline.web.keda import METRIC, Rows, Scaler
 from pipeline.web.keda_port import serving
 from pipeline.web.keda_wire import SERVICE, file_descriptor
+from pipeline.web.signals import signals_of_model
 from pipeline.web.source import Source
 from tests.security.certificates import authority
 
@@ -346,6 +349,24 @@ async def test_it_is_told_what_clickhouse_has(reading: Settings, wire: Callable[
         assert await keda.replicas(**TRIGGER) == 6.0
         assert (await refused(keda.replicas(service="chat", model="nobody's")))[0] is AWAY
     await source.close()
+
+
+@pytest.mark.servers
+@on_a_loop
+async def test_a_page_that_is_slow_holds_up_no_scaler(reading: Settings, wire: Callable[[str], Any]) -> None:
+    settings, over = reading.model_copy(update={"keda_bind": "127.0.0.1:0"}), threading.Event()
+    source = source_of(settings)
+    for _ in range(THREADS):
+        source.asking._pool.submit(over.wait)  # a question that takes long
+    try:
+        async with serving(settings, source) as address, grpc.aio.insecure_channel(address) as channel:
+            async with asyncio.timeout(20):
+                assert await Client(channel, wire).replicas(**TRIGGER) == 6.0
+                asked = make_mocked_request("GET", "/", match_info={"service": "chat", "model": MODEL})
+                assert (await signals_of_model(source)(asked)).values["scale"] == 6.0
+    finally:
+        over.set()
+        await source.close()
 
 
 def test_the_example_asks_for_what_is_answered() -> None:
