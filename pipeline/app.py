@@ -21,6 +21,7 @@ from pipeline.agents.deliver import deliver
 from pipeline.agents.ingest import ingest
 from pipeline.agents.judge import judge
 from pipeline.agents.parts import Agent, Parts
+from pipeline.agents.refreshing import Refresher
 from pipeline.agents.reports import Reporter, facts_of
 from pipeline.agents.store import store
 from pipeline.agents.watching import Watcher, concerns_of
@@ -155,6 +156,7 @@ class Worker:
         self._reporter = Reporter(parts.settings)
         self._reloader = Reloader(parts, self.agents)
         self._corrector = Corrector(parts)
+        self._refresher = Refresher(parts)
         self._watcher = Watcher(parts, lambda: concerns_of(self.agents, self.facts(), self._reporter.lag))
 
     async def run(self, ready: Callable[[str], None]) -> int:
@@ -165,7 +167,10 @@ class Worker:
         server = Server(Endpoints(self.metrics, self.live, self.ready, site), settings.http_bind, token)
         await server.start()
         announcing = asyncio.create_task(self._announce(server.address, ready))
-        running = (self._reporter.run(self.facts), self._reloader.run(), self._corrector.run(), self._watcher.run())
+        running = (
+            self._reporter.run(self.facts), self._reloader.run(), self._corrector.run(), self._refresher.run(),
+            self._watcher.run(),
+        )  # fmt: skip
         others = [asyncio.create_task(each) for each in running]
         try:
             async with keda_port.serving(settings, site.source):
@@ -271,6 +276,7 @@ class Worker:
         for facts in self.facts():
             yield from self._reporter.readings(facts)
         yield from self._reloader.readings()
+        yield from self._refresher.readings()
         yield Reading("burnline_resident_bytes", _resident_bytes())
 
 

@@ -29,6 +29,8 @@ SHARDING = {
     "marks": "topic, partition",  # merging takes the greatest offset of a partition
     "worker_reports": "worker, step",
     "correction_versions": "correction",
+    "corrected_windows": "slo, instance",
+    "frontier_configs": "service, request_model, priority_class, variant, config_epoch",
     "silence_versions": "silence",
     "change_records": "service, change_id",
     **dict.fromkeys(("signal_records", "signal_history"), "service, model, name, scope"),

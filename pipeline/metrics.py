@@ -39,6 +39,7 @@ class Reading(NamedTuple):
 STEP, PARTITION = ("step",), ("partition",)
 RECEIVER, HELD = ("receiver",), ("receiver", "reason")
 CONTROL = ("control",)
+TABLE = ("table",)
 SIGNAL = (("service", "model", "name", "scope"), SIGNAL_SERIES_MOST)
 
 CATALOGUE: dict[str, MetricSpec] = {
@@ -66,6 +67,9 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_lagging": MetricSpec("gauge", "1: the step is further behind than BURNLINE_LIMIT_LAG_S.", STEP),
     "burnline_stopped": MetricSpec("gauge", "1: the step has stopped and waits for somebody to mend something.", STEP),
     "burnline_store_retries": MetricSpec("counter", "Writes that ClickHouse could not take at that moment."),
+    "burnline_refresh_seconds": MetricSpec("counter", "Seconds spent counting kept answers anew.", TABLE),
+    "burnline_refresh_failures": MetricSpec("counter", "Parts of kept answers that could not be counted.", TABLE),
+    "burnline_refresh_due": MetricSpec("gauge", "Parts of kept answers that are due: older than they may be.", TABLE),
     "burnline_oversized_batches": MetricSpec("counter", "Record batches past BURNLINE_LIMIT_BATCH_BYTES."),
     "burnline_dead_letters": MetricSpec("counter", "Records put aside, by reason.", ("reason",)),
     "burnline_dead_letter_ratio": MetricSpec("gauge", "Share of the latest records that were put aside."),

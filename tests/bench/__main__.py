@@ -357,6 +357,9 @@ def views(
     )
     columns = ["", "goal, ms", "cpu, ms", "least, ms", "median, ms", "most, ms", "rows"]
     report.show(title, columns, views_bench.rows(result), around)
+    for each in result["refreshed"]:
+        took = f"{each['sum_s']:.1f} s, {each['median_s']:.2f} s each"
+        print(f"{each['table']}: {each['parts']} parts counted anew in {took}")
     kept = result["stored"]
     title = (
         f"{kept['events']:,} events stored at {kept['events_per_s']:,.0f}/s, {kept['rows_per_s']:,.0f} rows/s; a raw "

@@ -28,6 +28,7 @@ def test_a_small_run_answers_of_the_slo_that_is_asked_about(clickhouse: Embedded
         with clickhouse.client(database=name) as client:
             migrate(client)
             bench.fill(client, TINY)
+            counted = bench.count_kept(client)
             answers = [bench.asked(client, admin, question, 1) for question in bench.ALL]
             rows = {each.view: each.rows for each in answers}
             corrected = client.execute(
@@ -37,6 +38,7 @@ def test_a_small_run_answers_of_the_slo_that_is_asked_about(clickhouse: Embedded
             stored = dict(client.execute(bench.STORED_SQL))
             kept = stored_bench.measure(clickhouse, client, 2_000, 20, tmp_path)
         admin.execute(f"DROP DATABASE {name} SYNC")
+    assert {(each["table"], each["parts"]) for each in counted} == {("corrected_windows", 8), ("frontier_configs", 8)}
     assert rows["compliance"] == rows["compliance_corrected"] == rows["error_budget_corrected"] == TINY.instances
     assert rows["slo_counts_1h"] == 48
     assert rows["alert_log"] == TINY.alerts // TINY.slos

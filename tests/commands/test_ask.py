@@ -12,6 +12,7 @@ from pipeline.cli import app
 from pipeline.commands.ask import question_of, questions, values_of
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse_config import READER
+from tests.refreshing import refresh_for
 from tests.test_views import CONTRACT
 
 TWO_SKETCHES = 0.021  #: relative error of a ratio of two quantiles, each within 1 %
@@ -56,6 +57,7 @@ def told(clickhouse: EmbeddedClickHouse) -> Iterator[EmbeddedClickHouse]:
             client.execute(f"INSERT INTO {table} (slo, revision, instance, slice_start, good, bad) VALUES", [row])
         _tell_judgements(client)
         _tell_the_rest(client)
+        refresh_for(client, "compliance_corrected", "cook-slo")
     yield clickhouse
 
 

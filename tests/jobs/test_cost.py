@@ -18,6 +18,7 @@ from pipeline.controls.questions import files
 from pipeline.embedded import EmbeddedClickHouse
 from tests.database import Database, insert
 from tests.naive import cost as naive
+from tests.refreshing import refresh_for
 
 pytestmark = pytest.mark.servers
 
@@ -43,6 +44,7 @@ class Site(NamedTuple):
     environment: dict[str, str]
 
     def ask(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        refresh_for(self.client, sql)
         rows, columns = self.client.execute(sql, values or None, with_column_types=True)
         return [dict(zip((name for name, _ in columns), row, strict=True)) for row in rows]
 

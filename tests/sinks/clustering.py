@@ -23,6 +23,7 @@ from pipeline.spec.correction_versions import steps
 from pipeline.store import STORED, CutSpec
 from tests.database import insert
 from tests.recorded import Recorded, block_of
+from tests.refreshing import refresh_for
 from tests.sinks.storing import story_of
 from tests.sinks.test_events import events_of, records_of
 from tests.test_changes import value
@@ -107,6 +108,18 @@ def tell(sink: ClickHouse, client: Client) -> None:
                 client, "silence_versions", silence=f"{slo} {i}", starts_at=START, ends_at=START + ends * HOUR,
                 reason="moved", who="ann", recorded_at=START + ends * HOUR,
             )  # fmt: skip
+    for slo in SLOS:
+        for variant in "abcd":
+            insert(
+                client,
+                "slices_1h",
+                service=slo,
+                variant=variant,
+                slice_start=START - 2 * HOUR,
+                vantage="GATEWAY",
+                success=9,
+            )
+    refresh_for(client, "compliance_corrected config_frontier")
 
 
 def _counted(sink: ClickHouse) -> None:
@@ -229,6 +242,7 @@ OF_SIGNALS = ("capacity", "class_compliance", "forecast", "quota_usage", "signal
 WHAT = {
     **dict.fromkeys(("sli", "sli_1m", "sli_1h", "config_hours"), OF_STATES),
     "pipeline_health": "* EXCEPT (watermark_lag_s, stored_lag_s, stored_at, flushed_at)",
+    **dict.fromkeys(("compliance_corrected", "error_budget_corrected", "config_frontier"), "* EXCEPT refreshed_at"),
     "known_until": "known_at",
     "endpoints": "* EXCEPT age_s",
     **dict.fromkeys(OF_SIGNALS, "* EXCEPT (age_s, is_expired)"),

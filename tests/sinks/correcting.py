@@ -20,6 +20,7 @@ from pipeline.spec.correction_versions import Version, steps
 from pipeline.store import STORED, CutSpec
 from tests.naive import corrections as naive
 from tests.recorded import Recorded, block_of
+from tests.refreshing import refresh_for
 
 NOW = datetime.now(UTC)
 END_S = int(time.time()) // 3_600 * 3_600 - 86_400 + 1_234  #: of windows: yesterday, and no whole minute
@@ -87,6 +88,8 @@ class Site:
             return latest(client)
 
     def ask(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        with self.server.client() as client:
+            refresh_for(client, sql, parameters.get("slo"))
         with self.server.client(READER) as client:
             rows, columns = client.execute(sql, parameters, with_column_types=True)
         return [dict(zip((name for name, _ in columns), row, strict=True)) for row in rows]

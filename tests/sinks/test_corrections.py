@@ -118,7 +118,7 @@ def cut_of(slo: str, *hours_ago: int, name: str = "", **where: tuple[str, ...]) 
 
 
 def compliance(site: Site, slo: str) -> tuple[int, int, list[str]]:
-    (row,) = site.ask("SELECT bad, uncorrected_bad, corrections FROM compliance_corrected WHERE slo = %(s)s", s=slo)
+    (row,) = site.ask("SELECT bad, uncorrected_bad, corrections FROM compliance_corrected WHERE slo = %(slo)s", slo=slo)
     return row["bad"], row["uncorrected_bad"], row["corrections"]
 
 
@@ -218,7 +218,7 @@ def test_an_slo_that_does_not_count_requests_has_no_row(site: Site) -> None:
     slo = site.name()
     one_bad_an_hour(site, slo)
     site.status(slo, "eu", 86_400, END_S + 1, counts_revision=None)
-    assert site.ask("SELECT * FROM compliance_corrected WHERE slo = %(s)s", s=slo) == []
+    assert site.ask("SELECT * FROM compliance_corrected WHERE slo = %(slo)s", slo=slo) == []
 
 
 def test_a_calendars_window_begins_where_its_period_does(site: Site) -> None:
@@ -273,7 +273,7 @@ def test_an_alert_that_is_still_open_falls_into_what_comes_now(site: Site) -> No
     slo, now = site.name(), int(time.time()) // 60 * 60
     site.store("slo.alerts", [alert(slo, "FIRED", now - 9_000, now - 9_000)])
     site.correct([naive.Cut(slo, ((now - 600, now + 600),), {"slo": (slo,)})])
-    (row,) = site.ask("SELECT corrections FROM alert_log WHERE slo = %(s)s", s=slo)
+    (row,) = site.ask("SELECT corrections FROM alert_log WHERE slo = %(slo)s", slo=slo)
     assert row["corrections"] == [slo]
 
 

@@ -47,7 +47,7 @@ def site(clickhouse: EmbeddedClickHouse) -> Iterator[Site]:
 
 
 def slos(name: str, *changes: tuple[str, str]) -> SloSet:
-    return load_text(spoiled(("short", name), ("30d", "1d"), *changes, text=SHORT)).checked()
+    return load_text(spoiled(("short", name), ("duration: 30d", "duration: 1d"), *changes, text=SHORT)).checked()
 
 
 def events(seed: int, part: int, count: int = 400) -> list[dict[str, Any]]:

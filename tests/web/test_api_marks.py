@@ -11,6 +11,7 @@ import pytest
 from pipeline.embedded import EmbeddedClickHouse
 from tests.database import Database, insert
 from tests.fleet_story import judged
+from tests.refreshing import refresh_for
 from tests.web.serving import Served, serving
 from tests.web.test_api import get
 
@@ -31,6 +32,7 @@ def server(clickhouse: EmbeddedClickHouse, tmp_path_factory: pytest.TempPathFact
         corrected(client)
         kept(client)
         replicas(client)
+        refresh_for(client, "compliance_corrected")
     files = tmp_path_factory.mktemp("slo")
     (files / "replicas.yaml").write_text(REPLICAS)
     with serving(database.settings(files)) as served:

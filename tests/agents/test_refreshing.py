@@ -1,0 +1,127 @@
+"""Workers count kept answers anew, a part at a time, at a share of the time; what fails does not stop the rest."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipeline.agents.parts import Parts
+from pipeline.agents.refreshing import LOOK_S, PAUSE_MOST_S, Refresher
+from pipeline.embedded import EmbeddedClickHouse
+from pipeline.framing import SINGLE_OBJECT
+from pipeline.settings import Settings
+from pipeline.sinks.clickhouse import FAILURES
+from pipeline.spec import SloSet
+from tests.database import Database, insert
+
+NOW = datetime.now(UTC)
+SLOS = ("one", "two", "three")
+
+
+@pytest.fixture
+def database(clickhouse: EmbeddedClickHouse) -> Iterator[Database]:
+    with Database(clickhouse) as made:
+        with made.client() as client:
+            for slo in SLOS:
+                insert(
+                    client, "statuses", slo=slo, instance="", revision="r1", target=0.99, window_us=86_400_000_000,
+                    watermark=NOW, window_start=NOW - timedelta(days=1), window_end=NOW, counts_revision="r1",
+                )  # fmt: skip
+        yield made
+
+
+def refresher(database: Database) -> Refresher:
+    settings = Settings(clickhouse_url=database.url, clickhouse_password_file=database.server.admin_password_file)
+    return Refresher(Parts(settings, SloSet(), SINGLE_OBJECT, {}))
+
+
+def look(one: Refresher, now_s: float) -> float:
+    return asyncio.run(one.look(now_s))
+
+
+def told(one: Refresher, name: str) -> float:
+    return next(each.value for each in one.readings() if each.name == name and each.labels == ("corrected_windows",))
+
+
+def kept(database: Database) -> set[str]:
+    with database.client() as client:
+        return {slo for (slo,) in client.execute("SELECT DISTINCT slo FROM compliance_corrected")}
+
+
+@pytest.mark.servers
+def test_one_part_a_look_until_nothing_is_due(database: Database) -> None:
+    one, pauses = refresher(database), []
+    for number in range(len(SLOS)):
+        assert len(kept(database)) == number
+        pauses.append(look(one, now_s=float(number)))
+    assert kept(database) == set(SLOS)
+    spent_s = told(one, "burnline_refresh_seconds")
+    assert sum(pauses) == pytest.approx(19 * spent_s) or max(pauses) == PAUSE_MOST_S, "a twentieth of the time"
+    assert told(one, "burnline_refresh_due") == 1, "as it was seen last"
+    assert look(one, 10.0) == LOOK_S
+    assert told(one, "burnline_refresh_due") == told(one, "burnline_refresh_failures") == 0
+
+
+@pytest.mark.servers
+def test_two_workers_share_the_parts(database: Database) -> None:
+    both = [refresher(database) for _ in range(2)]
+    for number in range(2 * len(SLOS)):
+        look(both[number % 2], float(number))
+    assert kept(database) == set(SLOS)
+    with database.client() as client:
+        ((rows,),) = client.execute("SELECT count() FROM corrected_windows")
+    assert rows == len(SLOS), "each was counted once"
+
+
+@pytest.mark.servers
+def test_a_part_that_cannot_be_counted_is_told_and_waits_for_its_next_turn(database: Database) -> None:
+    one = refresher(database)
+    with database.client() as client:
+        client.execute("RENAME TABLE counts_1h TO counts_gone")
+    for now_s in (0.0, 1.0, 2.0):
+        look(one, now_s)
+    assert told(one, "burnline_refresh_failures") == len(SLOS)
+    assert look(one, 3.0) == LOOK_S and told(one, "burnline_refresh_failures") == len(SLOS)
+    with database.client() as client:
+        client.execute("RENAME TABLE counts_gone TO counts_1h")
+    for now_s in (61.0, 62.0, 63.0):
+        look(one, now_s)
+    assert kept(database) == set(SLOS)
+
+
+@pytest.mark.servers
+def test_a_correction_is_counted_without_waiting_for_a_turn(database: Database) -> None:
+    one = refresher(database)
+    for number in range(len(SLOS)):
+        look(one, float(number))
+    at = datetime.now(UTC)
+    with database.client() as client:
+        insert(
+            client, "correction_versions", correction="night", version=1, state="APPLIED", where_labels=["slo"],
+            where_values=[["two"]], where_none_of=[[]], where_prefixes=[[]], starts=[NOW - timedelta(hours=2)],
+            ends=[NOW - timedelta(hours=1)], stored_at=at,
+        )  # fmt: skip
+    assert look(one, 2.0) == LOOK_S, "it has tried a moment ago"
+    for number in range(len(SLOS)):
+        look(one, 2.0 + LOOK_S + number)
+    with database.client() as client:
+        assert client.execute("SELECT slo FROM compliance_corrected WHERE notEmpty(corrections)") == [("two",)]
+
+
+def test_a_worker_that_does_not_store_counts_nothing() -> None:
+    settings = Settings(clickhouse_url="clickhouse://nobody@127.0.0.1:1/none", steps="ingest")
+    asyncio.run(Refresher(Parts(settings, SloSet(), SINGLE_OBJECT, {})).run())
+
+
+def test_while_clickhouse_is_away_it_goes_on_looking() -> None:
+    settings = Settings(clickhouse_url="clickhouse://nobody@127.0.0.1:1/none")
+    one = Refresher(Parts(settings, SloSet(), SINGLE_OBJECT, {}))
+    with pytest.raises(FAILURES):
+        look(one, 0.0)
+
+    async def a_moment() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(one.run(), 0.3)
+
+    asyncio.run(a_moment())
