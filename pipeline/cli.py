@@ -93,8 +93,20 @@ for _entry in sorted(entry_points(group="burnline.commands"), key=lambda entry: 
         app.command(_entry.name)(_job)
 
 
+def _is_text(word: str) -> bool:
+    """Whether it can be sent and shown: bytes that are no UTF-8 come as halves of characters."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def main() -> None:
-    """Run, and end Ctrl-C and settings that cannot be used without a traceback."""
+    """Run, and end Ctrl-C, arguments that are no text and settings that cannot be used without a traceback."""
+    if (odd := next((word for word in sys.argv[1:] if not _is_text(word)), None)) is not None:
+        typer.echo(f"burnline: an argument is no UTF-8: {odd!a} -> write it as UTF-8", err=True)
+        sys.exit(2)
     try:
         app()
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from pipeline.web.answers_events import Alerts, OneAlert, Pipeline
 from pipeline.web.asking import NoAnswer
 from pipeline.web.definitions import definition_of
 from pipeline.web.fleet import RANK, STEP_S, Snapshot, page, row_of, sibling_of
-from pipeline.web.parameters import AlertQuery, BadParameter, alert_query, fleet_query, instant, known, sealed
+from pipeline.web.parameters import AlertQuery, BadParameter, alert_query, fleet_query, instant, known, readable, sealed
 from pipeline.web.respond import answer, problem
 from pipeline.web.source import Source
 
@@ -35,6 +35,8 @@ def guarded(source: Source, handle: Callable[[web.Request], Awaitable[BaseModel]
 
     async def handled(request: web.Request) -> web.StreamResponse:
         try:
+            for name, value in request.match_info.items():
+                readable(name, value)
             said = await handle(request)
         except BadParameter as error:
             return problem(400, str(error), parameter=error.name)

@@ -98,15 +98,23 @@ def known(found: Iterable[tuple[str, str]], names: Sequence[str], repeatable: Se
     for name, value in found:
         if name not in names and name not in repeatable:
             raise BadParameter(name[:50], f"there is no such parameter; there are {', '.join((*names, *repeatable))}")
-        if len(value) > TEXT_MOST or "\x00" in value:
-            raise BadParameter(name, f"at most {TEXT_MOST} characters, and no zero among them")
         if name in repeatable:
-            values[name].append(value)
+            values[name].append(readable(name, value))
         elif name in values:
             raise BadParameter(name, "only once")
         else:
-            values[name] = value
+            values[name] = readable(name, value)
     return values
+
+
+def readable(name: str, value: str) -> str:
+    """Return a value that may be asked for.
+
+    Raises: BadParameter.
+    """
+    if len(value) > TEXT_MOST or "\x00" in value:
+        raise BadParameter(name, f"at most {TEXT_MOST} characters, and no zero among them")
+    return value
 
 
 FLEET_NAMES = ("q", "slo", "service", "standing", "sort", "group", "limit", "cursor", "trend")

@@ -1,6 +1,7 @@
 """What the command line says when it cannot work: one line, what to do, the right exit code, never a traceback."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -63,6 +64,20 @@ def test_a_refused_secret_is_not_repeated(burnline: Burnline) -> None:
     done = burnline("status", BURNLINE_KAFKA_SASL_USERNAME="u", BURNLINE_KAFKA_SASL_PASSWORD="planted-secret")
     assert done.code == 2
     assert "planted-secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["change", "add", "--service", "chat", "--kind", "note", "--title"], id="a title"),
+        pytest.param(["alerts", "--slo"], id="a name to ask for"),
+        pytest.param(["slo", "validate"], id="a file"),
+    ],
+)
+def test_bytes_that_are_no_text_are_a_usage_error_in_one_line(burnline: Burnline, words: list[str]) -> None:
+    done = burnline(*words, os.fsdecode(b"deploy\xff"))
+    assert done.code == 2
+    assert done.stderr == "burnline: an argument is no UTF-8: 'deploy\\udcff' -> write it as UTF-8\n"
 
 
 @pytest.mark.parametrize("command", ["status", "alerts"])
