@@ -14,7 +14,7 @@ import infra
 
 HOME = infra.HOME / "clickhouse" / "refreshed"
 NEVER = "toDateTime64(0, 6, 'UTC')"
-#: one thread of the server, and less memory than a part of the largest fleets takes
+#: one thread of the server
 LIMITS = {"max_threads": 1, "max_execution_time": 60, "max_memory_usage": 1 << 30, "server_side_params": 1}
 
 
@@ -26,6 +26,7 @@ class Refreshed(NamedTuple):
     parts: str  # a query of all parts that there is something to say of, as `part`
     every_s: int
     changed: str = f"SELECT {NEVER}"  # when that changed last which all parts are counted by
+    pieces: str = "SELECT 1"  # in how many pieces a part is counted, so that none takes too much memory
 
     @property
     def part(self) -> str:
@@ -39,6 +40,7 @@ REFRESHED = (
         "SELECT DISTINCT slo AS part FROM statuses FINAL WHERE is_deleted = 0",
         60,
         "SELECT max(stored_at) FROM correction_versions",
+        "SELECT intDiv(count(), 1000) + 1 FROM statuses FINAL WHERE is_deleted = 0 AND slo = {part:String}",
     ),
     Refreshed(
         "frontier_configs",
@@ -82,7 +84,9 @@ def refresh(connection: Client, of: Refreshed, part: str) -> None:
     """Count one part anew. Raises: the driver's."""
     ((at,),) = connection.execute("SELECT toString(now64(6, 'UTC'))")
     values = {"part": part, "at": at}
-    connection.execute(_insert_sql(of), values, settings=LIMITS)
+    ((pieces,),) = connection.execute(of.pieces, values, settings=LIMITS)
+    for piece in range(pieces):
+        connection.execute(_insert_sql(of), {**values, "pieces": pieces, "piece": piece}, settings=LIMITS)
     connection.execute(_delete_sql(of), values, settings=LIMITS)
 
 

@@ -119,6 +119,20 @@ def test_a_reader_never_finds_a_part_half_counted(client: Client, clickhouse: Em
     assert len(seen) > 8 and set(seen) == {("eu", "us")}
 
 
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_in_however_many_pieces_each_instance_is_counted_once(client: Client, pieces: int) -> None:
+    regions = tuple("abcdefgh")
+    judge(client, "one", *regions)
+    for number, region in enumerate(regions):
+        insert(
+            client, "counts_1h", slo="one", revision="r1", instance=region, good=number, bad=1,
+            slice_start=NOW.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3),
+        )  # fmt: skip
+    refresh(client, WINDOWS._replace(pieces=f"SELECT {pieces}"), "one")
+    found = client.execute("SELECT instance, good, bad FROM corrected_windows ORDER BY instance")
+    assert found == [(region, number, 1) for number, region in enumerate(regions)]
+
+
 def test_configurations_are_due_by_service(client: Client) -> None:
     for service, age in (("chat", 3), ("old", 15)):
         insert(

@@ -1,4 +1,5 @@
--- Windows of one SLO's instances with and without corrections, side by side, out of stored counts.
+-- Windows of one SLO's instances with and without corrections, side by side, out of stored counts: those of one piece, since
+-- hours of thousands of instances are more than a question may hold in memory.
 --
 -- Of requests a window is read in whole minutes: from where the judge begins it (pipeline.windows: a cell, of an hour for
 -- windows above 3 d and of five minutes above 2 h, or where a calendar's period begins) to the last whole minute that was
@@ -84,7 +85,8 @@ WITH
                 ranges
             ) AS cuts
         FROM statuses AS s FINAL
-        WHERE s.is_deleted = 0 AND s.slo = {part:String} AND intDiv(ifNull(s.slice_us, 0), 1000000) % 60 = 0
+        WHERE s.is_deleted = 0 AND s.slo = {part:String} AND cityHash64(s.instance) % {pieces:UInt32} = {piece:UInt32}
+            AND intDiv(ifNull(s.slice_us, 0), 1000000) % 60 = 0
     ),
     found AS (
         SELECT w.slo AS slo, w.instance AS instance, w.part.1 AS part, w.part.2 AS part_revision, 0 AS step, 0 AS at,
@@ -98,10 +100,13 @@ WITH
         FROM windows AS w
         UNION ALL
         SELECT {part:String}, instance, toString(slo), revision, 60, toUnixTimestamp(slice_start), good, bad, excluded, []
-        FROM counts_1h WHERE slo IN (SELECT arrayJoin(part_names))
+        FROM counts_1h
+        WHERE slo IN (SELECT arrayJoin(part_names)) AND cityHash64(instance) % {pieces:UInt32} = {piece:UInt32}
         UNION ALL
         SELECT {part:String}, instance, toString(slo), revision, 1, toUnixTimestamp(slice_start), good, bad, excluded, []
-        FROM counts_1m WHERE slo IN (SELECT arrayJoin(part_names)) AND slice_start IN (SELECT arrayJoin(touched))
+        FROM counts_1m
+        WHERE slo IN (SELECT arrayJoin(part_names)) AND cityHash64(instance) % {pieces:UInt32} = {piece:UInt32}
+            AND slice_start IN (SELECT arrayJoin(touched))
     ),
     of_parts AS (
         SELECT f.slo AS slo, f.instance AS instance, groupArrayArray(f.scope) AS scopes,
