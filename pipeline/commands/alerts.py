@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.commands import alerts_notes, alerts_replay, alerts_silence, alerts_test_route
+from pipeline.commands.fleet import COLOURS, labelled
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.tables import Table
+from pipeline.delivery.words_figures import lasting
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ FROM alert_log
 WHERE ({slo:String} = '' OR slo = {slo:String}) AND ({firing:UInt8} = 0 OR isNull(resolved_at))
 ORDER BY isNull(resolved_at) DESC, fired_at DESC LIMIT {limit:UInt32}"""
 POLL_S = 0.5
+COLUMNS = ("SLO", "instance", "kind", "severity", "fired", "cleared", "peak burn", "delay", "who", "traces")
+SPARE = ("delay", "traces", "kind", "who", "peak burn")
 
 app = typer.Typer(
     help="Alerts: those that fire, those that fired, silences, acknowledgements and notes, and what would have paged."
@@ -50,23 +54,30 @@ def alerts(
     if as_json:
         print_json(found)
         return
-    screen().print(alerts_table(found))
+    screen().print(alerts_table(found) if found else "[dim]no alerts[/dim]")
 
 
 def alerts_table(found: list[dict[str, Any]]) -> Table:
     """Lay out rows of alert_log for people."""
-    table = Table("SLO", "instance", "kind", "severity", "fired", "cleared", "peak burn", "delay", "who", "traces")
+    table = Table(*COLUMNS, spare=SPARE)
     for row in found:
+        severity = row["severity"].lower()
+        if not row["resolved_at"] and severity in COLOURS:
+            severity = f"[{COLOURS[severity]}]{severity}[/{COLOURS[severity]}]"
         first, *more = row["exemplar_trace_ids"] or ["-"]
         traces = f"{first} +{len(more)}" if more else first
         cleared = shown(row["resolved_at"]) if row["resolved_at"] else "[red]still firing[/red]"
         notes = f" ({len(row['notes'])} notes)" if row["notes"] else ""
         table.add_row(
-            row["slo"], row["instance"] or "-", row["kind"].lower().replace("_", " "), row["severity"],
+            row["slo"], labelled(row["instance"]), row["kind"].lower().replace("_", " "), severity,
             shown(row["fired_at"]), cleared, shown(row["peak_burn_rate"], "factor"),
-            shown(row["detection_delay_ms"], "milliseconds"), f"{row['acknowledged_by'] or '-'}{notes}", traces,
+            _lasting_ms(row["detection_delay_ms"]), f"{row['acknowledged_by'] or '-'}{notes}", traces,
         )  # fmt: skip
     return table
+
+
+def _lasting_ms(delay_ms: float | None) -> str:
+    return shown(None) if delay_ms is None else lasting(delay_ms / 1000)
 
 
 def _follow(settings: Settings, slo: str, as_json: bool) -> None:

@@ -16,6 +16,7 @@ import typer
 from pipeline.commands.screen import screen
 from pipeline.commands.slo_output import print_json, print_problems
 from pipeline.commands.status import Json, rows
+from pipeline.commands.tables import Table
 from pipeline.periods import EPOCH, in_zone
 
 if TYPE_CHECKING:
@@ -239,7 +240,6 @@ def _time(second: int) -> str:
 
 
 def _print(told: Sequence[dict[str, Any]], severity: str) -> None:
-    from rich.table import Table
 
     table = Table("SLO", f"pages ({severity})", "a day", "right", "precision", "incidents found", "minutes to detect")
     for each in told:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown, write
+from pipeline.commands.tables import Table
 from pipeline.periods import in_zone
 from pipeline.series import parse_label_text
 from pipeline.slo import Accepted, Selector

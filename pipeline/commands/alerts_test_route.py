@@ -6,10 +6,10 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.alerts import Kind, Severity
 from pipeline.commands.screen import screen
+from pipeline.commands.tables import Table
 from pipeline.delivery.holding import Promised
 from pipeline.delivery.matching import kind_name
 from pipeline.delivery.notification import AlertEvent, Notification

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, ask, or_exit, print_json, shown
+from pipeline.commands.tables import Table
 from pipeline.commands.usable import spec_of, usable
 from pipeline.settings import Settings
 

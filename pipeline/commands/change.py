@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from pipeline.commands import change_compare
 from pipeline.commands.alerts_silence import moment
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.tables import Table
 from pipeline.periods import us_of
 from pipeline.settings import Settings
 

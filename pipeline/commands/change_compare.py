@@ -8,10 +8,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, question, rows, shown
+from pipeline.commands.tables import Table
 
 if TYPE_CHECKING:
     from pipeline.controls.comparison import Change, Comparison, ComparisonSpec

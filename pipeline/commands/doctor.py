@@ -4,7 +4,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.doctor_clickhouse import (
     check_clickhouse,
@@ -28,6 +27,7 @@ from pipeline.commands.doctor_kafka import (
 from pipeline.commands.doctor_receivers import check_receivers
 from pipeline.commands.findings import Check, Finding
 from pipeline.commands.screen import screen
+from pipeline.commands.tables import Table
 from pipeline.settings import Settings, SettingsError, documented
 from pipeline.topics import TopicsError
 

@@ -8,8 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from rich.table import Table
-
+from pipeline.commands.tables import Table
 from pipeline.delivery.words_figures import lasting, promised, share, times
 from pipeline.standing import STANDINGS, Freshness, standing
 
@@ -69,6 +68,9 @@ STEPS = (
 NOTHING = "\N{MIDDLE DOT}"  #: a cell without data
 COLUMNS = ("state", "SLO", "instance", "service", "compliance", "target", "budget left", "burn now", "last hour",
            "exhausted in", "coverage", "good", "bad")  # fmt: skip
+SPARE = ("good", "bad", "service", "coverage", "target", "exhausted in", "compliance", "last hour", "burn now")
+WORDS = frozenset({"state", "instance"})  #: may take several lines
+NUMBERS = frozenset({"compliance", "target", "budget left", "burn now", "coverage", "good", "bad"})
 
 
 class Choice(NamedTuple):
@@ -164,10 +166,9 @@ def sparkline(rates: Iterable[float | None], is_known: bool = True) -> str:
 
 def table(rows: Iterable[dict[str, Any]]) -> Table:
     """Lay a fleet out for people."""
-    laid = Table()
+    laid = Table(spare=SPARE)
     for name in COLUMNS:
-        is_number = name in {"compliance", "target", "budget left", "burn now", "coverage", "good", "bad"}
-        laid.add_column(name, justify="right" if is_number else "left", no_wrap=name in {"state", "last hour"})
+        laid.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name not in WORDS)
     for row in rows:
         laid.add_row(*cells_of(row))
     return laid
@@ -180,7 +181,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
     burn = times(row["burn_rate"]) + ("" if row["burn_rate"] is None else f" in {lasting(row['burn_window_s'])}")
     return [
         _in(COLOURS[state], _state_words(row)),
-        row["slo"], row["instance"] or "-", row["service"],
+        row["slo"], labelled(row["instance"]), row["service"],
         _in("" if is_known else "dim", share(row["compliance_ratio"], 5)), promised(row["target"]),
         _in(_budget_colour(budget) if is_known else "dim", share(budget, 3)),
         _in(_burn_colour(row["burn_rate"]) if is_known else "dim", burn),
@@ -188,6 +189,11 @@ def cells_of(row: dict[str, Any]) -> list[str]:
         exhausted_in(row), _in("" if is_known else "dim", share(row["coverage_ratio"])),
         f"{row['good']:,}", f"{row['bad']:,}",
     ]  # fmt: skip
+
+
+def labelled(instance: str) -> str:
+    """Write the labels of an instance so that a narrow column has one a line."""
+    return instance.replace(",", ", ") or "-"
 
 
 def _state_words(row: dict[str, Any]) -> str:
@@ -210,9 +216,11 @@ def _in(colour: str, text: str) -> str:
 
 
 def exhausted_in(row: dict[str, Any]) -> str:
-    """Say how long the budget lasts, and the burn rate that this assumes: 3 d 4 h at 1.4x."""
+    """Say how long the budget lasts, and the burn rate that this assumes: 3 d 4 h at 1.4x; or that it is spent."""
     if row["time_to_exhaustion_s"] is None:
         return "-"
+    if row["time_to_exhaustion_s"] <= 0:
+        return "spent"
     rest, rate = lasting(row["time_to_exhaustion_s"]), row["exhaustion_burn_rate"]
     return rest if rate is None else f"{rest} at {times(rate)}"
 

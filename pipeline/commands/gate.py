@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.alerts_silence import moment
 from pipeline.commands.screen import screen
 from pipeline.commands.status import ask, freshness, question
+from pipeline.commands.tables import Table
 from pipeline.commands.usable import usable
 from pipeline.settings import Settings
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.tables import Table
 from pipeline.commands.usable import spec_of
 
 if TYPE_CHECKING:

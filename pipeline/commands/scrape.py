@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, shown
+from pipeline.commands.tables import Table
 from pipeline.commands.usable import usable
 from pipeline.settings import Settings
 

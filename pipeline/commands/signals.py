@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
-from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, Seen, ask, or_exit, print_json, question, watching
+from pipeline.commands.tables import PROSE_COLUMNS, Table
 from pipeline.controls.signal import NAMES, UNKNOWN
 from pipeline.delivery.words_figures import lasting
 
+COLUMNS = ("service", "model", "signal", "scope", "says", "value", "why", "decided", "holds")
 NOTHING = "[dim]no signal: no control has published one that fits; `burnline doctor` says what is wrong[/dim]"
 
 
@@ -54,7 +55,8 @@ def page(seen: Seen) -> Group:
     """Lay out rows of the view signals for people."""
     if not seen.rows:
         return Group(NOTHING)
-    table = Table("service", "model", "signal", "scope", "says", "value", "why", "decided", "holds")
+    table = Table(*COLUMNS, spare=("decided", "holds", "scope"))
+    table.columns[COLUMNS.index("why")].min_width = PROSE_COLUMNS
     for row in seen.rows:
         table.add_row(*_cells(row), style="dim" if row["is_expired"] or row["state"] == UNKNOWN else "")
     return Group(table)

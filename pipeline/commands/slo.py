@@ -11,7 +11,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from pipeline.commands.seen import seen
 from pipeline.commands.slo_correct import correct, corrections, withdraw
@@ -20,6 +19,7 @@ from pipeline.commands.slo_output import counted, print_json, print_problems
 from pipeline.commands.slo_plot import detection_plot
 from pipeline.commands.slo_rehearse import test
 from pipeline.commands.status import rows
+from pipeline.commands.tables import Table
 from pipeline.settings import Settings
 from pipeline.sli import METRICS
 from pipeline.spec import Problem, Slo, SloSet, load, parse, presets, scalars

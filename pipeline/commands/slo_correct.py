@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.commands import status
 from pipeline.commands.screen import screen
 from pipeline.commands.slo_output import counted, print_json, print_problems
+from pipeline.commands.tables import Table
 from pipeline.settings import Settings
 from pipeline.spec import SloSet, load, scalars
 from pipeline.spec.correction_versions import Step, Version, steps, withdrawn

@@ -14,10 +14,10 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import rows, shown
+from pipeline.commands.tables import Table
 from pipeline.rehearsal import history
 from pipeline.rehearsal.history import Counted, Judged, Period, Rules, Sums
 from pipeline.rehearsal.playing import Told

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from pipeline.commands.children import Worker, WorkerFailed
 from pipeline.commands.screen import screen
+from pipeline.commands.tables import Table
 
 
 def up(
