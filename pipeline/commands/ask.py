@@ -9,15 +9,16 @@ from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.table import Table
 
 import infra
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.tables import Table
 
 COOKBOOK = infra.HOME / "clickhouse" / "cookbook"
 SETTING = re.compile(r"-- (?P<name>[a-z_]+) = (?P<default>[^:]*): (?P<meaning>.+)")
 USE = re.compile(r"\{(?P<name>[a-z_]+):(?P<type>\w+)\}")
+WHOLE = 1e5  #: from here on nobody reads what is behind the point
 READ = {"UInt32": int, "Float64": float, "String": str}  #: the types that questions use
 
 
@@ -36,6 +37,11 @@ class Question(NamedTuple):
     asks: str
     parameters: dict[str, Parameter]
     sql: str
+
+    @property
+    def needed(self) -> list[str]:
+        """Parameters that have no default, and of which the meaning says nothing about leaving them empty."""
+        return [name for name, each in self.parameters.items() if not each.default and "empty: " not in each.meaning]
 
 
 def question_of(name: str, text: str) -> Question:
@@ -104,11 +110,15 @@ def ask(
     if sql:
         typer.echo(question.sql, nl=False)
         return
-    found = rows(question.sql, **values_of(question, given or []))
+    values = values_of(question, given or [])
+    if left := [name for name in question.needed if values[name] == ""]:
+        told = f"{question.name} needs {left[0]}, {question.parameters[left[0]].meaning}: --set {left[0]}=.."
+        raise typer.BadParameter(told, param_hint="--set")
+    found = rows(question.sql, **values)
     if as_json:
         print_json(found)
         return
-    screen().print(_answer(question, found))
+    screen().print(answer_table(question, found))
 
 
 def _list(as_json: bool) -> None:
@@ -122,12 +132,15 @@ def _list(as_json: bool) -> None:
         return
     table = Table("question", "asks", "--set, with its default")
     for question in questions().values():
-        settings = ", ".join(f"{name}={each.default}" for name, each in question.parameters.items())
+        settings = ", ".join(
+            f"{name}={'..' if name in question.needed else each.default}" for name, each in question.parameters.items()
+        )
         table.add_row(question.name, question.asks, settings)
     screen().print(table)
 
 
-def _answer(question: Question, found: list[dict[str, Any]]) -> Table | str:
+def answer_table(question: Question, found: list[dict[str, Any]]) -> Table | str:
+    """Lay an answer out for people."""
     if not found:
         return f"{question.asks}\n[dim]no data[/dim]"
     numbers = {name for name, value in found[0].items() if isinstance(value, int | float)}
@@ -144,4 +157,6 @@ def _shown(name: str, value: Any) -> str:
         return ", ".join(map(str, value))
     if (isinstance(value, float) and name.endswith(("_ratio", "target"))) or "share_of" in name:
         return shown(value, "percent")
-    return f"{value:.6g}" if isinstance(value, float) else shown(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= WHOLE else f"{value:.6g}"
+    return shown(value)

@@ -48,11 +48,18 @@ def version_of(text: str) -> tuple[int, int]:
 
 
 def check_tables(settings: Settings) -> Finding:
-    from pipeline.sinks.migrations import MigrationError, migrate
+    from clickhouse_driver.errors import ServerException
+
+    from pipeline.sinks.migrations import ACCESS_DENIED, MigrationError, migrate
 
     with _client(settings) as connection:
         try:
             pending = migrate(connection, dry_run=True)
+        except ServerException as error:
+            if error.code != ACCESS_DENIED:
+                raise
+            told = "this login may not read which files have run"
+            return Finding("tables", False, told, "set BURNLINE_CLICKHOUSE_URL to the login of a worker")
         except MigrationError as error:
             return Finding("tables", False, str(error), "use the version that wrote them, or restore the files")
     if pending:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.commands.ask import question_of, questions, values_of
+from pipeline.commands.ask import answer_table, question_of, questions, values_of
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse_config import READER
 from tests.refreshing import refresh_for
@@ -339,3 +340,20 @@ def test_a_wrong_question_is_a_usage_error(arguments: list[str], says: str) -> N
     found = RUNNER.invoke(app, ["ask", *arguments])
     assert found.exit_code == 2
     assert says in " ".join(found.output.replace("│", " ").split())
+
+
+def test_a_question_about_one_slo_asks_which_before_it_asks_anybody() -> None:
+    told = CliRunner().invoke(app, ["ask", "who-burns-the-budget"])
+    assert told.exit_code == 2
+    assert "needs slo, name of the SLO" in " ".join(told.output.replace("│", " ").split())
+    needing = {name: question.needed for name, question in questions().items() if question.needed}
+    assert set(needing) == {
+        "budget-burnt-by-deploy", "budget-by-hour", "cost-per-1k-good-requests", "exemplars-of-alerts",
+        "who-burns-the-budget",
+    }  # fmt: skip
+
+
+def test_numbers_are_written_as_people_read_them() -> None:
+    answer = answer_table(questions()["spend-by-tenant"], [{"output_tokens": 1.64176e8, "cost_usd": 1233.77}])
+    assert isinstance(answer, Table)
+    assert [next(column.cells) for column in answer.columns] == ["164,176,000", "1233.77"]

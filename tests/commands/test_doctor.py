@@ -144,6 +144,12 @@ def test_a_database_that_was_not_migrated_or_is_not_granted_is_wrong(clickhouse:
     assert not grants.ok and "GRANT SELECT, INSERT ON doctor_empty.*" in grants.remedy
 
 
+def test_a_login_that_only_reads_is_told_so_and_not_to_migrate(clickhouse: EmbeddedClickHouse) -> None:
+    reads = Settings(clickhouse_url=clickhouse.reader_url, clickhouse_password_file=clickhouse.reader_password_file)
+    found = check_tables(reads)
+    assert not found.ok and "may not read which files" in found.detail and "login of a worker" in found.remedy
+
+
 def test_a_file_of_controls_that_no_worker_would_start_with_is_told(tmp_path: Path) -> None:
     file = tmp_path / "controls.yaml"
     assert check_controls(Settings()).ok
