@@ -29,6 +29,7 @@ OPTIONS = {
     "queue.buffering.max.kbytes": QUEUE_KIB,
     "delivery.report.only.error": True,
     "client.id": "burnline-producer",
+    "log_level": 3,  # a coordinator that still loads is asked again; what fails is counted and said
 }
 
 

@@ -36,14 +36,16 @@ PATIENCE_S = 60.0  #: a slow machine takes its time; what does not move for so l
 STORED_SQL = "SELECT sum(requests) FROM burnline.sli_1h"
 
 SUMMARY = {
-    "Compliance and error budget": (
-        "SELECT slo, instance, good, bad, compliance_ratio, target, budget_remaining_ratio, budget_minutes\n"
+    "Compliance, error budget, and the burn rate over a day": (
+        "SELECT slo, instance, good, bad, compliance_ratio, target, budget_remaining_ratio, exhaustion_burn_rate\n"
         "FROM burnline.compliance INNER JOIN burnline.error_budget USING (slo, instance) ORDER BY slo, instance"
     ),
-    "Latency by model over the whole day, from the sketches": (
+    "Latency by model over the whole day, from the sketches: P50, P95, P99": (
         "SELECT request_model, sum(requests) AS requests,\n"
-        "       arrayMap(us -> round(us / 1e6, 3), quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(ttft_state)) AS ttft_s,\n"
-        "       arrayMap(us -> round(us / 1e6, 3), quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(e2e_state)) AS e2e_s\n"
+        "       arrayMap(us -> if(isNaN(us), NULL, round(us / 1e6, 3)),\n"
+        "                quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(ttft_state)) AS ttft_s,\n"
+        "       arrayMap(us -> if(isNaN(us), NULL, round(us / 1e6, 3)),\n"
+        "                quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(e2e_state)) AS e2e_s\n"
         "FROM burnline.sli_1h GROUP BY request_model ORDER BY request_model"
     ),
 }
@@ -69,13 +71,13 @@ def play(console: Console, data_dir: Path, rate: float, seed: int, keep: bool) -
         with console.status("Waiting for the compiler"):
             if warming.wait():
                 raise DemoFailed(f"kernels did not compile: exit code {warming.returncode}")
-        workers = [_worker(site.settings, data_dir, steps) for steps in ("ingest,judge", "store")]
+        workers = [_worker(site.settings, data_dir, steps) for steps in ("ingest,judge", "store,control")]
         try:
             addresses = [worker.ready()["http"] for worker in workers]
             _judge(console, site, workers, history, report)
             if keep:
                 console.print(f"The same in a browser: [bold]{addresses[-1]}/[/bold]\nUp until Ctrl-C.")
-                threading.Event().wait()
+                _go_on(site.settings, history)
             console.print("`burnline demo --keep` stays up at the end, with all of this in a browser.")
         finally:
             for worker in workers:
@@ -171,6 +173,13 @@ def _play_live(console: Console, watch: Watch, settings: Settings, history: Simu
             minutes = (time.time() - began) * SPEED / 60
             view.update(show.live(_phase(minutes), reports[-1].events if reports else 0, watch))
     return began, reports[-1].events
+
+
+def _go_on(settings: Settings, history: SimulationSpec) -> None:
+    """Let the fleet live on in real time, until Ctrl-C: the page of a fleet that is silent shows nothing of now."""
+    now_us = time.time_ns() // 1_000_000_000 * 1_000_000
+    with KafkaEventSink(settings) as sink:
+        run(replace(history, start_us=now_us, duration_us=None, speed=1.0), sink)
 
 
 def _phase(minutes: float) -> str:

@@ -1,13 +1,15 @@
 """What the demo prints: a live view while it runs, a summary at the end. Text only; nothing is computed here."""
 
 from datetime import UTC, datetime
+from math import isnan
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from jobs.demo.watch import SeenAlert, Watch
+from pipeline.alerts import Kind
+from pipeline.commands.tables import Table
 
 SHOWN_INSTANCES = 12
 COLOURS = {"CRITICAL": "bold red", "WARNING": "yellow", "NONE": "green", "INFO": "cyan"}
@@ -65,10 +67,17 @@ def alert_table(alerts: list[SeenAlert], delays_s: dict[tuple[str, int], float])
             clock(record["window_end"]), record["kind"].lower().replace("_", " "), record["event"],
             Text(record["severity"], COLOURS[record["severity"]]),
             record["slo"], record["instance"] or "-",
-            f"{burn(record['long_burn_rate'])} / {burn(record['short_burn_rate'])}",
+            figure(record),
             "-" if delay is None else f"{delay:.1f} s",
         )  # fmt: skip
     return table
+
+
+def figure(record: dict[str, Any]) -> str:
+    """What an alert was judged on: burn rates of both windows, or the share of a budget that is spent."""
+    if record["kind"] == Kind.BUDGET.name:
+        return f"{record['burn_rate_factor']:.0%} spent"
+    return f"{burn(record['long_burn_rate'])} / {burn(record['short_burn_rate'])}"
 
 
 def sql_table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
@@ -80,10 +89,12 @@ def sql_table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Ta
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or (isinstance(value, list) and value and all(each is None for each in value)):
         return "no data"
+    if isinstance(value, list):
+        return " / ".join(map(_cell, value))
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, float):
-        return f"{value:,.5g}"
+        return "no data" if isnan(value) else f"{value:,.5g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
