@@ -10,6 +10,7 @@ from pipeline.commands.doctor_clickhouse import (
     check_clock,
     check_disk,
     check_grants,
+    check_refreshed,
     check_seen,
     check_tables,
     check_workers,
@@ -55,6 +56,7 @@ CHECKS = (
     Check("clock", check_clock, SEE_CLICKHOUSE, ("clickhouse",)),
     Check("disk", check_disk, SEE_CLICKHOUSE, ("clickhouse",)),
     Check("workers", check_workers, "run `burnline migrate`", ("clickhouse", "tables")),
+    Check("kept answers", check_refreshed, "run `burnline migrate`", ("clickhouse", "tables")),
     Check("kernels", check_cache, "set BURNLINE_KERNEL_CACHE to a directory of your own"),
     Check(
         "SLO files",

@@ -17,6 +17,8 @@ OLDEST, TESTED = (26, 7), "26.9"  #: of ClickHouse: what the views were written 
 SKEW_S = 2.0  #: between two clocks; past five seconds events of the future are taken as now
 REPORTS_S = 60  #: a worker says every few seconds how it is
 LITTLE, LITTLE_BYTES = 0.1, 1 << 30  #: free of a disk, as its part and in bytes: with less of either it is soon full
+UNCOUNTED_S = 1_800  #: of many SLOs each is counted anew less often
+NEVER_S = 10 * 365 * 86_400  #: an age that only what was never counted has
 NEEDED = ("SELECT", "INSERT")
 
 LAGGING_SQL = f"""\
@@ -136,6 +138,21 @@ def check_workers(settings: Settings) -> Finding:
         return Finding("workers", False, told, "see its log; more workers, up to a partition each, go faster")
     waiting = sum(row[3] or 0 for row in rows)
     return Finding("workers", True, f"{len(workers)} worker(s), none lags, {waiting:,} records wait")
+
+
+def check_refreshed(settings: Settings) -> Finding:
+    """Answers that workers count anew."""
+    from pipeline.sinks.refreshed import REFRESHED, due
+
+    with _client(settings) as connection:
+        found = [each for of in REFRESHED for each in due(connection, of._replace(every_s=of.every_s + UNCOUNTED_S))]
+    old = [part for part in found if part.age_s < NEVER_S]  # of some there is nothing to say
+    if not old:
+        return Finding("kept answers", True, f"none is more than {lasting(UNCOUNTED_S)} late")
+    first = max(old, key=lambda part: part.age_s)
+    told = f"{len(old)} part(s) are late, the first: {first.of.table} of {first.name}, {lasting(first.age_s)} ago"
+    look = "run a worker with the step store; burnline_refresh_failures and its log say whether it fails"
+    return Finding("kept answers", True, told, look)
 
 
 def check_seen(settings: Settings) -> Finding:

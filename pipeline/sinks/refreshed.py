@@ -37,7 +37,8 @@ REFRESHED = (
     Refreshed(
         "corrected_windows",
         ("slo", "instance"),
-        "SELECT DISTINCT slo AS part FROM statuses FINAL WHERE is_deleted = 0",
+        "SELECT DISTINCT slo AS part FROM statuses FINAL WHERE is_deleted = 0 "
+        "AND (counts_revision IS NOT NULL OR notEmpty(parts)) AND intDiv(ifNull(slice_us, 0), 1000000) % 60 = 0",
         60,
         "SELECT max(stored_at) FROM correction_versions",
         "SELECT intDiv(count(), 1000) + 1 FROM statuses FINAL WHERE is_deleted = 0 AND slo = {part:String}",

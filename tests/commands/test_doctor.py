@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.commands.children import environment
 from pipeline.commands.doctor import CHECKS, findings
-from pipeline.commands.doctor_clickhouse import check_clickhouse, check_grants, check_tables, room, skew, version_of
+from pipeline.commands.doctor_clickhouse import (
+    check_clickhouse,
+    check_grants,
+    check_refreshed,
+    check_tables,
+    room,
+    skew,
+    version_of,
+)
 from pipeline.commands.doctor_files import check_cache, check_controls, check_registry, difference
 from pipeline.commands.doctor_kafka import check_duplicates, check_events, check_lag, check_partitions
 from pipeline.commands.findings import Check, Finding
@@ -22,6 +31,8 @@ from pipeline.embedded import EmbeddedClickHouse, EmbeddedKafka
 from pipeline.settings import Settings
 from pipeline.topics import COUNTS, EVENTS, STATE, TopicsError, TopicSpec, create_topics, topic_name, topics
 from schemas import HOME, avro_text
+from tests.database import Database, insert
+from tests.refreshing import refresh_for
 from tests.sinks.storing import settings_of
 from tests.sources.test_registry import OLD_EVENTS, Registry, serving
 
@@ -142,6 +153,21 @@ def test_a_database_that_was_not_migrated_or_is_not_granted_is_wrong(clickhouse:
     tables, grants = findings(elsewhere, tuple(c for c in CHECKS if c.name in {"tables", "grants"}))
     assert not tables.ok and "burnline migrate" in tables.remedy
     assert not grants.ok and "GRANT SELECT, INSERT ON doctor_empty.*" in grants.remedy
+
+
+@pytest.mark.servers
+def test_answers_that_nobody_counts_are_told(clickhouse: EmbeddedClickHouse, tmp_path: Path) -> None:
+    with Database(clickhouse) as own, own.client() as client:
+        settings = own.settings(tmp_path)
+        assert not check_refreshed(settings).remedy
+        now = datetime.now(UTC)
+        long_ago = now - timedelta(hours=2)
+        insert(client, "corrected_windows", slo="one", instance="", refreshed_at=long_ago, is_deleted=0)
+        found = check_refreshed(settings)
+        assert "1 part(s) are late, the first: corrected_windows of one, 2 h ago" in found.detail
+        assert found.ok and "step store" in found.remedy
+        refresh_for(client, "compliance_corrected")
+        assert not check_refreshed(settings).remedy
 
 
 def test_a_login_that_only_reads_is_told_so_and_not_to_migrate(clickhouse: EmbeddedClickHouse) -> None:
