@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
-from typing import Annotated, Any, NamedTuple
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console, Group
@@ -17,6 +17,9 @@ from pipeline.commands import fleet
 from pipeline.commands.screen import screen
 from pipeline.settings import Settings
 from pipeline.standing import Freshness
+
+if TYPE_CHECKING:
+    from clickhouse_driver import Client
 
 QUESTIONS = infra.HOME / "clickhouse" / "page"  #: the page asks the same
 UNITS = {"percent": "{:.3%}", "factor": "{:,.1f}x", "milliseconds": "{:,.0f} ms"}
@@ -67,15 +70,22 @@ def write(table: str, *found: dict[str, Any]) -> None:
 
 
 def _asked(*arguments: Any, **options: Any) -> Any:
-    from pipeline.sinks.clickhouse import FAILURES, client, translated
+    from pipeline.sinks.clickhouse import FAILURES, translated
 
-    connection = client(Settings())
+    connection = _connection(Settings())
     try:
         return connection.execute(*arguments, **options)
     except FAILURES as error:
+        connection.disconnect()  # the next question connects anew
         raise translated(error) from error
-    finally:
-        connection.disconnect()
+
+
+@lru_cache(1)
+def _connection(settings: Settings) -> "Client":
+    """One for all that a command asks; it connects with the first question."""
+    from pipeline.sinks.clickhouse import client
+
+    return client(settings)
 
 
 @contextmanager

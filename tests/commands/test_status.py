@@ -24,6 +24,7 @@ from pipeline.sinks.clickhouse import Unavailable
 from pipeline.standing import Freshness
 from tests.fleet_story import NOW, burning_fleet
 from tests.sinks.storing import settings_of
+from tests.web.gate import Gate
 
 GREEN = "\x1b[32m"
 
@@ -206,6 +207,15 @@ def test_a_table_is_cut_and_says_so(told: dict[str, str]) -> None:
     text = asked(told, "--slo", "status-story", "--limit", "1")
     assert "2 more: --limit 0 shows all" in text and "critical" in text and "region=us" not in text
     assert "no SLO instance that fits" in asked(told, "--slo", "status-story", "--state", "pending")
+
+
+@pytest.mark.servers
+def test_all_that_a_command_asks_goes_over_one_connection(told: dict[str, str], clickhouse: EmbeddedClickHouse) -> None:
+    gate = Gate(clickhouse.url)
+    url = told["BURNLINE_CLICKHOUSE_URL"].replace(f":{clickhouse.port}/", f":{gate.port}/")
+    assert json.loads(asked({**told, "BURNLINE_CLICKHOUSE_URL": url}, "--slo", "status-story", "--json"))
+    assert gate.accepted == 1
+    gate.close()
 
 
 @pytest.mark.servers
