@@ -38,6 +38,16 @@ def test_what_burns_is_at_the_top_and_what_is_unknown_is_not_green(look: Look) -
         assert shown[8:] == ["OK"] * 11
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_rows_of_one_slo_can_be_told_apart_on_any_screen(look: Look, width: int) -> None:
+    with look("/", viewport={"width": width, "height": 800}) as page:
+        label = page.locator(FIRST).locator(".label", has_text="llama-3.3-70b").filter(visible=True)
+        value, cell = label.bounding_box(), label.locator("xpath=ancestor::td").bounding_box()
+        assert value and cell
+        assert value["x"] + value["width"] <= cell["x"] + cell["width"]
+        assert value["y"] + value["height"] <= cell["y"] + cell["height"]
+
+
 def test_a_filter_is_typed_and_is_in_the_address(look: Look) -> None:
     with look("/") as page:
         page.locator(FIRST).wait_for()
@@ -142,6 +152,12 @@ def dragged(page: Page, start: float, end: float) -> bool:
     except PlaywrightTimeout:
         return False
     return True
+
+
+def test_a_budget_that_is_spent_does_not_last_no_seconds(look: Look) -> None:
+    with look("/") as page:
+        said = page.evaluate("import('/format.js').then((words) => [0, 86400].map(words.lasts))")
+    assert said == ["spent", "spent in 1 d"]
 
 
 def test_a_time_range_is_in_the_address_and_dragging_over_a_chart_chooses_one(look: Look) -> None:

@@ -47,6 +47,12 @@ export function duration(seconds) {
 
 export const micros = (value) => (known(value) ? duration(value / 1e6) : NO_DATA);
 
+/** How long a budget lasts; one that is spent does not last 0 s. */
+export const lasts = (seconds) => (seconds > 0 ? `spent in ${duration(seconds)}` : "spent");
+
+/** The labels of an instance, with room to break a line between them. */
+export const labelled = (instance) => instance.replaceAll(",", ", ");
+
 /** What the API calls a time, as a Date; null stays null. It speaks UTC in ISO 8601, with or without a zone. */
 export function instant(text) {
   if (!known(text) || text === "") return null;

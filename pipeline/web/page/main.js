@@ -102,12 +102,13 @@ function notice() {
   if (connection.state === "away") {
     const good = instant(connection.lastGoodAt) ?? connection.since;
     return html`<div class="notice" role="alert">
-      ${icon("away")} ${connection.detail} What is shown was so ${ago(good)}; trying again.
+      ${icon("away")} <span>${connection.detail} What is shown was so ${ago(good)}; trying again.</span>
     </div>`;
   }
   if (fresh.stale && fresh.watermark)
     return html`<div class="notice" role="status">
-      ${icon("stale")} ${sentence(fresh.stale_reason)}: what is shown is how it was then. <a href="/pipeline">Look at the pipeline</a>
+      ${icon("stale")}
+      <span>${sentence(fresh.stale_reason)}: what is shown is how it was then. <a href="/pipeline">Look at the pipeline</a></span>
     </div>`;
   return nothing;
 }

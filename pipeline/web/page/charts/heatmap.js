@@ -1,4 +1,4 @@
-// A heat map is a uPlot chart whose cells are painted under its axes: time by latency, the more requests the darker.
+// A heat map is a uPlot chart whose cells are painted under its axes: time by latency, the more requests the stronger.
 
 import { colour } from "../theme.js";
 

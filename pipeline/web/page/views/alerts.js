@@ -1,7 +1,7 @@
 // Every alert from fired to resolved, on one time line; and one of them, event by event.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { burn, count, duration, percent } from "../format.js";
+import { burn, count, duration, labelled, percent } from "../format.js";
 import { empty, heads, sql, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
 import { ask, link } from "../router.js";
@@ -145,7 +145,7 @@ export class Alerts {
   #row(alert) {
     return html`<tr class=${alert.is_open ? "open" : ""}>
       <td>${severity(alert.severity, alert.is_open)}</td>
-      <th scope="row"><a href=${address(alert)}>${alert.slo}</a><br /><span class="muted">${alert.instance}</span></th>
+      <th scope="row"><a href=${address(alert)}>${alert.slo}</a><br /><span class="muted">${labelled(alert.instance)}</span></th>
       <td class="kind">${kind(alert)}</td>
       <td>${time(alert.fired_at)}</td>
       <td>${alert.is_open ? html`<strong>open</strong>` : time(alert.resolved_at)}</td>
@@ -169,7 +169,7 @@ export class Alerts {
     return html`<div class="heading">
         <div>
           <h1>${alert.slo} ${severity(alert.severity, alert.is_open)}</h1>
-          <p>${alert.instance || "one instance"} · ${kind(alert)}</p>
+          <p>${labelled(alert.instance) || "one instance"} · ${kind(alert)}</p>
         </div>
         ${about(alert)}
       </div>

@@ -9,12 +9,12 @@ import { badge } from "../standing.js";
 
 export const address = (row) => link("slo", row.slo, { instance: row.instance });
 
-const labels = (row) =>
-  html`<span title=${row.instance}
-    >${Object.entries(row.labels ?? {}).map(
-      ([key, label]) => html`<span class="label"><span class="muted">${key}=</span>${label}</span> `,
-    )}</span
+const labels = (row) => {
+  const found = Object.entries(row.labels ?? {});
+  return html`<span class=${found.length > 1 ? "several" : ""} title=${row.instance}
+    >${found.map(([key, label]) => html`<span class="label"><span class="name muted">${key}=</span>${label}</span> `)}</span
   >`;
+};
 
 const bar = (ratio) => {
   if (ratio === null) return html`<span></span>`;
@@ -75,7 +75,11 @@ export const COLUMNS = [
     wide: "wide",
     hint: "time to an empty budget at the present burn rate",
     cell: (row) =>
-      row.time_to_exhaustion_s === null ? html`<span class="muted">–</span>` : duration(row.time_to_exhaustion_s),
+      row.time_to_exhaustion_s === null
+        ? html`<span class="muted">–</span>`
+        : row.time_to_exhaustion_s > 0
+          ? duration(row.time_to_exhaustion_s)
+          : "spent",
   },
   {
     id: "coverage",

@@ -1,7 +1,7 @@
 // How Burnline itself is: does it keep up, what could it not use, what came late.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { compact, count, duration } from "../format.js";
+import { compact, count, duration, labelled } from "../format.js";
 import { heads, sql, stat, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
 import { link } from "../router.js";
@@ -156,7 +156,7 @@ export class Pipeline {
                 (each) =>
                   html`<tr>
                     <th scope="row"><a href=${link("slo", each.slo, { instance: each.instance })}>${each.slo}</a></th>
-                    <td>${each.instance || "–"}</td>
+                    <td>${labelled(each.instance) || "–"}</td>
                     ${number(count(each.late))}
                   </tr>`,
               ),

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { figure } from "../charts/figure.js";
-import { burn, count, duration, percent, target } from "../format.js";
+import { burn, count, duration, labelled, lasts, percent, target } from "../format.js";
 import { announce, heads, sql, stat, table, time, value, whole } from "../parts.js";
 import { Resource } from "../resource.js";
 import { ask, link } from "../router.js";
@@ -128,7 +128,7 @@ export class Slo {
             html`<tr>
               <td>${badge(each.standing, isOld)}</td>
               <th scope="row">
-                <a href=${link("slo", slo, { instance: each.instance })}>${each.instance || "(all)"}</a>
+                <a href=${link("slo", slo, { instance: each.instance })}>${labelled(each.instance) || "(all)"}</a>
               </th>
               <td class="number">${value(percent(each.budget_remaining_ratio, 1))}</td>
               <td class="number">${value(burn(each.burn_rate))}</td>
@@ -156,7 +156,7 @@ export class Slo {
     const spent =
       row.time_to_exhaustion_s === null
         ? "not burning"
-        : `spent in ${duration(row.time_to_exhaustion_s)} at ${burn(row.exhaustion_burn_rate)}`;
+        : `${lasts(row.time_to_exhaustion_s)} at ${burn(row.exhaustion_burn_rate)}`;
     const windows = row.burn.map((each) => `${duration(each.window_s)}: ${burn(each.burn_rate)}`).join(" · ");
     return html`<dl class="stats" aria-label="Now">
       ${stat("Compliance", percent(row.compliance_ratio, 3), `target ${target(row.target)} over ${duration(row.window_s)}`)}

@@ -158,7 +158,7 @@ export function heatmap(data, marks, zoom) {
     : [];
   const [requests, fullest] = columns(data);
   return {
-    summary: `${data.metric} of ${count(sum(requests.values))} requests, from ${micros(edges[0])} to ${micros(edges.at(-1))}; darker is more.`,
+    summary: `${data.metric} of ${count(sum(requests.values))} requests, from ${micros(edges[0])} to ${micros(edges.at(-1))}; the stronger the colour, the more.`,
     spec: {
       key: keyed(data, marks, sum(requests.values)),
       x: sight(data),
