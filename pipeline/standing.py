@@ -5,6 +5,7 @@ Law: what nobody judges, what is judged on old events, and what a worker says to
 numbers say; what fires is never hidden by a window without data; a word that is not known yet is never well.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -44,6 +45,15 @@ class Freshness(NamedTuple):
         if behind_s > STALE_S + allowed_s:
             return f"what is judged now is {lasting(behind_s)} old"
         return f"behind: {self.lagging}" if self.lagging else ""
+
+
+def trend(target: float, cells: Sequence[Sequence[int]], count: int) -> list[float | None]:
+    """Burn rates of so many cells, the newest last, of columns: cell, good, bad. None: nothing was eligible."""
+    found: list[float | None] = [None] * count
+    for cell, good, bad in zip(*cells, strict=True):
+        if good + bad:
+            found[cell] = round(bad / (good + bad) / (1 - target), 4)
+    return found
 
 
 def standing(

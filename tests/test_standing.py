@@ -9,7 +9,7 @@ import pytest
 from pipeline.alerts import Severity, State
 from pipeline.commands import fleet
 from pipeline.embedded import EmbeddedClickHouse
-from pipeline.standing import STANDINGS, Freshness, standing
+from pipeline.standing import STANDINGS, Freshness, standing, trend
 from pipeline.web.asking import sql_of
 from tests.database import Database, insert
 from tests.fleet_story import judged
@@ -110,3 +110,9 @@ def test_freshness_is_asked_of_judgements_and_of_what_workers_say_within_the_min
         says("judge", timedelta(hours=-1), "9 records wait")
         assert asked().lagging == "judge of h/judge: 9 records wait"
     database.drop()
+
+
+def test_a_trend_has_a_burn_rate_a_cell_and_none_where_nothing_was_eligible() -> None:
+    found = trend(0.99, ([0, 3, 11], [99, 0, 80], [1, 0, 20]), 12)
+    assert found == [pytest.approx(1.0), *[None] * 10, pytest.approx(20.0)]
+    assert trend(0.99, ((), (), ()), 36) == [None] * 36

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.commands.tables import Table
 from pipeline.delivery.words_figures import lasting, promised, share, times
-from pipeline.standing import STANDINGS, Freshness, standing
+from pipeline.standing import STANDINGS, Freshness, standing, trend
 
 FLEET_SQL = """\
 SELECT c.slo AS slo, c.instance AS instance, c.service AS service, c.labels AS labels, c.state AS alert_state,
@@ -119,7 +119,7 @@ def with_trends(rows: Iterable[dict[str, Any]], trends: Iterable[dict[str, Any]]
     cells = {(row["slo"], row["instance"]): row["cells"] for row in trends}
     empty = ((), (), ())
     return [
-        {**row, "trend_burn_rate": trend(row["target"], cells.get((row["slo"], row["instance"]), empty))}
+        {**row, "trend_burn_rate": trend(row["target"], cells.get((row["slo"], row["instance"]), empty), CELLS)}
         for row in rows
     ]
 
@@ -130,15 +130,6 @@ def state_of(row: dict[str, Any], is_stale: bool) -> str:
         row["alert_state"], row["severity"], row["compliance_ratio"], row["budget_remaining_ratio"], is_stale
     )
     return word.replace("_", " ")
-
-
-def trend(target: float, cells: Sequence[Sequence[int]]) -> list[float | None]:
-    """Burn rates of the cells of an hour, the newest last; None: nothing was eligible."""
-    found: list[float | None] = [None] * CELLS
-    for at, good, bad in zip(*cells, strict=True):
-        if good + bad:
-            found[at] = bad / (good + bad) / (1 - target)
-    return found
 
 
 def chosen(fleet: Iterable[dict[str, Any]], choice: Choice) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from pipeline.controls.sequential import Interval, Pair, Sample, bet, dispersion
 from pipeline.delivery.words_figures import clean, many, share
 from pipeline.spec.problems import Refused
 
+COMPARED = ("DEPLOY", "ROLLBACK", "KNOB")  #: kinds of changes that may have made something worse or better
 BEFORE, WEEK = "before", "week"
 BASELINES: Mapping[str, str] = {BEFORE: "just before it", WEEK: "a week earlier"}
 LIKE_LEAST = 0.5  #: of the events after a change a week earlier has: with fewer it says nothing, and holds up nobody
@@ -56,8 +57,8 @@ class ComparisonSpec:
 
     def asked(self, service: str = "", change_id: str = "", slo: str = "", instance: str = "") -> dict[str, Any]:
         """The values of infra/clickhouse/page/comparison.sql; `instance`: of the SLO, when there is one."""
-        one = {"slo": slo, "instance": instance}
-        return {"service": service, "change_id": change_id, **one, "since_s": self.since_s, "window_s": self.window_s}
+        about = {"service": service, "change_id": change_id, "slo": slo, "instance": instance}
+        return {**about, "kinds": list(COMPARED), "since_s": self.since_s, "window_s": self.window_s}
 
 
 class Change(NamedTuple):

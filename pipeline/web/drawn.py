@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from pipeline.controls.comparison import COMPARED
 from pipeline.web import charts
 from pipeline.web.answers import (
     BudgetChart,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 NOTHING = "Nothing was counted in this time"
 MARKS_MOST = 500
-COMPARED = ("DEPLOY", "ROLLBACK", "KNOB")  #: kinds of changes of comparison.sql
 NO_EVENTS = "No request of this time was kept whole: BURNLINE_EVENTS_ARCHIVE says which are"
 NO_SKETCHES = "No request was stored in this time for this SLO's service and labels"
 

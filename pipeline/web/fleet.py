@@ -327,13 +327,3 @@ def sibling_of(snapshot: Snapshot, place: int) -> Sibling:
         id=id_of(*row.key), instance=row.instance, standing=snapshot.standings[place], burn_rate=row.burn_rate,
         budget_remaining_ratio=row.budget_remaining_ratio,
     )  # fmt: skip
-
-
-def trend(target: float, cells: tuple[Sequence[int], Sequence[int], Sequence[int]]) -> Rates:
-    """Turn (cell, good, bad) columns into a burn rate a cell; without data None."""
-    counted = {cell: (good, bad) for cell, good, bad in zip(*cells, strict=True)}
-    rates: Rates = []
-    for cell in range(STEPS):
-        good, bad = counted.get(cell, (0, 0))
-        rates.append(round(bad / (good + bad) / (1 - target), 4) if good + bad else None)
-    return rates

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipeline.standing import Freshness
+from pipeline.standing import Freshness, trend
 from pipeline.web.answers import OpenAlert, Rates
 from pipeline.web.asking import KEPT_S, Asking, Found, NoAnswer
 from pipeline.web.definitions import known_of
-from pipeline.web.fleet import STEP_S, Instance, Listed, Snapshot, listed, trend
+from pipeline.web.fleet import STEP_S, STEPS, Instance, Listed, Snapshot, listed
 from pipeline.web.parameters import FleetQuery
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Source:
         # not all at once: they would all be asked for again at once
         for place, row in enumerate(rows):
             until_at = found.as_of + timedelta(seconds=TRENDS_S * (1 + place % 8 / 8))
-            self._trends[row.key] = until_at, trend(row.target, cells.get(row.key, ((), (), ())))
+            self._trends[row.key] = until_at, trend(row.target, cells.get(row.key, ((), (), ())), STEPS)
             self._trends.move_to_end(row.key)
         while len(self._trends) > TRENDS_MOST:
             self._trends.popitem(last=False)

@@ -107,11 +107,6 @@ def test_a_time_to_exhaustion_comes_with_the_rate_it_assumes(rest: float | None,
     assert fleet.exhausted_in({"time_to_exhaustion_s": rest, "exhaustion_burn_rate": rate}) == said
 
 
-def test_a_trend_has_a_burn_rate_a_cell_and_none_where_nothing_was_eligible() -> None:
-    found = fleet.trend(0.99, ([0, 3, 11], [99, 0, 80], [1, 0, 20]))
-    assert found == [pytest.approx(1.0), *[None] * 10, pytest.approx(20.0)]
-
-
 @given(st.lists(st.none() | st.floats(0, 1e6), max_size=12))
 def test_a_trend_is_drawn_a_character_a_cell_and_more_is_never_lower(rates: list[float | None]) -> None:
     drawn = str(Screen(emoji=False).render_str(fleet.sparkline(rates)))

@@ -98,7 +98,8 @@ def test_a_signal_lives_longer_than_it_takes_to_look_again() -> None:
     assert [(each.name, dict(each.values)) for each in asked] == [
         ("gate", {"service": ""}), ("freshness", {}),
         ("comparison", {
-            "service": "", "change_id": "", "slo": "", "instance": "", "since_s": 86_400.0, "window_s": 3_600.0,
+            "service": "", "change_id": "", "slo": "", "instance": "", "kinds": ["DEPLOY", "ROLLBACK", "KNOB"],
+            "since_s": 86_400.0, "window_s": 3_600.0,
         }),
     ]  # fmt: skip
     uses = set(re.findall(r"{(\w+):", asked[-1].sql))

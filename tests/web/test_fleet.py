@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.standing import STANDINGS, Freshness
-from pipeline.web.fleet import Known, Snapshot, group_of, listed, matched, page, row_of, trend
+from pipeline.web.fleet import Known, Snapshot, group_of, listed, matched, page, row_of
 from pipeline.web.parameters import SORTS, FleetQuery, unsealed
 from tests.web.fleets import NOW, instance, snapshot
 
@@ -145,8 +145,3 @@ def test_a_filter_finds_what_it_says(query: FleetQuery, names: list[str]) -> Non
 def test_a_row_without_files_says_that_it_does_not_know_them() -> None:
     row = row_of(snapshot(instance("a", windows=[])), 0)
     assert (row.metric, row.description, row.slo_labels, row.burn_rate, row.sla) == (None, None, None, None, None)
-
-
-def test_a_trend_has_a_gap_where_nothing_was_counted() -> None:
-    assert trend(0.99, ([0, 35], [99, 0], [1, 5])) == [pytest.approx(1.0), *[None] * 34, pytest.approx(100.0)]
-    assert trend(0.99, ((), (), ())) == [None] * 36
