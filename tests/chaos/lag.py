@@ -37,6 +37,11 @@ class Sample:
     def lags(self) -> tuple[float, float, float]:
         return self.events, self.judge_s, self.store_s
 
+    @property
+    def reached_s(self) -> tuple[float, float]:
+        """Up to when all is judged, and stored."""
+        return self.at_s - self.judge_s, self.at_s - self.store_s
+
 
 def within_since_s(samples: Sequence[Sample], limits: tuple[float, ...]) -> float | None:
     """Time of the first look since which lags have been within the limits; a lone one past them is a busy machine's.
@@ -52,6 +57,15 @@ def within_since_s(samples: Sequence[Sample], limits: tuple[float, ...]) -> floa
         elif is_within and since_s is None:
             since_s = sample.at_s
     return since_s
+
+
+def went_on_since(samples: Sequence[Sample], since_s: float) -> bool:
+    """Whether judge and store got further than they were by then, each in its slowest partition."""
+    if not samples:
+        return False
+    before = [sample.reached_s for sample in samples if sample.at_s <= since_s] or [(since_s, since_s)]
+    then = [max(times) for times in zip(*before, strict=True)]
+    return all(now > past for now, past in zip(samples[-1].reached_s, then, strict=True))
 
 
 class LagWatch:
@@ -96,6 +110,10 @@ class LagWatch:
         """Whether everybody has answered lately, and nobody is far behind."""
         lately = [sample.lags for sample in self.samples[-3:]]
         return bool(lately) and all(max(lags) < UNKNOWN and max(lags[1:]) < FAR_S for lags in lately)
+
+    def went_on(self, since_s: float) -> bool:
+        """Whether everybody has been at work since then, however far behind."""
+        return went_on_since(self.samples[:], since_s)
 
     def recovered_s(self, healed_s: float, limits: tuple[float, ...]) -> float | None:
         """Seconds from a heal until lags were within the limits; None before that has lasted for a while."""

@@ -13,7 +13,7 @@ from pipeline.embedded.kafka_security import HOST
 from tests.chaos import report
 from tests.chaos.crew import one_of
 from tests.chaos.faults import FAULTS, SHORT
-from tests.chaos.lag import Sample, within_since_s
+from tests.chaos.lag import Sample, went_on_since, within_since_s
 from tests.chaos.launcher import PHASES
 from tests.chaos.load import LoadPlan, bursts
 from tests.chaos.proxy import COMMITS, Proxy
@@ -29,7 +29,7 @@ SEED = int(os.environ.get("BURNLINE_TEST_SEED", "0")) or random.SystemRandom().r
 @pytest.mark.timeout(480)
 def test_a_worker_the_broker_and_clickhouse_are_killed_under_load_and_every_event_counts_once(tmp_path: Path) -> None:
     print(f"replay: BURNLINE_TEST_SEED={SEED} pytest {__file__}")
-    with Session(tmp_path, SHORT, SEED, RATE) as session:
+    with Session(tmp_path, SHORT, SEED, RATE, is_hurried=True) as session:
         result = session.run(rounds=1)
     report.show([result])
     assert result.problems == []
@@ -108,6 +108,27 @@ def test_what_a_seed_draws_later_does_not_hang_on_how_many_are_there_just_then()
 def test_a_fault_is_over_when_lags_stay_within_their_limits(lags: list[float], since_s: float | None) -> None:
     samples = [Sample(at_s, 0.0, lag, 0.0, 0, 0) for at_s, lag in enumerate(lags)]
     assert within_since_s(samples, (5_000.0, 3.0, 3.0)) == since_s
+
+
+@pytest.mark.parametrize(
+    ("judge_s", "store_s", "went_on"),
+    [
+        pytest.param(6.0, 49.0, True, id="however far behind"),
+        pytest.param(6.0, 51.0, False, id="the store stands still"),
+        pytest.param(16.0, 9.0, False, id="the judge stands still"),
+        pytest.param(6.0, float("inf"), False, id="the store does not answer"),
+    ],
+)
+def test_everybody_is_at_work_who_has_got_further(judge_s: float, store_s: float, went_on: bool) -> None:
+    before = [Sample(9.0, 0.0, 4.0, 39.0, 0, 0), Sample(10.0, 0.0, 5.0, float("inf"), 0, 0)]
+    assert not went_on_since(before, 10.0)
+    assert went_on_since([*before, Sample(20.0, 0.0, judge_s, store_s, 0, 0)], 10.0) == went_on
+
+
+def test_from_the_start_everybody_is_at_work_who_did_something_that_came_after_it() -> None:
+    assert not went_on_since([], 0.0)
+    assert not went_on_since([Sample(5.0, 0.0, 2.0, 1.7e9, 0, 0)], 0.0)
+    assert went_on_since([Sample(5.0, 0.0, 2.0, 4.5, 0, 0)], 0.0)
 
 
 def test_runs_are_kept_side_by_side_and_told_of_as_one_table(
