@@ -1,14 +1,16 @@
 """Which group members a worker is, written down, so that its successor can leave the groups for it.
 
 A worker that is killed leaves no group: its partitions wait for the session to end, half a minute by default. Who holds
-the lock of a place among the worker's files proves that the one before is dead, and says so to the broker. Where
-nothing was kept, or nothing can be said, the session ends as ever.
+the lock of a place among the worker's files proves that the one before is dead, and says so to the broker. It proves
+nothing of one on another machine, whose locks a network file system may not show here: what a worker of another kernel
+wrote is left alone. There, where nothing was kept, and where nothing can be said, the session ends as ever.
 """
 
 import asyncio
 import fcntl
 import json
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from aiokafka.errors import KafkaError, UnknownMemberIdError, for_code
 from aiokafka.protocol.group import LeaveGroupRequest
 
 PLACES_MOST = 64  #: workers that share one directory
+KERNEL = Path("/proc/sys/kernel/random/boot_id")  #: one for all that see each other's locks, whatever the file system
 LEAVE_S = 10.0  #: a start waits no longer for the broker's answers
 BYTES_MOST = 1 << 16  #: what is longer is not ours
 
@@ -27,19 +30,23 @@ log = structlog.get_logger()
 
 
 class Memberships:
-    """A place among the workers of one directory; what stood in it when it was taken is `left_behind`."""
+    """A place among the workers of one directory; what a dead one of this kernel left in it is `left_behind`."""
 
-    def __init__(self, home: Path) -> None:
-        """Take the first free place of `home`; without one, and where files cannot be kept, nothing is written."""
+    def __init__(self, home: Path, kernel: str = "") -> None:
+        """Take the first free place of `home`; without one, and where files cannot be kept, nothing is written.
+
+        `kernel`: which one we run on; empty: it is looked up.
+        """
         self.members: dict[str, str] = {}  # group -> member of it
+        self._kernel = kernel or _kernel()
         self._place = _taken_place(home)
-        self.left_behind = {} if self._place is None else _read(self._place)
+        self.left_behind = {} if self._place is None else _read(self._place, self._kernel)
 
     def note(self, group: str, member: str) -> None:
         """We are this member of this group now."""
         if self._place is None or not member or self.members.get(group) == member:
             return
-        told = json.dumps({**self.members, group: member}).encode()
+        told = json.dumps({"kernel": self._kernel, "members": {**self.members, group: member}}).encode()
         try:
             os.pwrite(self._place, told, 0)  # one that is torn is read as none
             os.ftruncate(self._place, len(told))
@@ -70,12 +77,22 @@ def _taken_place(home: Path) -> int | None:
     return None
 
 
-def _read(place: int) -> dict[str, str]:
+def _kernel() -> str:
+    """Name the kernel we run on; where it has no name, the machine."""
+    try:
+        return KERNEL.read_text("ascii").strip()
+    except OSError:
+        return platform.node()
+
+
+def _read(place: int, kernel: str) -> dict[str, str]:
     try:
         found = json.loads(os.pread(place, BYTES_MOST, 0))
-    except ValueError:
+        if found["kernel"] != kernel:
+            return {}
+        return {str(group): str(member) for group, member in found["members"].items()}
+    except (ValueError, TypeError, LookupError, AttributeError):
         return {}
-    return {str(group): str(member) for group, member in found.items()} if isinstance(found, dict) else {}
 
 
 def member_of(consumer: aiokafka.AIOKafkaConsumer) -> str:

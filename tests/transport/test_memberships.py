@@ -36,6 +36,19 @@ def test_nothing_is_found_of_a_worker_that_lives(tmp_path: Path) -> None:
     assert Memberships(tmp_path).left_behind == {GROUP: "consumer-18"}, "the place of the dead one, not of the living"
 
 
+def test_the_group_of_a_worker_of_another_machine_is_not_left_though_its_lock_is_not_seen(tmp_path: Path) -> None:
+    here, there = tmp_path / "as it is here", tmp_path / "as it is there"
+    living = Memberships(here, "kernel-a")
+    living.note(GROUP, "consumer-17")
+    there.mkdir()
+    (there / "0.json").write_bytes((here / "0.json").read_bytes())  # the same file, and a lock that stayed behind
+    other = Memberships(there, "kernel-b")
+    assert other.left_behind == {}
+    other.note(GROUP, "consumer-18")
+    other.close()
+    assert Memberships(there, "kernel-b").left_behind == {GROUP: "consumer-18"}
+
+
 def test_a_member_that_is_none_yet_is_not_written(tmp_path: Path) -> None:
     first = Memberships(tmp_path)
     first.note(GROUP, "")
@@ -44,15 +57,19 @@ def test_a_member_that_is_none_yet_is_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "torn", [b"", b'{"a": "b', b"[1]", b"\xff\xfe", b'{"a": "' + b"x" * BYTES_MOST + b'"}'],
-    ids=["empty", "cut off", "another shape", "no text", "too long"],
+    "torn",
+    [
+        b"", b'{"a": "b', b"[1]", b"{}", b'{"kernel": "k", "members": 1}', b"\xff\xfe",
+        b'{"a": "' + b"x" * BYTES_MOST + b'"}',
+    ],
+    ids=["empty", "cut off", "another shape", "nothing", "no members", "no text", "too long"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_nothing(tmp_path: Path, torn: bytes) -> None:
     (tmp_path / "0.json").write_bytes(torn)
-    found = Memberships(tmp_path)
+    found = Memberships(tmp_path, "k")
     assert found.left_behind == {}
     found.note(GROUP, "consumer-17")
-    assert json.loads((tmp_path / "0.json").read_bytes()) == {GROUP: "consumer-17"}
+    assert json.loads((tmp_path / "0.json").read_bytes())["members"] == {GROUP: "consumer-17"}
 
 
 def test_where_nothing_can_be_kept_a_worker_goes_on_without(tmp_path: Path) -> None:
