@@ -90,6 +90,23 @@ def test_the_keyboard_goes_everywhere(look: Look) -> None:
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_keyboard_leaves_the_filter_for_the_rows_and_is_told_where_it_goes(look: Look) -> None:
+    with look("/") as page:
+        page.locator(FIRST).wait_for()
+        page.keyboard.press("j")
+        expect(page.locator(FIRST)).to_be_focused()
+        page.keyboard.press("/")
+        page.keyboard.type("chat")
+        page.keyboard.press("Escape")
+        expect(page.locator("#filter")).to_have_value("")
+        page.keyboard.press("Escape")
+        expect(page.locator("burn-grid tr[tabindex='0']")).to_be_focused()
+        page.keyboard.press("g")
+        page.keyboard.press("a")
+        expect(page.locator("#announcer")).to_have_text("Alerts")
+        expect(page.locator("#main")).to_be_focused()
+
+
 def test_what_has_the_focus_is_seen_to_have_it(look: Look) -> None:
     with look("/") as page:
         page.locator(FIRST).wait_for()

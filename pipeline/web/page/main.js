@@ -120,7 +120,7 @@ function changeTheme() {
 
 /** Show what the address says. */
 async function show() {
-  const route = here();
+  const [route, before] = [here(), name];
   if (route.view !== name) {
     view?.close();
     [view, name] = [null, route.view];
@@ -134,6 +134,13 @@ async function show() {
   view.route(here());
   live.open(view.live());
   redraw();
+  if (before && before !== name) requestAnimationFrame(arrive);
+}
+
+/** Say which view this is now; whoever came from what is gone goes on at its beginning. */
+function arrive() {
+  announce(view?.title ?? "");
+  if (document.activeElement === document.body) main.focus({ preventScroll: true });
 }
 
 function token(event) {
