@@ -64,8 +64,9 @@ def page(seen: Seen) -> Group:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     left_s = (row["expires_at"] - row["evaluated_at"]).total_seconds() - row["age_s"]
+    said = row["state"].replace("_", " ")
     value = "-" if row["value"] is None else f"{row['value']:,.4g} {row['unit']}".strip()
     return [
-        row["service"], row["model"] or "all", row["name"], row["scope"] or "-", row["state"], value, row["reason"],
+        row["service"], row["model"] or "all", row["name"], row["scope"] or "-", said, value, row["reason"],
         f"{lasting(row['age_s'])} ago", "expired" if row["is_expired"] else lasting(max(left_s, 0.0)),
     ]  # fmt: skip

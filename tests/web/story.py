@@ -270,7 +270,7 @@ def tell_signals(client: Any, now: datetime) -> None:
     said: list[tuple[str, str, str, str, float | None, str, str]] = [
         ("", "gate", "", "frozen", 2.0, "", "chat-ttft: what burns is mended first: a critical alert is open"),
         (MODELS[0], "scale", "", "out", 6.0, "replicas", "31 requests a second come, 6 replicas bear 34"),
-        (MODELS[0], "capacity", "h100-fp8", "measured", 24.0, "requests", "at 25 in flight chat-ttft breaks"),
+        (MODELS[0], "capacity", "h100-fp8", "at_least", 24.0, "requests", "at 25 in flight chat-ttft breaks"),
         (MODELS[0], "shed", "LOW", "shed", 0.5, "share of the class to shed", "CRITICAL burns at 26x"),
         (MODELS[0], "cost", "", "unknown", None, "", "no event has a price"),
         (MODELS[0], "forecast", "", "forecast", 33.0, "requests/s", "a model that beats the season"),

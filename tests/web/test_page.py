@@ -224,6 +224,9 @@ def test_signals_say_what_is_in_force_and_no_gate_is_open_while_its_service_burn
         expect(published.locator("tbody tr")).to_have_count(6)
         scale = published.locator("tr", has_text="scale")
         expect(scale).to_contain_text("6 replicas")
+        expect(published.locator("tr", has_text="capacity")).to_contain_text("at least")
+        box = page.get_by_role("region", name="Signals")
+        assert box.evaluate("(each) => each.scrollWidth <= each.clientWidth"), "all of it is seen"
         expect(published.locator("tr", has_text="forecast")).to_contain_text("Expired")
         expect(published.locator("tr", has_text="cost")).to_contain_text("no data")
         chat = page.get_by_role("table", name="Deploy gates").locator("tr", has_text="chat")

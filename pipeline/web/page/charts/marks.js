@@ -5,6 +5,7 @@ import { instant } from "../format.js";
 import { colour } from "../theme.js";
 
 const LETTERS = { alert: "A", correction: "C", revision: "R", note: "N", change: "D" };
+const LABEL_PX = 13;
 const TOKENS = { CRITICAL: "critical", WARNING: "warning" };
 
 const seconds = (text) => (text ? instant(text).getTime() / 1000 : null);
@@ -61,10 +62,11 @@ function written(ctx, text, x, y) {
   ctx.restore();
 }
 
-/** A uPlot hook that draws horizontal lines: `[{value, label, token}]`. */
+/** A uPlot hook that draws horizontal lines: `[{value, label, token}]`; labels of lines that are close stand in a row. */
 export function lines(levels) {
   return (chart) => {
     const { ctx, bbox } = chart;
+    let [last, free] = [-Infinity, 0];
     ctx.save();
     ctx.font = `${11 * ratio()}px sans-serif`;
     ctx.textBaseline = "bottom";
@@ -79,7 +81,9 @@ export function lines(levels) {
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      written(ctx, label, bbox.left + 4 * ratio(), y - 2 * ratio());
+      const x = Math.abs(y - last) < LABEL_PX * ratio() ? free : bbox.left + 4 * ratio();
+      written(ctx, label, x, y - 2 * ratio());
+      [last, free] = [y, x + ctx.measureText(label).width + LABEL_PX * ratio()];
     }
     ctx.restore();
   };

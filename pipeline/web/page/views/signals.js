@@ -106,13 +106,16 @@ export class Signals {
   #signal(item) {
     const { service, model, name, scope, state, value: number, unit, reason, is_expired: isExpired } = item;
     const isKnown = number !== null && !isExpired;
+    const said = state.replaceAll("_", " ");
     return html`<tr class=${isExpired ? "muted" : ""}>
       <th scope="row"><a href=${link("fleet", "", { service })}>${service}</a></th>
       <td>${model || html`<span class="muted">all</span>`}</td>
       <td>${name}</td>
       <td>${scope}</td>
-      <td>${isExpired ? html`<s>${state}</s>` : state}</td>
-      <td class="number">${isKnown ? `${figure.format(number)} ${unit}` : value(NO_DATA)}</td>
+      <td>${isExpired ? html`<s>${said}</s>` : said}</td>
+      <td class="number">
+        ${isKnown ? html`${figure.format(number)} <span class="unit muted">${unit}</span>` : value(NO_DATA)}
+      </td>
       <td class="reason" title=${figures(item)}>${reason}</td>
       <td>${time(item.evaluated_at, { relative: true })}</td>
       <td>${holds(item)}</td>
