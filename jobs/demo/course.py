@@ -37,7 +37,8 @@ STORED_SQL = "SELECT sum(requests) FROM burnline.sli_1h"
 
 SUMMARY = {
     "Compliance, error budget, and the burn rate over a day": (
-        "SELECT slo, instance, good, bad, compliance_ratio, target, budget_remaining_ratio, exhaustion_burn_rate\n"
+        "SELECT slo, instance, bad, compliance_ratio AS compliance, target, budget_remaining_ratio AS budget_left,\n"
+        "       exhaustion_burn_rate AS burn_rate\n"
         "FROM burnline.compliance INNER JOIN burnline.error_budget USING (slo, instance) ORDER BY slo, instance"
     ),
     "Latency by model over the whole day, from the sketches: P50, P95, P99": (

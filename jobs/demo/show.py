@@ -9,9 +9,11 @@ from rich.text import Text
 
 from jobs.demo.watch import SeenAlert, Watch
 from pipeline.alerts import Kind
+from pipeline.commands.fleet import labelled
 from pipeline.commands.tables import Table
 
 SHOWN_INSTANCES = 12
+SPARE = ("bad", "target")  #: of rows of ClickHouse, on a narrow terminal
 COLOURS = {"CRITICAL": "bold red", "WARNING": "yellow", "NONE": "green", "INFO": "cyan"}
 
 
@@ -82,9 +84,10 @@ def figure(record: dict[str, Any]) -> str:
 
 def sql_table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
     """Rows of ClickHouse as they came."""
-    table = Table(*columns, title=title)
+    table = Table(*columns, title=title, spare=[name for name in SPARE if name in columns])
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        cells = zip(columns, map(_cell, row), strict=True)
+        table.add_row(*(labelled(cell) if name == "instance" else cell for name, cell in cells))
     return table
 
 
