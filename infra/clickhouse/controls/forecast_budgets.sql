@@ -7,7 +7,7 @@ FROM (
            toUnixTimestamp(e.window_start) AS window_start_s, toUnixTimestamp(e.window_end) AS window_end_s,
            toInt64(round(e.budget_minutes * 60 / (1 - e.target))) AS window_s, e.budget_remaining_ratio AS remaining_ratio
     FROM error_budget AS e
-    INNER JOIN compliance_corrected AS k ON e.slo = k.slo AND e.instance = k.instance
+    INNER JOIN compliance AS k ON e.slo = k.slo AND e.instance = k.instance
     WHERE k.counts = 'REQUESTS' AND e.budget_remaining_ratio IS NOT NULL AND ({service:String} = '' OR k.service = {service:String})
     ORDER BY remaining_ratio, slo, instance LIMIT {most:UInt32}
 ) AS b
