@@ -21,6 +21,7 @@ from tests.bench import ingest as ingest_bench
 from tests.bench import judge as judge_bench
 from tests.bench import kernel as kernel_bench
 from tests.bench import latency as latency_bench
+from tests.bench import page as page_bench
 from tests.bench import presets as presets_bench
 from tests.bench import report
 from tests.bench import scaling as scaling_bench
@@ -360,6 +361,8 @@ def views(
     for each in result["refreshed"]:
         took = f"{each['sum_s']:.1f} s, {each['median_s']:.2f} s each"
         print(f"{each['table']}: {each['parts']} parts counted anew in {took}")
+    for line in page_bench.lines(result["page"]) if result["page"] else ["page: no Chromium, run `make chromium`"]:
+        print(line)
     kept = result["stored"]
     title = (
         f"{kept['events']:,} events stored at {kept['events_per_s']:,.0f}/s, {kept['rows_per_s']:,.0f} rows/s; a raw "
