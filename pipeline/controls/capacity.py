@@ -182,8 +182,8 @@ def judged(spec: CapacitySpec, loads: Sequence[Load], slo: str) -> list[tuple[Lo
     z = NormalDist().inv_cdf(spec.confidence_ratio)
     good = sum((load.tallies.get(slo, NO_TALLY).good for load in loads), NOTHING)
     timed = [load for load in loads if slo in load.spreads]
-    shifts = Shifts([each.mean for each in timed], [each.spreads[slo] for each in timed]) if timed else None
-    shifted = {load.least: shifts.at(place) for place, load in enumerate(timed)} if shifts else {}
+    lines = Shifts([each.mean for each in timed], [each.spreads[slo] for each in timed]).lines()
+    shifted = {load.least: line for load, line in zip(timed, lines, strict=True)}
     return [(load, _judged(spec, load, loads, slo, good.each, z, shifted.get(load.least))) for load in loads]
 
 

@@ -56,20 +56,34 @@ class Spread:
         return cls(*arrays)
 
 
-class Side(NamedTuple):
-    """Smaller or greater loads, put to one: bad and good ones, and the variance of either. Sums of weights."""
+class Curves(NamedTuple):
+    """How slow the loads around each load are beside it. Shapes: (loads, loads), a row each that is asked for."""
 
-    bad: float
-    good: float
-    bad_squares: float
-    good_squares: float
+    some: NDArray[np.bool_]  # which loads take part
+    apart: Floats  # log of a load over the one asked for
+    bends: Floats  # (loads, BENDS): log time by powers of `apart`
+    covariance: Floats  # (loads, BENDS, BENDS)
+    is_there: NDArray[np.bool_]  # (loads,): whether a curve fits at all
+
+    def shifts(self, turned: Floats | float = 0.0) -> Floats:
+        """How much slower each load is, in log time; `turned`: added to the bends."""
+        bends = self.bends + turned
+        return np.asarray(sum(bends[:, k, None] * self.apart ** (k + 1) for k in range(BENDS)))
+
+
+class Sides(NamedTuple):
+    """Smaller and greater loads, put to each load. Sums of weights and of their squares; shapes: (2, loads)."""
+
+    bad: Floats
+    good: Floats
+    bad_squares: Floats
+    good_squares: Floats
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> Floats:
         """Of the log odds; infinite where nothing is known."""
-        if not self.bad or not self.good:
-            return float("inf")
-        return self.bad_squares / self.bad**2 + self.good_squares / self.good**2
+        of_bad, of_good = _over(self.bad_squares, self.bad**2, np.inf), _over(self.good_squares, self.good**2, np.inf)
+        return of_bad + of_good
 
 
 class Shifts:
@@ -78,7 +92,10 @@ class Shifts:
     def __init__(self, loads: Sequence[float], spreads: Sequence[Spread]) -> None:
         """`loads`: mean in flight, ascending."""
         self._x = np.log(np.maximum(np.asarray(loads, np.float64), 0.5))
-        weight, squares = (np.array([getattr(each, name) for each in spreads]) for name in ("weight", "squares"))
+        weight, squares = (
+            np.array([getattr(each, name) for each in spreads]).reshape(-1, 2 * CELLS + 1)
+            for name in ("weight", "squares")
+        )
         self._tails = np.cumsum(weight[:, ::-1], axis=1)[:, ::-1]  # from a cell on
         self._all, bad = self._tails[:, 0], self._tails[:, CELLS]
         self._bad, self._good_squares = bad, squares[:, :CELLS].sum(axis=1)
@@ -87,114 +104,124 @@ class Shifts:
         self._good_each = _over(self._good_squares, good, 1.0)
         timed = weight[:, : NEVER + CELLS]
         self._mean = _over(timed @ MIDDLES, timed.sum(axis=1), 0.0)
-        spread = float((timed * (MIDDLES - self._mean[:, None]) ** 2).sum() / max(timed.sum(), 1e-9))
+        spread = max(float((timed * (MIDDLES - self._mean[:, None]) ** 2).sum() / max(timed.sum(), 1e-9)), 1e-12)
         self._variance = np.maximum(spread * _over(squares.sum(axis=1), self._all**2, np.inf), 1e-12)
 
-    def at(self, place: int) -> Line | None:
-        """Bound the log odds of bad at a load. None: the loads around it do not tell."""
-        fitted = self._curve(place)
-        if fitted is None:
-            return None
-        some, powers, bends, covariance = fitted
-        is_above = some >= place
-        share, weights = self._weighted(self._sides(some, powers @ bends, is_above, None))
+    def lines(self) -> list[Line | None]:
+        """Bound the log odds of bad at each load. None: the loads around it do not tell."""
+        curves = self._curves()
+        parts = self._parts(curves)
+        sides = self._sides(parts, self._slow(curves.shifts()))
+        share, weights = _weighted(sides)
         for _ in range(TURNS):
-            sides = self._sides(some, powers @ bends, is_above, share)
-            share, weights = self._weighted(sides)
-        if not 0 < share < 1 or not _agree(sides):
-            return None
+            sides = sides._replace(bad_squares=self._expected(parts, share))
+            share, weights = _weighted(sides)
         bad, good = _together(sides, weights)
-        bad_squares, good_squares = (
-            sum(w * w * side[k] for w, side in zip(weights, sides, strict=True)) for k in (2, 3)
-        )
-        if bad * bad < BAD_LEAST * bad_squares:
-            return None
-        turns = [self._turn(some, powers, bends, k, sqrt(covariance[k, k]), is_above, weights) for k in range(BENDS)]
-        of_curve = float(np.array(turns) @ covariance @ np.array(turns))
-        return Line(log(bad / good), sqrt(bad_squares / bad**2 + good_squares / good**2 + of_curve))
+        squares = [(weights**2 * each).sum(axis=0) for each in (sides.bad_squares, sides.good_squares)]
+        is_told = curves.is_there & (share > 0) & (share < 1) & _agree(sides) & (bad**2 >= BAD_LEAST * squares[0])
+        slopes = self._slopes(curves, parts, weights)
+        variance = np.einsum("pi,pij,pj->p", slopes, curves.covariance, slopes)
+        variance += _over(squares[0], bad**2, 0.0) + _over(squares[1], good**2, 0.0)
+        return [
+            Line(log(bad[place] / good[place]), sqrt(variance[place])) if told else None
+            for place, told in enumerate(is_told)
+        ]
 
     # -- how slow each load is
-    def _curve(self, place: int) -> tuple[NDArray[np.int64], Floats, Floats, Floats] | None:
-        """Lay a curve of log time over log load through loads around one; return them, powers, bends, and errors."""
-        apart = self._x - self._x[place]
-        near = np.abs(apart) <= log(1 + NEAR)
-        own = float(np.average(self._mean[near], weights=1 / self._variance[near]))
-        some = np.flatnonzero(np.abs(self._mean - own) <= REACH + 2 * np.sqrt(self._variance))
-        while len(some) >= LOADS_LEAST:
-            powers = np.stack([apart[some] ** power for power in range(BENDS + 1)], axis=1)
-            sure = 1 / self._variance[some]
-            covariance = np.linalg.pinv((powers * sure[:, None]).T @ powers)
-            fitted = covariance @ (powers.T @ (sure * self._mean[some]))
-            off = (self._mean[some] - powers @ fitted) * np.sqrt(sure)
-            kept = (np.abs(off) <= Z_OFF) & (np.abs(powers[:, 1:] @ fitted[1:]) <= REACH)
-            if kept.all():
-                excess = max(float((off**2).sum()) / max(len(some) - BENDS - 1, 1), 1.0)
-                return some, powers[:, 1:], fitted[1:], covariance[1:, 1:] * excess
-            some = some[kept]
-        return None
+    def _curves(self) -> Curves:
+        """Lay a curve of log time over log load through the loads around each; what is not on it is left out."""
+        apart = self._x - self._x[:, None]
+        near = (np.abs(apart) <= log(1 + NEAR)) / self._variance
+        own = _over(near @ self._mean, near.sum(axis=1), np.nan)
+        some = np.abs(self._mean - own[:, None]) <= REACH + 2 * np.sqrt(self._variance)
+        count = len(apart)
+        found = Curves(
+            some, apart, np.zeros((count, BENDS)), np.zeros((count, BENDS, BENDS)), np.zeros(count, np.bool_)
+        )  # fmt: skip
+        while len(rows := np.flatnonzero(~found.is_there & (some.sum(axis=1) >= LOADS_LEAST))):
+            self._lay(found, rows)
+        return found
 
-    # -- slow ones, put to one load
-    def _sides(
-        self, some: NDArray[np.int64], shifts: Floats, is_above: NDArray[np.bool_], share: float | None
-    ) -> list[Side]:
-        """Smaller and greater loads. `share` of bad ones: with it variances are those that are to be expected, or few
-        heavy ones that happen not to be there would make us sure."""
-        bad = self._slow(some, shifts)
-        expected = bad if share is None else share * self._all[some]
-        known = np.minimum(expected, self._bad[some])
-        squares = known * self._bad_each[some] + (expected - known) * self._good_each[some]
-        rows = np.stack([bad, self._all[some] - bad, squares, self._good_squares[some]])
-        return [Side(*map(float, rows[:, side].sum(axis=1))) for side in (~is_above, is_above)]
+    def _lay(self, found: Curves, rows: NDArray[np.int64]) -> None:
+        """Lay a curve for some rows: it stands where all are on it; elsewhere those that are not go."""
+        some = found.some[rows]
+        powers = found.apart[rows, :, None] ** np.arange(BENDS + 1)
+        sure = some / self._variance
+        turned = (powers * sure[:, :, None]).swapaxes(1, 2)
+        covariance = np.linalg.pinv(turned @ powers)
+        fitted = covariance @ (turned @ self._mean)[:, :, None]
+        off = (self._mean - (powers @ fitted)[:, :, 0]) * np.sqrt(sure)
+        shifts = (powers[:, :, 1:] @ fitted[:, 1:])[:, :, 0]
+        kept = some & (np.abs(off) <= Z_OFF) & (np.abs(shifts) <= REACH)
+        stands = (kept == some).all(axis=1)
+        excess = np.maximum((off**2).sum(axis=1) / np.maximum(some.sum(axis=1) - BENDS - 1, 1), 1.0)
+        found.some[rows] = kept
+        found.is_there[rows[stands]] = True
+        found.bends[rows[stands]] = fitted[stands, 1:, 0]
+        found.covariance[rows[stands]] = covariance[stands, 1:, 1:] * excess[stands, None, None]
 
-    def _slow(self, some: NDArray[np.int64], shifts: Floats) -> Floats:
+    # -- slow ones, put to each load
+    def _parts(self, curves: Curves) -> Floats:
+        """Which smaller and which greater loads take part, as 0 and 1; shape: (2, loads, loads)."""
+        is_above = np.tri(len(self._x), dtype=bool).T
+        return np.stack([curves.some & ~is_above, curves.some & is_above]).astype(np.float64)
+
+    def _sides(self, parts: Floats, slow: Floats) -> Sides:
+        """Sum up how many of each load are slow, by what was seen."""
+        known = np.minimum(slow, self._bad)
+        squares = known * self._bad_each + (slow - known) * self._good_each
+        bad, bad_squares = (np.einsum("spl,pl->sp", parts, each) for each in (slow, squares))
+        return Sides(bad, parts @ self._all - bad, bad_squares, parts @ self._good_squares)
+
+    def _expected(self, parts: Floats, share: Floats) -> Floats:
+        """What squares of bad ones add up to when the share of them is this: by those that were seen, few heavy ones
+        that happen not to be there would make us sure."""
+        expected = share[:, None] * self._all
+        known = np.minimum(expected, self._bad)
+        squares = known * self._bad_each + (expected - known) * self._good_each
+        return np.asarray(np.einsum("spl,pl->sp", parts, squares))
+
+    def _slow(self, shifts: Floats) -> Floats:
         """How many of each load are beyond the threshold times e^shift; within a cell, evenly."""
         at = np.clip(shifts / STEP + CELLS, 0, 2 * CELLS - 1e-9)
-        whole = at.astype(np.int64)
+        whole, load = at.astype(np.int64), np.arange(len(self._x))
         part = at - whole
-        return np.asarray(self._tails[some, whole] * (1 - part) + self._tails[some, whole + 1] * part)
+        return np.asarray(self._tails[load, whole] * (1 - part) + self._tails[load, whole + 1] * part)
 
-    def _weighted(self, sides: Sequence[Side]) -> tuple[float, list[float]]:
-        """The share of bad ones by both sides, each by how sure it is; and their weights."""
-        weights = [_precision(side) for side in sides]
-        bad, good = _together(sides, weights)
-        return (bad / (bad + good) if bad else 0.0), weights
-
-    def _turn(
-        self, some: NDArray[np.int64], powers: Floats, bends: Floats, which: int, step: float,
-        is_above: NDArray[np.bool_], weights: Sequence[float],
-    ) -> float:  # fmt: skip
-        """How the log odds follow one bend of the curve."""
-        if not step:
-            return 0.0
-        found = []
-        for sign in (1, -1):
-            turned = bends.copy()
-            turned[which] += sign * step
-            sides = self._sides(some, powers @ turned, is_above, None)
-            bad, good = _together(sides, weights)
-            found.append(log(max(bad, 1e-9) / max(good, 1e-9)))
-        return (found[0] - found[1]) / (2 * step)
+    def _slopes(self, curves: Curves, parts: Floats, weights: Floats) -> Floats:
+        """How the log odds follow each bend of the curves."""
+        found = np.zeros_like(curves.bends)
+        for which in range(BENDS):
+            step = np.zeros_like(curves.bends)
+            step[:, which] = np.sqrt(curves.covariance[:, which, which])
+            odds = []
+            for turned in (step, -step):
+                pair = _together(self._sides(parts, self._slow(curves.shifts(turned))), weights)
+                bad, good = (np.maximum(each, 1e-9) for each in pair)
+                odds.append(np.log(bad / good))
+            found[:, which] = _over(odds[0] - odds[1], 2 * step[:, which], 0.0)
+        return found
 
 
-def _together(sides: Sequence[Side], weights: Sequence[float]) -> tuple[float, float]:
+def _weighted(sides: Sides) -> tuple[Floats, Floats]:
+    """The share of bad ones by both sides, each by how sure it is; and what a request of either is worth."""
+    unsure = np.where(np.isfinite(sides.variance), sides.variance, 0.0) * (sides.bad + sides.good)
+    weights = _over(np.ones_like(unsure), unsure, 0.0)
+    bad, good = _together(sides, weights)
+    return _over(bad, bad + good, 0.0), weights
+
+
+def _together(sides: Sides, weights: Floats) -> tuple[Floats, Floats]:
     """Bad and good ones of both sides."""
-    pairs = list(zip(weights, sides, strict=True))
-    return sum(w * side.bad for w, side in pairs), sum(w * side.good for w, side in pairs)
+    return (weights * sides.bad).sum(axis=0), (weights * sides.good).sum(axis=0)
 
 
-def _precision(side: Side) -> float:
-    """What a request of a side is worth: how sure the side is, by how much of it there is."""
-    total = side.bad + side.good
-    return 0.0 if not total or side.variance == float("inf") else 1 / side.variance / total
-
-
-def _agree(sides: Sequence[Side]) -> bool:
+def _agree(sides: Sides) -> NDArray[np.bool_]:
     """Whether smaller and greater loads tell of the same share; where one of them tells little, they do."""
-    small, great = sides
-    if any(side.bad**2 < BAD_LEAST * side.bad_squares or not side.bad or not side.good for side in sides):
-        return True
-    apart = log(small.bad / small.good) - log(great.bad / great.good)
-    return abs(apart) <= Z_SIDES * sqrt(small.variance + great.variance)
+    is_little = (sides.bad**2 < BAD_LEAST * sides.bad_squares) | (sides.bad <= 0) | (sides.good <= 0)
+    odds = np.log(np.where(is_little, 1.0, sides.bad) / np.where(is_little, 1.0, sides.good))
+    apart = np.abs(odds[0] - odds[1])
+    return np.asarray(is_little.any(axis=0) | (apart <= Z_SIDES * np.sqrt(sides.variance.sum(axis=0))))
 
 
 def _over(amount: Floats, whole: Floats, otherwise: float) -> Floats:
