@@ -8,6 +8,8 @@ restart anything.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.delivery.words_figures import lasting
+
 STUCK_S = 60.0  #: without a unit, and without an attempt at one, for so long a step is not alive
 
 
@@ -36,7 +38,7 @@ def stuck(facts: StepFacts) -> str:
     if not facts.owned or min(facts.progress_age_s, facts.tried_age_s) <= STUCK_S:
         return ""
     waiting = f", while {facts.backlog_records} records wait" if facts.backlog_records else ""
-    return f"{facts.name} has written nothing for {facts.progress_age_s:.0f} s{waiting}"
+    return f"{facts.name} has written nothing for {lasting(facts.progress_age_s)}{waiting}"
 
 
 def lag(facts: StepFacts, limit_s: float, allowed_s: float = 0.0) -> str:
@@ -51,7 +53,7 @@ def lag(facts: StepFacts, limit_s: float, allowed_s: float = 0.0) -> str:
         (facts.behind_s, limit_s, f"{facts.backlog_records} records wait, and some have for"),
         (facts.unjudged_s or 0.0, limit_s + allowed_s, "events are seen but not judged over"),
     )
-    said = [f"{what} {age_s:.0f} s" for age_s, most_s, what in ages if age_s > most_s]
+    said = [f"{what} {lasting(age_s)}" for age_s, most_s, what in ages if age_s > most_s]
     return "; ".join([*said, facts.trouble] if facts.trouble else said)
 
 

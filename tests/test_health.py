@@ -14,10 +14,10 @@ LIMIT_S, ALLOWED_S = 30.0, 5.0
     [
         pytest.param({}, "", id="no partitions"),
         pytest.param({"owned": 2, "progress_age_s": STUCK_S}, "", id="at the limit"),
-        pytest.param({"owned": 2, "progress_age_s": 61.0}, "judge has written nothing for 61 s", id="past it"),
+        pytest.param({"owned": 2, "progress_age_s": 61.0}, "judge has written nothing for 1 min 1 s", id="past it"),
         pytest.param({"owned": 2, "progress_age_s": 61.0, "backlog_records": 9}, "while 9 records wait", id="and more"),
         pytest.param({"owned": 2, "progress_age_s": 900.0, "tried_age_s": 5.0}, "", id="its server is away, it tries"),
-        pytest.param({"owned": 2, "progress_age_s": 900.0, "tried_age_s": 61.0}, "nothing for 900 s", id="it gave up"),
+        pytest.param({"owned": 2, "progress_age_s": 900.0, "tried_age_s": 61.0}, "nothing for 15 min", id="it gave up"),
         pytest.param({"owned": 0, "progress_age_s": 900.0}, "", id="more workers than partitions"),
     ],
 )
