@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from pipeline.commands.screen import harmless, screen
 from pipeline.commands.status import Json, ask, print_json, shown
+from pipeline.commands.tables import Table
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:  # imported when it runs: other commands start without it

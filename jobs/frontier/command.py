@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, rows, shown
+from pipeline.commands.tables import Table
 from pipeline.commands.usable import spec_of
 
 if TYPE_CHECKING:  # imported when it runs: other commands start without it

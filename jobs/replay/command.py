@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from jobs.pacing import PaceError, parse_time_us, stop_on_interrupt
+from pipeline.commands.tables import Table
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:  # imported when it runs: other commands start sooner

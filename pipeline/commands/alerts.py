@@ -54,7 +54,7 @@ def alerts(
     if as_json:
         print_json(found)
         return
-    screen().print(alerts_table(found) if found else "[dim]no alerts[/dim]")
+    screen().print(alerts_table(found))
 
 
 def alerts_table(found: list[dict[str, Any]]) -> Table:

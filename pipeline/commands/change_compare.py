@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.fleet import labelled
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, print_json, question, rows, shown
 from pipeline.commands.tables import Table
@@ -88,7 +89,7 @@ def _table(change: "Change", found: "Sequence[Comparison]") -> Table:
     for each in found:
         effect, colour = each.effect, COLOURS[each.verdict]
         table.add_row(
-            each.slo, each.instance or "-", f"[{colour}]{each.verdict.value}[/{colour}]", _drawn(each),
+            each.slo, labelled(each.instance), f"[{colour}]{each.verdict.value}[/{colour}]", _drawn(each),
             f"{each.after.bad:,}", _within(None if effect is None else effect.difference_within),
             _within(each.budget_excess_within), "-" if effect is None else f"{effect.p_value:.2g}", each.reason,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.alerts_silence import moment
+from pipeline.commands.fleet import labelled
 from pipeline.commands.screen import screen
 from pipeline.commands.status import ask, freshness, question
 from pipeline.commands.tables import Table
@@ -157,6 +158,6 @@ def _print(service: str, policy: "Policy", decision: "Decision") -> None:
     for each in decision.reasons:
         own = COLOURS[each.verdict.word]
         table.add_row(
-            f"[{own}]{each.verdict.word}[/{own}]", each.slo or "-", each.instance or "-", each.rule, each.text
+            f"[{own}]{each.verdict.word}[/{own}]", each.slo or "-", labelled(each.instance), each.rule, each.text
         )
     console.print(table)

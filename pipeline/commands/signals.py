@@ -9,7 +9,7 @@ from rich.console import Group
 
 from pipeline.commands.screen import screen
 from pipeline.commands.status import Json, Seen, ask, or_exit, print_json, question, watching
-from pipeline.commands.tables import PROSE_COLUMNS, Table
+from pipeline.commands.tables import Table
 from pipeline.controls.signal import NAMES, UNKNOWN
 from pipeline.delivery.words_figures import lasting
 
@@ -56,7 +56,6 @@ def page(seen: Seen) -> Group:
     if not seen.rows:
         return Group(NOTHING)
     table = Table(*COLUMNS, spare=("decided", "holds", "scope"))
-    table.columns[COLUMNS.index("why")].min_width = PROSE_COLUMNS
     for row in seen.rows:
         table.add_row(*_cells(row), style="dim" if row["is_expired"] or row["state"] == UNKNOWN else "")
     return Group(table)

@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 PADDING = 3  #: what a column has beside its text: a space on either side, and a line
-PROSE_COLUMNS = 24  #: `min_width` of a column of sentences: nobody reads them a word a line
+PROSE, PROSE_COLUMNS = frozenset({"why", "reason"}), 24  #: columns of sentences: nobody reads them a word a line
 
 
 class Need(NamedTuple):
@@ -33,6 +33,10 @@ class Table(RichTable):
         self.spare = tuple(spare)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.rows:
+            yield from [self.title] if self.title else []
+            yield Text("none", style="dim")
+            return
         needs = [need(console, options, column) for column in self.columns]
         kept, left_out = _kept([str(column.header) for column in self.columns], needs, self.spare, options.max_width)
         widths = shared([needs[at] for at in kept], options.max_width - PADDING * len(kept) - 1)
@@ -65,7 +69,7 @@ def need(console: Console, options: ConsoleOptions, column: Column) -> Need:
     ]
     most = max(each.maximum for each in found)
     least = most if column.no_wrap else max(each.minimum for each in found)
-    return Need(min(most, max(least, column.min_width or 0)), most)
+    return Need(min(most, max(least, PROSE_COLUMNS * (column.header in PROSE))), most)
 
 
 def _kept(names: Sequence[str], needs: Sequence[Need], spare: Iterable[str], room: int) -> tuple[list[int], list[str]]:

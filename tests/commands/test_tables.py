@@ -54,6 +54,13 @@ def test_what_is_spare_goes_first_and_then_a_row_stands_by_itself(
     assert not any(part in text for part in missing)
 
 
+def test_sentences_are_not_read_a_word_a_line_and_nothing_is_said_in_a_word() -> None:
+    table = Table("name", "why", spare=["name"])
+    table.add_row("n" * 20, "what burns is mended first")
+    assert "what burns is mended" in printed(table, 40)
+    assert printed(Table("name", "why"), 40) == "none\n"
+
+
 def test_alerts_can_be_told_apart_on_any_terminal() -> None:
     row = {"slo": "chat-ttft", "kind": "BURN_RATE", "severity": "CRITICAL", "fired_at": NOW, "resolved_at": None,
            "peak_burn_rate": 28.8, "detection_delay_ms": 840.0, "acknowledged_by": "", "notes": [],
