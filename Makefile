@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Tests start hundreds of Python processes. Where bytecode may not be kept, each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test kernels promtool chromium vendor check bench soak chaos up lock clean
 
 setup: $(STAMP)

@@ -26,9 +26,14 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: at the end of a run no process waits long for the last file of another."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with slow tests come first: at the end of a run no process waits long for the last file of another.
+
+    With them come those that share the servers of a folder, which would start once more for the rest of it.
+    """
+    first = {
+        item.path for item in items if item.get_closest_marker("slow") or "site" in getattr(item, "fixturenames", ())
+    }
+    items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.fixture(scope="session")
