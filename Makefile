@@ -25,11 +25,13 @@ up: setup
 	$(BIN)/burnline up
 
 # A file's tests stay together, each process has servers of its own (about 1 GB). In order, which begins with the longest.
+# One process more than cores: tests wait for servers a good part of their time.
 # Several brokers, databases and workers share a few cores here, so what fails is shown and then tried once more, alone: a
 # test that fails there too fails the run.
+PROCESSES = $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
 test: setup
 	$(MAKE) --no-print-directory -j 2 check kernels promtool chromium
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25 || \
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 25 || \
 	  $(BIN)/pytest --last-failed --last-failed-no-failures none
 
 # Compiled while the checks run: each process of the tests would begin with it.
