@@ -64,7 +64,8 @@ def page(seen: Seen) -> Group:
 def _cells(row: dict[str, Any]) -> list[str]:
     left_s = (row["expires_at"] - row["evaluated_at"]).total_seconds() - row["age_s"]
     said = row["state"].replace("_", " ")
-    value = "-" if row["value"] is None else f"{row['value']:,.4g} {row['unit']}".strip()
+    unit = f"({row['unit']})" if row["unit"][:1].isdigit() else row["unit"]  # a legend: 0 open, 1 caution, 2 frozen
+    value = "-" if row["value"] is None else f"{row['value']:,.4g} {unit}".strip()
     return [
         row["service"], row["model"] or "all", row["name"], row["scope"] or "-", said, value, row["reason"],
         f"{lasting(row['age_s'])} ago", "expired" if row["is_expired"] else lasting(max(left_s, 0.0)),

@@ -49,6 +49,7 @@ spec:
   timeWindow: {duration: 7d, isRolling: true}
 """
 REGIONS = ("eu-west", "us-east", "ap-south")
+GATE = "0 open, 1 caution, 2 frozen"  #: what the number of a gate's signal means
 MODELS = ("llama-3.3-70b", "qwen3-32b", "mixtral-8x22b", "deepseek-r1")
 HERO = "region=eu-west,request_model=llama-3.3-70b"
 WINDOWS_S = (300, 3600, 7200, 86_400)
@@ -268,7 +269,7 @@ def tell_pipeline(client: Any, now: datetime) -> None:
 def tell_signals(client: Any, now: datetime) -> None:
     """What controls say of chat: all but the forecast is in force, and of the cost nothing is known."""
     said: list[tuple[str, str, str, str, float | None, str, str]] = [
-        ("", "gate", "", "frozen", 2.0, "", "chat-ttft: what burns is mended first: a critical alert is open"),
+        ("", "gate", "", "frozen", 2.0, GATE, "chat-ttft: what burns is mended first: a critical alert is open"),
         (MODELS[0], "scale", "", "out", 6.0, "replicas", "31 requests a second come, 6 replicas bear 34"),
         (MODELS[0], "capacity", "h100-fp8", "at_least", 24.0, "requests", "at 25 in flight chat-ttft breaks"),
         (MODELS[0], "shed", "LOW", "shed", 0.5, "share of the class to shed", "CRITICAL burns at 26x"),

@@ -225,6 +225,7 @@ def test_signals_say_what_is_in_force_and_no_gate_is_open_while_its_service_burn
         scale = published.locator("tr", has_text="scale")
         expect(scale).to_contain_text("6 replicas")
         expect(published.locator("tr", has_text="capacity")).to_contain_text("at least")
+        expect(published.locator("tr", has_text="gate")).to_contain_text("2 (0 open, 1 caution, 2 frozen)")
         box = page.get_by_role("region", name="Signals")
         assert box.evaluate("(each) => each.scrollWidth <= each.clientWidth"), "all of it is seen"
         expect(published.locator("tr", has_text="forecast")).to_contain_text("Expired")

@@ -114,7 +114,7 @@ export class Signals {
       <td>${scope}</td>
       <td>${isExpired ? html`<s>${said}</s>` : said}</td>
       <td class="number">
-        ${isKnown ? html`${figure.format(number)} <span class="unit muted">${unit}</span>` : value(NO_DATA)}
+        ${isKnown ? html`${figure.format(number)} <span class="unit muted">${/^\d/.test(unit) ? `(${unit})` : unit}</span>` : value(NO_DATA)}
       </td>
       <td class="reason" title=${figures(item)}>${reason}</td>
       <td>${time(item.evaluated_at, { relative: true })}</td>
