@@ -1,6 +1,7 @@
 """Calendar periods the slow way: nominal wall-clock starts one by one, found by trying every quarter of an hour."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 QUARTER = timedelta(minutes=15)
@@ -25,6 +26,7 @@ def nominal(start: datetime, count: int, unit: str, k: int) -> datetime:
     return start.replace(year=year, month=month, day=min(start.day, last))
 
 
+@cache  # who walks from the same start asks for the same beginnings again
 def begins(wanted: datetime, zone: str) -> datetime:
     """The first instant at which a clock in the zone shows it; if none does, as much after the gap as it is into it."""
     tz = ZoneInfo(zone)
