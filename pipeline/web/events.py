@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from pipeline.topics import COUNTS
 from pipeline.web.answers_events import Alert, DeadLetters, Event, LateEvents, PipelineSummary, Stage
 
 REPORTS = timedelta(seconds=60)  #: a worker says every few seconds how it is
@@ -63,11 +64,12 @@ def summary_of(stages: list[Stage], now: datetime) -> PipelineSummary:
     workers = [each for each in stages if is_heard(each, now)]
     ingest = [each for each in stages if each.stage == "ingest"]
     judge = next((each for each in stages if each.stage == "judge"), None)
+    flowing = [each for each in stages if each.topic.endswith(COUNTS)]  # alerts are rare: old, and not behind
     return PipelineSummary(
         is_lagging=any(each.is_lagging for each in workers) if workers else None,
         reasons=[f"{each.worker}: {each.reason}" for each in workers if each.reason],
         watermark_lag_s=judge.watermark_lag_s if judge else None,
-        stored_lag_s=max((each.stored_lag_s for each in stages if each.stored_lag_s is not None), default=None),
+        stored_lag_s=max((each.stored_lag_s for each in flowing if each.stored_lag_s is not None), default=None),
         backlog_records=sum(each.backlog_records or 0 for each in workers) if workers else None,
         events=sum(each.events for each in ingest), dead_letters=sum(each.dead_letters for each in ingest),
         late=judge.late if judge else 0, workers=len({each.worker for each in workers}),

@@ -40,3 +40,12 @@ def test_workers_that_say_nothing_any_more_do_not_count(workers: list[Stage], sa
 def test_what_a_worker_said_that_has_ended_is_no_longer_so() -> None:
     ended, going = (heard(worker("a", silent_s, **LAGS), NOW) for silent_s in (61, 59))
     assert (ended.is_lagging, ended.reason, going.is_lagging, going.reason) == (None, "", True, "cannot keep up")
+
+
+def test_what_comes_rarely_is_old_and_not_behind() -> None:
+    stored = [
+        worker("", 0, stage="store", topic=f"mine.{topic}", stored_lag_s=lag_s)
+        for topic, lag_s in (("slo.counts", 2.0), ("slo.counts", 3.0), ("slo.alerts", 1_320.0))
+    ]
+    assert summary_of(stored, NOW).stored_lag_s == 3.0
+    assert summary_of(stored[2:], NOW).stored_lag_s is None
