@@ -185,11 +185,8 @@ def test_millions_are_told_as_they_are(site: Site) -> None:
 
 
 def test_epochs_are_apart_and_the_hour_of_a_change_is_of_none(ask: Any) -> None:
-    found = ask(
-        "SELECT slice_start, variant, config_epoch, is_mixed FROM config_hours "
-        "WHERE service = %(s)s AND tenant_id = 'acme' ORDER BY variant, slice_start",
-        s=SERVICE,
-    )
+    sql = "SELECT variant, config_epoch, is_mixed FROM config_hours WHERE service = %(s)s AND tenant_id = 'acme'"
+    found = ask(f"{sql} ORDER BY variant, slice_start", s=SERVICE)
     assert [row["config_epoch"] for row in found if row["variant"] == CHEAP] == [""] * 5
     assert [row["config_epoch"] for row in found if row["variant"] == FAST] == ["", "", "", "batch-16", "batch-16"]
     assert [row["is_mixed"] for row in found if row["variant"] == FAST] == [False, False, True, False, False]
