@@ -3,9 +3,13 @@
 import io
 from itertools import chain, count, repeat
 
-from jobs.demo.course import patiently
+import pytest
+
+from jobs.demo.course import SUMMARY, patiently
 from jobs.demo.show import figure, sql_table
 from pipeline.commands.screen import Screen
+from pipeline.embedded import EmbeddedClickHouse
+from pipeline.embedded.clickhouse_config import READER
 
 
 def test_what_moves_is_waited_for_however_long_and_what_stands_still_is_given_up() -> None:
@@ -27,3 +31,10 @@ def test_an_alert_of_a_budget_says_what_share_is_spent() -> None:
     burnt = {"burn_rate_factor": 0.75, "long_burn_rate": 0.75, "short_burn_rate": None}
     assert figure(burnt | {"kind": "BUDGET"}) == "75% spent"
     assert figure(burnt | {"kind": "BURN_RATE"}) == "0.8x / no data"
+
+
+@pytest.mark.servers
+def test_the_summary_asks_what_a_reader_may_ask(clickhouse: EmbeddedClickHouse) -> None:
+    with clickhouse.client(READER) as client:
+        for sql in SUMMARY.values():
+            client.execute(sql)
