@@ -110,7 +110,7 @@ CATALOGUE: dict[str, MetricSpec] = {
     "burnline_signals_refused": MetricSpec("counter", "Signals past BURNLINE_LIMIT_SIGNALS, left out.", CONTROL),
     "burnline_signals_unreadable": MetricSpec("counter", "Records of slo.signals that could not be read."),
     "burnline_signals_not_kept": MetricSpec("counter", "Signals left out for want of room: all others are in force."),
-    "burnline_signals_forgotten": MetricSpec("counter", "Signals that expired, taken out of memory and topic.", CONTROL),
+    "burnline_signals_forgotten": MetricSpec("counter", "Expired signals, taken out of memory and topic.", CONTROL),
     "burnline_signal_value": MetricSpec("gauge", "What a signal says, in its unit, while it is in force.", *SIGNAL),
     "burnline_signal_confidence_ratio": MetricSpec("gauge", "How sure a signal in force is, of 1.", *SIGNAL),
     "burnline_signal_evaluated_timestamp_seconds": MetricSpec("gauge", "When a signal in force was decided.", *SIGNAL),

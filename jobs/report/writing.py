@@ -80,7 +80,11 @@ def _promises(report: Report) -> Iterator[Block]:
     columns = ("SLO", "verdict", "promised ", "was ", "budget left ", "eligible ", "bad ", "data in ", "alerts ",
                "firing ", "without planned time ")  # fmt: skip
     rows = tuple(_promise_row(report, finding) for finding in report.findings)
-    yield Table("Every SLO in the period, the broken first: one instance breaks it; figures are of all of them together", columns, rows)
+    yield Table(
+        "Every SLO in the period, the broken first: one instance breaks it; figures are of all of them together",
+        columns,
+        rows,
+    )
     for finding in report.findings:
         if len(finding.lines) > 1 and finding.verdict == BROKEN:
             yield _instances(finding)

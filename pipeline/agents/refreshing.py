@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LOOK_S = 5.0
 SHARE, OUTDATED_SHARE = 0.05, 0.5  #: of the time, that the server counts
-PAUSE_MOST_S = 60.0
 FORGET_S = max(of.every_s for of in REFRESHED)
 AMONG = 4  #: one of the oldest so many, so that two workers seldom count the same
 
@@ -39,6 +38,7 @@ class Refresher:
         self._random = Random()
         # of parts: those that nothing is said of have no row to tell their age by
         self._tried_s: dict[tuple[str, str], float] = {}
+        self._rest_until_s = 0.0  # what is only old waits until then
         self._due_parts: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._spent_s: defaultdict[str, float] = defaultdict(float)
@@ -61,12 +61,13 @@ class Refresher:
         self._tried_s = {key: at_s for key, at_s in self._tried_s.items() if now_s - at_s < FORGET_S}
         waiting = [part for part in await asyncio.to_thread(self._due) if self._may_try(part, now_s)]
         self._due_parts = Counter(part.of.table for part in waiting)
-        if not waiting:
+        ready = [part for part in waiting if part.is_outdated or now_s >= self._rest_until_s]
+        if not ready:
             return LOOK_S
-        part = self._random.choice(sorted(waiting, key=lambda each: -each.is_outdated)[:AMONG])
+        part = self._random.choice(sorted(ready, key=lambda each: -each.is_outdated)[:AMONG])
         spent_s = await self._count(part, now_s)
-        share = OUTDATED_SHARE if part.is_outdated else SHARE
-        return min(spent_s * (1 / share - 1), PAUSE_MOST_S)
+        self._rest_until_s = now_s + spent_s / SHARE
+        return min(LOOK_S, spent_s * (1 / (OUTDATED_SHARE if part.is_outdated else SHARE) - 1))
 
     def readings(self) -> Iterator[Reading]:
         """What /metrics says of it."""

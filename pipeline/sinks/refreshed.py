@@ -41,7 +41,7 @@ REFRESHED = (
         "AND (counts_revision IS NOT NULL OR notEmpty(parts)) AND intDiv(ifNull(slice_us, 0), 1000000) % 60 = 0",
         60,
         "SELECT max(stored_at) FROM correction_versions",
-        "SELECT intDiv(count(), 1000) + 1 FROM statuses FINAL WHERE is_deleted = 0 AND slo = {part:String}",
+        "SELECT intDiv(count(), 2500) + 1 FROM statuses FINAL WHERE is_deleted = 0 AND slo = {part:String}",
     ),
     Refreshed(
         "frontier_configs",
