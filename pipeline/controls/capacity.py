@@ -105,9 +105,9 @@ class Held(NamedTuple):
 
     @property
     def state(self) -> str:
-        if self.kept_at is None:
-            return UNKNOWN if self.broken_at is None else UNMET
-        return AT_LEAST if self.broken_at is None else MEASURED
+        if self.broken_at is None:
+            return AT_LEAST if self.kept_at else UNKNOWN  # that one alone is served well says nothing
+        return UNMET if self.kept_at is None else MEASURED
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def capacity_of(
     """Judge all loads of a service, a model and a variant. `loads`: in ascending order."""
     each = tuple(held(spec, loads, slo, target) for slo, target in targets.items())
     is_hopeless = any(one.state == UNMET and one.is_by_load for one in each)
-    kept = [] if is_hopeless else [one for one in each if one.kept_at is not None]
+    kept = [] if is_hopeless else [one for one in each if one.state in (MEASURED, AT_LEAST)]
     in_flight = min((one.kept_at or 0 for one in kept), default=None)
     broken = (one.broken_at for one in each if one.broken_at is not None and one.is_by_load)
     states = {one.state for one in each}

@@ -375,4 +375,5 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes.plot([each["goal_ms"] for each in answers], names, "|", color=GOAL, markersize=9)
     axes.set_xscale("log")
     axes.invert_yaxis()
+    drawn.set_figheight(0.2 * len(names))  # a line of text for each
     finish(drawn, path)

@@ -71,6 +71,13 @@ def test_a_load_that_was_met_for_a_minute_says_nothing() -> None:
     assert held(SPEC, [load(10, *PASS), load(20, *FAIL, minutes=2)], "slo", TARGET).state == AT_LEAST
 
 
+def test_that_a_request_alone_is_served_well_says_nothing() -> None:
+    assert held(SPEC, [load(0, *PASS)], "slo", TARGET).state == UNKNOWN
+    alone = capacity_of(SPEC, ("s", "m", ""), [load(0, *PASS)], {"slo": TARGET})
+    assert (alone.state, alone.in_flight) == (UNKNOWN, None)
+    assert held(SPEC, [load(0, *PASS), load(10, *FAIL)], "slo", TARGET).state == MEASURED
+
+
 def test_bins_of_few_events_speak_together_with_those_above() -> None:
     """Each has too few to be sure of 99 %; 21 and 22 have enough together, which bounds 21."""
     alone, some = (200, 0), CapacitySpec(reach_ratio=0.0)

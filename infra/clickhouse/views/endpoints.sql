@@ -1,6 +1,7 @@
 -- Replicas of engines now, and requests that hang in them. What hangs sends no event, so it is seen in snapshots alone:
 -- nothing was finished since some look at which a request was running, so that one is as old as that at least; and no token
--- came since. Looks back for an hour: what is older is an hour old at least.
+-- came since. Looks back for an hour: what is older is an hour old at least. Grouped by service too, so that a question about
+-- one service reads what is its own.
 
 CREATE OR REPLACE VIEW endpoints (
     endpoint_id LowCardinality(String) COMMENT 'replica, as events name it',
@@ -26,14 +27,14 @@ CREATE OR REPLACE VIEW endpoints (
 ) AS
 SELECT
     e.endpoint_id AS endpoint_id,
-    e.last.1 AS service,
-    e.last.2 AS model,
-    e.last.3 AS engine,
-    e.last.4 AS region,
-    e.last.5 AS variant,
-    e.last.6 AS accelerator,
-    e.last.7 AS ready,
-    e.last.8 AS error,
+    e.service AS service,
+    e.last.1 AS model,
+    e.last.2 AS engine,
+    e.last.3 AS region,
+    e.last.4 AS variant,
+    e.last.5 AS accelerator,
+    e.last.6 AS ready,
+    e.last.7 AS error,
     if(e.answers > 0, e.answer.1, NULL) AS running,
     if(e.answers > 0, e.answer.2, NULL) AS waiting,
     if(e.answers > 0, e.answer.3, NULL) AS kv_usage,
@@ -48,8 +49,8 @@ SELECT
         minIf(s.snapshot_at, s.finished = e.answer.6 AND s.output_tokens = e.answer.7 AND s.running > 0 AND s.snapshot_at > e.idle_at),
         e.answered_at
     ) / 1e6, NULL) AS stalled_s,
-    e.last.9 AS gpu_count,
-    e.last.10 AS gpu_hour_picousd,
+    e.last.8 AS gpu_count,
+    e.last.9 AS gpu_hour_picousd,
     if(e.answers > 0, e.answer.5, NULL) AS started_at,
     if(e.answers > 0, e.answered_at, NULL) AS answered_at,
     e.snapshot_at AS snapshot_at,
@@ -58,9 +59,10 @@ FROM snapshot_records AS s FINAL
 INNER JOIN (
     SELECT
         n.endpoint_id AS endpoint_id,
+        n.service AS service,
         max(n.snapshot_at) AS snapshot_at,
         argMax(tuple(
-            n.service, n.model, n.engine, CAST(n.region, 'Nullable(String)'), CAST(n.variant, 'Nullable(String)'),
+            n.model, n.engine, CAST(n.region, 'Nullable(String)'), CAST(n.variant, 'Nullable(String)'),
             CAST(n.accelerator, 'Nullable(String)'), n.ready, toString(n.error), n.gpu_count, n.gpu_hour_picousd
         ), n.snapshot_at) AS last,
         countIf(n.error = '') AS answers,
@@ -71,9 +73,9 @@ INNER JOIN (
         maxIf(n.snapshot_at, n.error = '' AND ifNull(n.running, 0) = 0) AS idle_at
     FROM snapshot_records AS n FINAL
     WHERE n.snapshot_at > now64(6, 'UTC') - toIntervalHour(1)
-    GROUP BY n.endpoint_id
-) AS e ON s.endpoint_id = e.endpoint_id
+    GROUP BY n.endpoint_id, n.service
+) AS e ON s.endpoint_id = e.endpoint_id AND s.service = e.service
 WHERE s.snapshot_at > now64(6, 'UTC') - toIntervalHour(1)
     AND (s.started_at = e.answer.5 OR (s.started_at IS NULL AND e.answer.5 IS NULL) OR s.snapshot_at = e.snapshot_at)
-GROUP BY e.endpoint_id, e.last, e.answers, e.answer, e.idle_at, e.answered_at, e.snapshot_at
-COMMENT 'Replicas of engines as they are now: one row is one that was looked at within the last hour';
+GROUP BY e.endpoint_id, e.service, e.last, e.answers, e.answer, e.idle_at, e.answered_at, e.snapshot_at
+COMMENT 'Replicas of engines as they are now: one row is one that was looked at within the last hour, of a service';
