@@ -330,16 +330,16 @@ def controls(size: Size) -> Iterator[str]:
         f"FROM numbers({20 * size.slos})"
     )
     week_s = 7 * DAY_S
-    for ago_s, replica, service in (
+    for ago_s, replica, service, looks in (
         # of a thousand replicas, every four seconds of an hour; of those of one service, every quarter minute of a week
-        ("intDiv(number, 1000) * 4", "number % 1000", f"replica % {size.slos}"),
-        (f"intDiv(number, 10) * 15 % {week_s}", f"5 + {size.slos} * (number % 10)", "5"),
+        ("intDiv(number, 1000) * 4", "number % 1000", f"replica % {size.slos}", size.looks),
+        ("intDiv(number, 10) * 15", f"5 + {size.slos} * (number % 10)", "5", min(size.looks, week_s * 10 // 15)),
     ):
         yield (
             "INSERT INTO snapshot_records (snapshot_at, endpoint_id, service, model, engine, running, ready, finished, "
             f"gpu_count, gpu_hour_picousd, started_at) SELECT now() - {ago_s}, toString({replica} AS replica), "
             f"concat('service-', toString({service} AS s)), concat('model-', toString(s)), 'vllm', rand() % 64, 1, "
-            f"number, 1, 2000000000000, toStartOfDay(now()) FROM numbers({size.looks})"
+            f"number, 1, 2000000000000, toStartOfDay(now()) FROM numbers({looks})"
         )
     yield (
         "INSERT INTO event_records (counted_at, completed_at, service, request_model, tenant_id, vantage, accelerator, "
