@@ -1,4 +1,4 @@
-"""Counts kept answers anew, in the workers that write to ClickHouse: a part at a time, the oldest of all first.
+"""Counts kept answers anew, in the workers that write to ClickHouse: a part at a time, the latest of all first.
 
 What is outdated, since corrections changed, is counted at once; all else takes a twentieth of a core of the server, so
 that many SLOs are counted less often, not at more cost. Several workers share the work by looking each time. Nothing
@@ -8,7 +8,7 @@ waits for it: a failure is told, counted, and tried again in its turn.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 LOOK_S = 5.0
 SHARE, OUTDATED_SHARE = 0.05, 0.5  #: of the time, that the server counts
 FORGET_S = max(of.every_s for of in REFRESHED)
-AMONG = 4  #: one of the oldest so many, so that two workers seldom count the same
+AMONG = 4  #: one of the latest so many, so that two workers seldom count the same
 
 log = structlog.get_logger()
+
+
+def next_of(parts: Iterable[Part]) -> list[Part]:
+    """Return what to count next, of all tables: what is outdated, then what is latest for how old it may be."""
+    return sorted(parts, key=lambda part: (part.is_outdated, part.lateness), reverse=True)[:AMONG]
 
 
 class Refresher:
@@ -64,7 +69,7 @@ class Refresher:
         ready = [part for part in waiting if part.is_outdated or now_s >= self._rest_until_s]
         if not ready:
             return LOOK_S
-        part = self._random.choice(sorted(ready, key=lambda each: -each.is_outdated)[:AMONG])
+        part = self._random.choice(next_of(ready))
         spent_s = await self._count(part, now_s)
         self._rest_until_s = now_s + spent_s / SHARE
         return min(LOOK_S, spent_s * (1 / (OUTDATED_SHARE if part.is_outdated else SHARE) - 1))

@@ -60,6 +60,11 @@ class Part(NamedTuple):
     age_s: float  # of what is there; since 1970 where nothing is
     is_outdated: bool  # what it was counted by has changed since
 
+    @property
+    def lateness(self) -> float:
+        """How many times as old as it may be."""
+        return self.age_s / self.of.every_s
+
 
 def due(connection: Client, of: Refreshed) -> list[Part]:
     """Return the parts whose answers are older than they may be, the oldest first. Raises: the driver's."""

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.agents.parts import Parts
-from pipeline.agents.refreshing import LOOK_S, SHARE, Refresher
+from pipeline.agents.refreshing import AMONG, LOOK_S, SHARE, Refresher, next_of
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.framing import SINGLE_OBJECT
 from pipeline.settings import Settings
 from pipeline.sinks.clickhouse import FAILURES
+from pipeline.sinks.refreshed import REFRESHED, Part
 from pipeline.spec import SloSet
 from tests.database import Database, insert
 
@@ -117,6 +118,14 @@ def test_a_correction_is_counted_without_waiting_for_a_turn(database: Database) 
         look(one, last_s + LOOK_S + number)
     with database.client() as client:
         assert client.execute("SELECT slo FROM compliance_corrected WHERE notEmpty(corrections)") == [("two",)]
+
+
+def test_many_late_parts_of_one_table_do_not_keep_another_from_its_turn() -> None:
+    windows, configs = REFRESHED
+    many = [Part(windows, str(number), 2.0 * windows.every_s, False) for number in range(9)]
+    late, outdated = Part(configs, "chat", 3.0 * configs.every_s, False), Part(windows, "new", 1.0, True)
+    assert next_of([*many, late]) == [late, *many[: AMONG - 1]]
+    assert next_of([*many, late, outdated])[:2] == [outdated, late]
 
 
 def test_a_worker_that_does_not_store_counts_nothing() -> None:
