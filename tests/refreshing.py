@@ -2,7 +2,7 @@
 
 from clickhouse_driver import Client
 
-from pipeline.sinks.refreshed import REFRESHED, Refreshed, refresh
+from pipeline.sinks.refreshed import REFRESHED, due, refresh
 
 VIEWS = {
     "compliance_corrected": "corrected_windows",
@@ -16,10 +16,6 @@ def refresh_for(client: Client, sql: str, part: str | None = None) -> None:
     tables = {table for view, table in VIEWS.items() if view in sql}
     for of in REFRESHED:
         if of.table in tables:
-            for each in [part] if part else _parts(client, of):
-                refresh(client, of, each)
-
-
-def _parts(client: Client, of: Refreshed) -> list[str]:
-    kept = f"SELECT {of.part} AS part FROM {of.table} FINAL"
-    return [part for (part,) in client.execute(f"SELECT DISTINCT toString(part) FROM ({of.parts} UNION ALL {kept})")]
+            names = [part] if part else [each.name for each in due(client, of._replace(every_s=0))]
+            for name in names:
+                refresh(client, of, name)

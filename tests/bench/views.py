@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.embedded import EmbeddedClickHouse
 from pipeline.embedded.clickhouse_config import READER
-from pipeline.settings import Settings
 from pipeline.sinks.migrations import migrate
 from pipeline.sinks.refreshed import REFRESHED, due, refresh
 from tests.bench import page, stored
 from tests.bench.report import GOAL, OURS, figure, finish
+from tests.sinks.storing import reader_of
 from tests.view_contract import KEDA
 from tests.web.chromium import PROGRAM
 
@@ -161,7 +161,7 @@ def measure(size: Size, home: Path, repeats: int = 7, events: int = 400_000) -> 
             rows = {table: count for table, count in client.execute(STORED_SQL)}
         with server.client(READER) as reader, server.client() as admin:
             answers = [asked(reader, admin, question, repeats) for question in ALL]
-        seen = page.measure(reading(server)) if PROGRAM.exists() else None
+        seen = page.measure(reader_of(server)) if PROGRAM.exists() else None
     with EmbeddedClickHouse(home / "stored") as server, server.client() as admin:
         migrate(admin)
         kept = stored.measure(server, admin, events, 1_000, home)
@@ -169,11 +169,6 @@ def measure(size: Size, home: Path, repeats: int = 7, events: int = 400_000) -> 
         "size": size._asdict(), "filled_s": filled_s, "rows": rows, "goal_ms": GOAL_MS,
         "answers": [asdict(each) for each in answers], "stored": kept, "refreshed": refreshed, "page": seen,
     }  # fmt: skip
-
-
-def reading(server: EmbeddedClickHouse) -> Settings:
-    """As somebody has it who only reads."""
-    return Settings(clickhouse_url=server.reader_url, clickhouse_password_file=server.reader_password_file)
 
 
 def count_kept(client: "Client") -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ from pipeline.topics import COUNTS, EVENTS, STATE, TopicsError, TopicSpec, creat
 from schemas import HOME, avro_text
 from tests.database import Database, insert
 from tests.refreshing import refresh_for
-from tests.sinks.storing import settings_of
+from tests.sinks.storing import reader_of, settings_of
 from tests.sources.test_registry import OLD_EVENTS, Registry, serving
 
 NAME = "message.timestamp.type"
@@ -171,8 +171,7 @@ def test_answers_that_nobody_counts_are_told(clickhouse: EmbeddedClickHouse, tmp
 
 
 def test_a_login_that_only_reads_is_told_so_and_not_to_migrate(clickhouse: EmbeddedClickHouse) -> None:
-    reads = Settings(clickhouse_url=clickhouse.reader_url, clickhouse_password_file=clickhouse.reader_password_file)
-    found = check_tables(reads)
+    found = check_tables(reader_of(clickhouse))
     assert not found.ok and "may not read which files" in found.detail and "login of a worker" in found.remedy
 
 

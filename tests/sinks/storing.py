@@ -25,6 +25,11 @@ def settings_of(server: EmbeddedClickHouse) -> Settings:
     return Settings(clickhouse_url=server.url, clickhouse_password_file=server.password_file)
 
 
+def reader_of(server: EmbeddedClickHouse) -> Settings:
+    """As somebody has it who only reads."""
+    return Settings(clickhouse_url=server.reader_url, clickhouse_password_file=server.reader_password_file)
+
+
 @dataclass(frozen=True)
 class Story:
     """Columns of the records of one derived partition, and the batches they make."""
